@@ -1,0 +1,1 @@
+"""What machine this is: onnxruntime sessions, memory, cores, link shaping. Without torch."""

@@ -1,0 +1,181 @@
+"""The golden frames of a bundle: inputs, codes, payloads and outputs as the exporting machine computed them.
+
+Whoever loads a bundle can run them again. Codecs must agree bit for bit on every machine; head codes may differ in the share that
+the manifest allows (a value next to a rounding boundary falls either way when instruction sets sum in another order), and outputs
+within a tolerance.
+
+`golden.npz` holds, for n frames: `input` float[n, ...]; `codes_<i>` of the i-th boundary tensor, int8 or uint8[n, *shape];
+`outputs_<name>` [n, ...]; `payload_<mode>_<frame>_<point>` uint8[length], one payload of the codec each.
+"""
+
+import zipfile
+from dataclasses import dataclass
+
+import numpy as np
+
+from isthmus.codec.codec import Codec
+from isthmus.codec.payload import Mode, unpack
+from isthmus.contract.bundle import Bundle
+from isthmus.contract.manifest import Gate
+from isthmus.devices.runtime import Network, changed_share, relative_error
+from isthmus.errors import BundleError, MalformedPayload
+
+GOLDEN_NAME = "golden.npz"
+OUTPUT_ERROR_MAX = 1e-3
+"""Relative to the largest output: float32 sums in another order stay below 1e-4, a wrong network is far above."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoldenFrames:
+    """What `golden.npz` holds.
+
+    Attributes:
+        inputs: float[n, ...], as the head takes them.
+        codes: for each boundary tensor int8 or uint8[n, *shape].
+        outputs: by name [n, ...].
+        payloads: (mode, frame, point) -> bytes.
+    """
+
+    inputs: np.ndarray
+    codes: tuple[np.ndarray, ...]
+    outputs: dict[str, np.ndarray]
+    payloads: dict[tuple[Mode, int, int], bytes]
+
+    def __len__(self) -> int:
+        return len(self.codes[0])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """As arrays of an npz file."""
+        named = {"input": self.inputs}
+        named |= {f"codes_{index}": codes for index, codes in enumerate(self.codes)}
+        named |= {f"outputs_{name}": output for name, output in self.outputs.items()}
+        for (mode, frame, point), payload in self.payloads.items():
+            named[f"payload_{mode.name}_{frame}_{point}"] = np.frombuffer(payload, dtype=np.uint8)
+        return named
+
+
+def read(bundle: Bundle) -> GoldenFrames:
+    """Read the golden frames of a bundle.
+
+    Raises:
+        BundleError: there are none, or they do not fit the manifest.
+    """
+    path = bundle.path(GOLDEN_NAME)
+    manifest = bundle.manifest
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+            frames = GoldenFrames(
+                inputs=arrays["input"],
+                codes=tuple(arrays[f"codes_{index}"] for index in range(len(manifest.boundary.tensors))),
+                outputs={port.name: arrays[f"outputs_{port.name}"] for port in manifest.outputs},
+                payloads={_key(name): array.tobytes() for name, array in arrays.items() if name.startswith("payload_")},
+            )
+    except KeyError as error:
+        raise BundleError(f"{bundle.origin}: {GOLDEN_NAME} lacks {error.args[0]}; export the bundle again") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise BundleError(f"{bundle.origin}: {GOLDEN_NAME} cannot be read ({error})") from error
+    lengths = {len(frames.inputs), *map(len, frames.codes), *map(len, frames.outputs.values())}
+    if len(lengths) != 1 or 0 in lengths:
+        raise BundleError(f"{bundle.origin}: {GOLDEN_NAME} holds {sorted(lengths)} frames in its arrays; they must agree")
+    for frame in range(len(frames)):
+        manifest.boundary.check([codes[frame] for codes in frames.codes])
+    return frames
+
+
+def _key(name: str) -> tuple[Mode, int, int]:
+    _, mode, frame, point = name.split("_")
+    try:
+        return Mode[mode], int(frame), int(point)
+    except KeyError as error:
+        raise ValueError(f"codec mode {mode!r} is unknown here") from error
+
+
+def check_codec(bundle: Bundle, frames: GoldenFrames) -> Gate:
+    """Decode every golden payload, and encode its codes again: all must be equal to the bit.
+
+    Compressed payloads are not compared after encoding: another version of Zstandard may choose other matches.
+
+    Raises:
+        BundleError: a payload gives other codes, or codes another payload.
+    """
+    codec = Codec(bundle.manifest.boundary, bundle.manifest.points)
+    for (mode, frame, point), payload in frames.payloads.items():
+        prefix = bundle.manifest.points[point].channels
+        wanted = [_prefix(codes[frame], channels) for codes, channels in zip(frames.codes, prefix, strict=True)]
+        try:
+            found = codec.decode(payload, point=point)
+        except MalformedPayload as error:
+            raise BundleError(
+                f"{bundle.origin}: golden payload {frame} ({mode.name.lower()}) cannot be decoded: {error}"
+            ) from error
+        if not all(np.array_equal(one, other) for one, other in zip(found, wanted, strict=True)):
+            raise BundleError(
+                f"{bundle.origin}: golden payload {frame} ({mode.name.lower()}) decodes to other codes; the codecs differ"
+            )
+        raw = Codec(bundle.manifest.boundary, bundle.manifest.points, [mode])
+        again = raw.encode(wanted, point=point)
+        if mode is Mode.RAW and again != payload:
+            raise BundleError(f"{bundle.origin}: golden codes {frame} encode to other bytes; the codecs differ")
+        if unpack(again)[0] is mode and raw.decode(again, point=point)[0].tobytes() != wanted[0].tobytes():
+            raise BundleError(f"{bundle.origin}: golden codes {frame} do not survive mode {mode.name.lower()}")
+    return Gate(name="codec", value=0.0, limit=0.0, detail=f"{len(frames.payloads)} golden payloads, bit for bit")
+
+
+def _prefix(codes: np.ndarray, channels: int) -> np.ndarray:
+    kept = np.zeros_like(codes)
+    kept[:channels] = codes[:channels]
+    return kept
+
+
+def check_head(bundle: Bundle, frames: GoldenFrames, network: Network) -> Gate:
+    """Run the golden inputs through the head, frame by frame as the agent does.
+
+    Raises:
+        BundleError: more codes differ than the manifest allows.
+    """
+    name = bundle.manifest.input.name
+    shares = []
+    for frame in range(len(frames)):
+        outputs = network.run({name: frames.inputs[frame : frame + 1]})
+        for tensor, codes in zip(bundle.manifest.boundary.tensors, frames.codes, strict=True):
+            if tensor.name not in outputs:
+                raise BundleError(f"{bundle.origin}: the head gives {', '.join(outputs)}, the boundary wants {tensor.name!r}")
+            shares.append(changed_share(outputs[tensor.name][0], codes[frame]))
+    share, limit = float(np.mean(shares)), bundle.manifest.changed_code_share_max
+    gate = Gate(name="head codes", value=share, limit=limit, detail=f"share of changed codes, {len(frames)} golden frames")
+    return _passed(bundle, gate)
+
+
+def check_tail(bundle: Bundle, frames: GoldenFrames, network: Network) -> Gate:
+    """Run the golden codes through the tail, frame by frame.
+
+    Raises:
+        BundleError: an output differs by more than the tolerance.
+    """
+    errors = []
+    for frame in range(len(frames)):
+        feeds = {
+            tensor.name: codes[frame : frame + 1]
+            for tensor, codes in zip(bundle.manifest.boundary.tensors, frames.codes, strict=True)
+        }
+        outputs = network.run(feeds)
+        for name, wanted in frames.outputs.items():
+            if name not in outputs:
+                raise BundleError(f"{bundle.origin}: the tail gives {', '.join(outputs)}, the manifest promises {name!r}")
+            errors.append(relative_error(outputs[name], wanted[frame : frame + 1]))
+    gate = Gate(
+        name="tail outputs",
+        value=max(errors),
+        limit=OUTPUT_ERROR_MAX,
+        detail=f"largest relative difference, {len(frames)} golden frames",
+    )
+    return _passed(bundle, gate)
+
+
+def _passed(bundle: Bundle, gate: Gate) -> Gate:
+    if not gate.value <= gate.limit:
+        raise BundleError(
+            f"{bundle.origin} fails the gate {gate.name!r} here: {gate.value:.3g}, at most {gate.limit:.3g} ({gate.detail})"
+        )
+    return gate

@@ -1,0 +1,110 @@
+"""A small convolutional classifier and its training: the teacher of the demo, for whoever brings pictures but no network."""
+
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from isthmus.contract.prepare import Preparation
+from isthmus.errors import ExportError
+from isthmus.export.pace import Pace, channels_last, fastest
+from isthmus.export.samples import Samples, prepared
+
+WIDTHS = (16, 32, 64, 96)
+
+
+class _Block(nn.Module):
+    """Stride-2 convolution, then a residual pair."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.down = nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+        self.body = nn.Sequential(
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        value = self.down(value)
+        return functional.relu(value + self.body(value))
+
+
+class Classifier(nn.Module):
+    """float32[batch, channel, row, column] -> class scores float32[batch, class]; four stages, stride 16."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.stages = nn.Sequential(*(_Block(a, b) for a, b in zip((channels, *WIDTHS[:-1]), WIDTHS, strict=True)))
+        self.scores = nn.Linear(WIDTHS[-1], classes)
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        """Class scores (logits). The mean and the largest value over the grid are added: a small thing must not drown."""
+        features = self.stages(picture)
+        scores: torch.Tensor = self.scores(features.mean((2, 3)) + features.amax((2, 3)))
+        return scores
+
+
+def train_classifier(
+    samples: Samples,
+    preparation: Preparation,
+    *,
+    budget_s: float = 60.0,
+    batch: int = 32,
+    learning_rate: float = 3e-3,
+    seed: int = 0,
+    on_progress: Callable[[float, float], None] = lambda _share, _loss: None,
+) -> Classifier:
+    """Train a classifier from scratch for `budget_s` seconds.
+
+    Args:
+        samples: labelled pictures.
+        preparation: how a picture becomes the input.
+        budget_s: wall time.
+        batch: pictures in a step.
+        learning_rate: peak of AdamW's one-cycle rate.
+        seed: of weights and order.
+        on_progress: called after every step with the share of the budget that is spent, and the loss.
+
+    Raises:
+        ExportError: the samples carry no labels, or only one class.
+    """
+    if samples.labels is None or len(samples.names) < 2:
+        raise ExportError(f"a classifier needs pictures of at least two classes; {samples.origin} has {len(samples.names)}")
+    torch.manual_seed(seed)
+    order = np.random.default_rng(seed)
+    model = channels_last(Classifier(preparation.channels, len(samples.names))).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-2)
+    inputs = torch.from_numpy(prepared(samples.pictures, preparation)).contiguous(memory_format=torch.channels_last)
+    labels = torch.from_numpy(samples.labels)
+    pace = fastest(lambda way: _loss(model, inputs[:batch], labels[:batch], way).backward())  # type: ignore[no-untyped-call]
+    started = time.monotonic()
+    while (share := (time.monotonic() - started) / budget_s) < 1.0:
+        rate = min(1.0, share / 0.1) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * rate
+        chosen = torch.from_numpy(order.integers(0, len(samples), batch))
+        loss = _loss(model, _shifted(inputs[chosen], order), labels[chosen], pace)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        on_progress(min(1.0, share), float(loss.detach()))
+    return model.eval()
+
+
+def _loss(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, pace: Pace) -> torch.Tensor:
+    with pace.autocast():
+        scores = model(inputs)
+    return functional.cross_entropy(scores.float(), labels, label_smoothing=0.05)
+
+
+def _shifted(inputs: torch.Tensor, order: np.random.Generator) -> torch.Tensor:
+    """The batch moved by up to a sixteenth in both directions, edges repeated: cheap variety."""
+    down, right = (int(order.integers(-size // 16, size // 16 + 1)) for size in inputs.shape[2:])
+    return torch.roll(inputs, (down, right), (2, 3))

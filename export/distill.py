@@ -1,0 +1,364 @@
+"""Train a learned bottleneck: the encoder and decoder learn to stand in for everything before the cut.
+
+Two stages, as in generalised head network distillation and BottleFit (Matsubara et al. 2020, 2022), with the quantiser in
+the loop:
+
+1. *features*: the decoder's output against the teacher's tensor at the cut, squared error over the tensor's variance;
+2. *distillation*: through the frozen tail, the teacher's class probabilities at temperature 2 (Hinton et al. 2015), the labels
+   where there are any, and the features at a lower weight.
+
+The number of steps is fixed before training from the measured time of a step and the budget; after that nothing depends on the
+clock, so a run that was interrupted and resumed takes the same steps as one that was not.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from isthmus.contract.prepare import Preparation
+from isthmus.errors import ExportError
+from isthmus.export.bottleneck import Decoder, Encoder, encoder_stride, round_straight_through
+from isthmus.export.graph import dimensions, name_of
+from isthmus.export.interpreter import OnnxModule
+from isthmus.export.pace import Pace, channels_last, fastest
+from isthmus.export.samples import Samples, prepared
+from isthmus.export.session import Session
+from isthmus.export.split import Halves
+
+FEATURE_BATCH = 64
+CHECKPOINT_EVERY_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistillSettings:
+    """A recipe. The defaults are those of the pilot, scaled to minutes."""
+
+    budget_s: float = 300.0
+    """Wall time of both stages together; ignored where `steps` is given."""
+    steps: int | None = None
+    batch: int = 32
+    learning_rate: float = 2e-3
+    """Peak of AdamW's rate; warm-up over 50 steps, then a cosine to 3%."""
+    weight_decay: float = 1e-4
+    feature_share: float = 0.5
+    """Part of the steps spent in the first stage."""
+    temperature: float = 2.0
+    label_weight: float = 0.3
+    feature_weight: float = 0.3
+    """Weight of the feature loss in the second stage."""
+    gradient_norm_max: float = 2.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where training stands."""
+
+    stage: str
+    step: int
+    steps: int
+    loss: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Learned:
+    """A trained bottleneck, in eval mode."""
+
+    encoder: Encoder
+    decoder: Decoder
+    grid: tuple[int, int]
+    code_range: tuple[int, int]
+    steps: int
+    wall_s: float
+    losses: list[dict[str, float]] = field(default_factory=list)
+    interrupted: bool = False
+
+
+class _Student(nn.Module):
+    def __init__(self, encoder: Encoder, decoder: Decoder, code_range: tuple[int, int]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.code_range = code_range
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        codes = round_straight_through(self.encoder(picture).float(), *self.code_range)
+        restored: torch.Tensor = self.decoder(codes)
+        return restored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Teacher:
+    """What the unsplit network gives on every training sample."""
+
+    pictures: list[np.ndarray]
+    preparation: Preparation
+    features: torch.Tensor
+    variance: float
+    scores: torch.Tensor
+    labels: torch.Tensor | None
+
+    def batch(self, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        pictures = torch.from_numpy(prepared([self.pictures[index] for index in indices], self.preparation)).contiguous(
+            memory_format=torch.channels_last
+        )
+        chosen = torch.from_numpy(indices)
+        labels = None if self.labels is None else self.labels[chosen]
+        return pictures, self.features[chosen].float(), self.scores[chosen], labels
+
+
+def learn(
+    halves: Halves,
+    samples: Samples,
+    preparation: Preparation,
+    *,
+    channels: int,
+    bits: int,
+    settings: DistillSettings,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] = lambda _progress: None,
+) -> Learned:
+    """Train a bottleneck for the cut at which `halves` were split.
+
+    Args:
+        halves: teacher head and tail; one float tensor [batch, channel, row, column] crosses between them.
+        samples: training pictures; labels are used where they are known.
+        preparation: how a picture becomes the teacher's input.
+        channels: of the codes.
+        bits: of a code, 1 to 8.
+        settings: the recipe.
+        checkpoint: file that training goes on from, written every 20 s and at an interruption; None: no checkpoints.
+        resume: go on from `checkpoint` if it is there.
+        on_progress: called after every step.
+
+    Returns:
+        The trained modules. After Ctrl-C too: with what was learned so far and `interrupted` set.
+
+    Raises:
+        ExportError: the cut is not one picture-shaped tensor, an operator of the tail cannot be trained through, or the loss
+            diverged.
+    """
+    torch.manual_seed(settings.seed)
+    shape = _feature_shape(halves)
+    teacher = _teach(halves, samples, preparation)
+    size = (preparation.height, preparation.width)
+    stride = encoder_stride(size, shape[1:])
+    encoder = Encoder(preparation.channels, channels, stride)
+    with torch.no_grad():
+        probe = encoder.eval()(torch.zeros(1, preparation.channels, *size))
+    grid = (int(probe.shape[2]), int(probe.shape[3]))
+    code_range = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+    student = _Student(encoder, Decoder(channels, grid, shape), code_range)
+    tail = OnnxModule(halves.tail).eval().requires_grad_(requires_grad=False)
+    run = _Run(student, tail, teacher, settings, checkpoint)
+    started = time.monotonic()
+    run.prepare(resume=resume)
+    interrupted = run.train(on_progress)
+    student.eval()
+    return Learned(
+        encoder=student.encoder,
+        decoder=student.decoder,
+        grid=grid,
+        code_range=code_range,
+        steps=run.step,
+        wall_s=time.monotonic() - started,
+        losses=run.losses,
+        interrupted=interrupted,
+    )
+
+
+def _feature_shape(halves: Halves) -> tuple[int, int, int]:
+    crossing = halves.head.graph.outputs
+    if len(crossing) != 1 or halves.auxiliary:
+        names = ", ".join(name_of(value) for value in crossing)
+        raise ExportError(
+            f"a learned bottleneck needs a cut of one tensor, here {len(crossing)} cross ({names}); see `isthmus cuts`"
+        )
+    shape = dimensions(crossing[0])
+    if shape is None or len(shape) != 4:
+        raise ExportError(
+            f"a learned bottleneck needs a tensor [batch, channel, row, column], "
+            f"{name_of(crossing[0])} is {crossing[0].shape}; name another cut or use --bottleneck none"
+        )
+    return shape[1], shape[2], shape[3]
+
+
+def _teach(halves: Halves, samples: Samples, preparation: Preparation) -> _Teacher:
+    """Run the teacher once over all samples; features are kept as float16."""
+    head, tail = Session(halves.head, threads=2), Session(halves.tail, threads=2)
+    cut = name_of(halves.head.graph.outputs[0])
+    features, scores = [], []
+    for start in range(0, len(samples), FEATURE_BATCH):
+        pictures = prepared(samples.pictures[start : start + FEATURE_BATCH], preparation)
+        crossing = head.run({head.inputs[0]: pictures})
+        features.append(torch.from_numpy(crossing[cut]).half())
+        scores.append(torch.from_numpy(tail.run(crossing)[tail.outputs[0]]).float())
+    everything = torch.cat(features)
+    variance = float(everything[:512].float().var(0).mean()) + 1e-6
+    labels = None if samples.labels is None else torch.from_numpy(samples.labels)
+    return _Teacher(
+        pictures=list(samples.pictures),
+        preparation=preparation,
+        features=everything,
+        variance=variance,
+        scores=torch.cat(scores).flatten(1),
+        labels=labels,
+    )
+
+
+class _Run:
+    """Training state: what a checkpoint holds, and how it moves on."""
+
+    def __init__(
+        self, student: _Student, tail: nn.Module, teacher: _Teacher, settings: DistillSettings, checkpoint: Path | None
+    ) -> None:
+        self.student = channels_last(student)
+        self.tail = tail
+        self.teacher = teacher
+        self.settings = settings
+        self.checkpoint = checkpoint
+        self.step = 0
+        self.steps = 0
+        self.pace = Pace(threads=1, half_precision=False)
+        self.losses: list[dict[str, float]] = []
+        self.optimizer = torch.optim.AdamW(student.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+
+    def prepare(self, *, resume: bool) -> None:
+        """Take up a checkpoint, or decide precision and number of steps."""
+        if resume and self.checkpoint and self.checkpoint.exists():
+            self._restore(self.checkpoint)
+            return
+        self._plan()
+
+    def train(self, on_progress: Callable[[Progress], None]) -> bool:
+        """Take the remaining steps; True if Ctrl-C ended them early."""
+        saved = time.monotonic()
+        try:
+            while self.step < self.steps:
+                loss = self._advance()
+                on_progress(Progress(stage=self._stage(), step=self.step, steps=self.steps, loss=loss))
+                if time.monotonic() - saved > CHECKPOINT_EVERY_S:
+                    self._save()
+                    saved = time.monotonic()
+        except KeyboardInterrupt:
+            self._save()
+            return True
+        if self.checkpoint:
+            self.checkpoint.unlink(missing_ok=True)
+        return False
+
+    def _stage(self) -> str:
+        return "features" if self.step < self.steps * self.settings.feature_share else "distillation"
+
+    def _advance(self) -> float:
+        progress = self.step / self.steps
+        rate = min(1.0, self.step / 50 + 0.02) * (0.485 * (1 + math.cos(math.pi * progress)) + 0.03)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * rate
+        stage = self._stage()
+        loss = self._loss(stage, self._indices())
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.student.parameters(), self.settings.gradient_norm_max)
+        self.optimizer.step()
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise ExportError(f"training diverged at step {self.step} (loss {value}); lower the learning rate")
+        if self.step % max(1, self.steps // 50) == 0:
+            self.losses.append({"step": self.step, "loss": round(value, 5)})
+        self.step += 1
+        return value
+
+    def _indices(self) -> np.ndarray:
+        """Samples of the step at hand: a fresh order every epoch that depends on seed and epoch alone."""
+        count = len(self.teacher.pictures)
+        batch = min(self.settings.batch, count)
+        per_epoch = count // batch
+        epoch, place = divmod(self.step, per_epoch)
+        order = np.random.default_rng((self.settings.seed, epoch)).permutation(count)
+        return order[place * batch : (place + 1) * batch]
+
+    def _loss(self, stage: str, indices: np.ndarray) -> torch.Tensor:
+        settings = self.settings
+        pictures, features, scores, labels = self.teacher.batch(indices)
+        self.student.train()
+        with self.pace.autocast():
+            restored = self.student(pictures)
+            answered = _first(self.tail(restored)) if stage == "distillation" else None
+        matching = functional.mse_loss(restored.float(), features) / self.teacher.variance
+        if answered is None:
+            return matching
+        student = answered.float().flatten(1) / settings.temperature
+        teacher = scores / settings.temperature
+        loss = functional.kl_div(student.log_softmax(1), teacher.softmax(1), reduction="batchmean") * settings.temperature**2
+        if labels is not None:
+            loss = loss + settings.label_weight * functional.cross_entropy(answered.float().flatten(1), labels)
+        return loss + settings.feature_weight * matching
+
+    def _plan(self) -> None:
+        """Find the fastest pace on a copy of the weights, and as many steps as the budget holds."""
+        kept = copy.deepcopy(self.student.state_dict())
+        features = fastest(lambda way: self._trial("features", way))
+        distillation = fastest(lambda way: self._trial("distillation", way))
+        self.student.load_state_dict(kept)
+        self.student.zero_grad(set_to_none=True)
+        self.pace = distillation
+        self.pace.apply()
+        share = self.settings.feature_share
+        step_s = share * features.step_s + (1 - share) * distillation.step_s
+        self.steps = self.settings.steps or max(20, int(self.settings.budget_s / step_s))
+
+    def _trial(self, stage: str, way: Pace) -> None:
+        self.pace = way
+        self._loss(stage, self._indices()).backward()  # type: ignore[no-untyped-call]
+
+    def _save(self) -> None:
+        if self.checkpoint is None:
+            return
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.checkpoint.with_suffix(".partial")
+        state: dict[str, Any] = {
+            "student": self.student.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "steps": self.steps,
+            "threads": self.pace.threads,
+            "half_precision": self.pace.half_precision,
+            "losses": self.losses,
+            "settings": asdict(self.settings),
+        }
+        torch.save(state, partial)
+        partial.replace(self.checkpoint)
+
+    def _restore(self, path: Path) -> None:
+        try:
+            state = torch.load(path, weights_only=True)
+            self.student.load_state_dict(state["student"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except Exception as error:
+            raise ExportError(
+                f"checkpoint {path} does not fit this export ({error}); remove it, or leave out --resume"
+            ) from error
+        self.step, self.steps = state["step"], state["steps"]
+        self.pace = Pace(threads=state["threads"], half_precision=state["half_precision"])
+        self.pace.apply()
+        self.losses = state["losses"]
+
+
+def _first(answer: object) -> torch.Tensor:
+    value = answer[0] if isinstance(answer, (tuple, list)) else answer
+    if isinstance(answer, dict):
+        value = next(iter(answer.values()))
+    if not isinstance(value, torch.Tensor):
+        raise ExportError(f"the tail answers with {type(value).__name__}, not with a tensor")
+    return value

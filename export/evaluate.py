@@ -1,0 +1,191 @@
+"""Accuracy and real bytes of a bundle beside its rivals, on the same pictures.
+
+Rivals are what a user has without Isthmus: the whole network on the device (`local`), and the picture itself, compressed, into
+the unsplit network (`jpeg`, `webp`). They go into the network as it is; a network trained on compressed pictures would lose less,
+so this table flatters the split and says so in its meta.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isthmus.codec.codec import Codec
+from isthmus.contract.bundle import Bundle
+from isthmus.contract.metric import Metric, proportion
+from isthmus.contract.picture import decode_picture, encode_picture
+from isthmus.contract.prepare import Preparation, prepare
+from isthmus.devices.runtime import Network
+from isthmus.errors import ExportError, NotBuiltYet, UsageError
+from isthmus.export.samples import Samples
+
+QUALITIES = {"jpeg": (10, 20, 35, 50, 75, 90), "webp": (5, 15, 30, 50, 75, 90)}
+LATER = ("avif", "h264", "h265")
+PIXELS_MAX = 1 << 28
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        kind: `point` (of the bundle) or `rival`.
+        name: of the point or the rival.
+        setting: picture quality and the like.
+        bytes_mean: payload for one picture.
+        metric: accuracy, or agreement with the unsplit network where there are no labels.
+        device_mmac: million multiply-adds on the device.
+        device_ms: median time of the device's network, one thread; None where it runs none.
+    """
+
+    kind: str
+    name: str
+    setting: str
+    bytes_mean: float
+    metric: Metric
+    device_mmac: float
+    device_ms: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """As in `evaluation.json`."""
+        return {
+            self.kind: self.name,
+            "setting": self.setting,
+            "bytes_mean": round(self.bytes_mean, 1),
+            "metric": self.metric.model_dump(),
+            "device_mmac": round(self.device_mmac, 3),
+            "device_ms": None if self.device_ms is None else round(self.device_ms, 4),
+        }
+
+
+def parse_rivals(names: str) -> tuple[str, ...]:
+    """Read `jpeg,webp,local`.
+
+    Raises:
+        UsageError: a rival that does not exist.
+        NotBuiltYet: one that a later version brings.
+    """
+    chosen = tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    for name in chosen:
+        if name in LATER:
+            raise NotBuiltYet(f"rival {name} is not built yet; this version measures jpeg, webp and local")
+        if name not in (*QUALITIES, "local"):
+            raise UsageError(f"there is no rival {name!r}; known: jpeg, webp, local")
+    return chosen
+
+
+def evaluate(
+    bundle: Bundle,
+    samples: Samples,
+    rivals: Iterable[str] = ("jpeg", "webp", "local"),
+    *,
+    on_step: Callable[[str], None] = lambda _words: None,
+) -> list[Row]:
+    """Measure every operating point and rival.
+
+    Args:
+        bundle: a vision bundle of one class-score output.
+        samples: pictures as they come from the camera; without labels, agreement with the unsplit network is measured.
+        rivals: see the head of this module.
+        on_step: told in words what is being measured.
+
+    Raises:
+        ExportError: the bundle takes no pictures or lacks the whole network, or the labels do not fit.
+    """
+    manifest = bundle.manifest
+    if manifest.preparation is None or not bundle.has("whole.onnx"):
+        raise ExportError(f"{bundle.origin} takes no pictures or lacks whole.onnx; it cannot be evaluated")
+    task = _Task(bundle, samples, manifest.preparation)
+    rows = []
+    for index, point in enumerate(manifest.points):
+        on_step(f"point {point.name}")
+        rows.append(_point(bundle, samples, task, index))
+    if "local" in rivals:
+        on_step("rival local")
+        mmac = manifest.whole.flops / 2e6
+        rows.append(_row("rival", "local", "whole", 0.0, task.score(task.whole_guesses), mmac, task.whole_ms))
+    for name in rivals:
+        for quality in QUALITIES.get(name, ()):
+            on_step(f"rival {name} {quality}")
+            rows.append(_picture(samples, task, name, quality))
+    return rows
+
+
+def as_results(bundle: Bundle, samples: Samples, rows: Iterable[Row], command: str) -> dict[str, Any]:
+    """`{"meta", "rows"}` as in every result of the command line."""
+    meta = {
+        "bundle": bundle.manifest.id,
+        "contract_digest": bundle.digest,
+        "data": samples.origin,
+        "samples": len(samples),
+        "metric": "top-1 accuracy" if samples.labels is not None else "agreement with the unsplit network",
+        "rivals": "pictures go into the unsplit network as it is, not adapted to compression",
+        "command": command,
+    }
+    return {"meta": meta, "rows": [row.as_json() for row in rows]}
+
+
+class _Task:
+    """What a right answer is, and what the unsplit network says."""
+
+    def __init__(self, bundle: Bundle, samples: Samples, preparation: Preparation) -> None:
+        self._network = Network.load(bundle.path("whole.onnx"))
+        self._preparation = preparation
+        self._input = bundle.manifest.input.name
+        self._output = bundle.manifest.outputs[0].name
+        started = time.perf_counter()
+        self.whole_guesses = np.array([self.guess(picture) for picture in samples.pictures])
+        self.whole_ms = (time.perf_counter() - started) / len(samples) * 1e3
+        self._truth = self.whole_guesses if samples.labels is None else samples.labels
+        self._name = "agreement" if samples.labels is None else "accuracy"
+
+    def guess(self, picture: np.ndarray) -> int:
+        """The class that the unsplit network sees."""
+        return self.read(self._network.run({self._input: prepare(picture, self._preparation)}))
+
+    def read(self, outputs: Mapping[str, np.ndarray]) -> int:
+        """The class in an answer."""
+        return int(outputs[self._output].argmax())
+
+    def score(self, guesses: np.ndarray) -> Metric:
+        """Share of right guesses."""
+        return proportion(self._name, int((guesses == self._truth).sum()), len(self._truth))
+
+
+def _point(bundle: Bundle, samples: Samples, task: _Task, index: int) -> Row:
+    manifest = bundle.manifest
+    assert manifest.preparation is not None
+    head, tail = Network.load(bundle.path("head.onnx")), Network.load(bundle.path("tail.onnx"))
+    codec = Codec(manifest.boundary, manifest.points)
+    guesses, sizes, durations = [], [], []
+    for picture in samples.pictures:
+        prepared = prepare(picture, manifest.preparation)
+        started = time.perf_counter()
+        codes = head.run({manifest.input.name: prepared})
+        durations.append(time.perf_counter() - started)
+        payload = codec.encode([codes[tensor.name][0] for tensor in manifest.boundary.tensors], point=index)
+        sizes.append(len(payload))
+        sent = codec.decode(payload, point=index)
+        feeds = {tensor.name: array[None] for tensor, array in zip(manifest.boundary.tensors, sent, strict=True)}
+        guesses.append(task.read(tail.run(feeds)))
+    point = manifest.points[index]
+    setting = f"{manifest.bottleneck} {'+'.join(map(str, point.channels))}ch"
+    head_ms = float(np.median(durations)) * 1e3
+    return _row(
+        "point", point.name, setting, float(np.mean(sizes)), task.score(np.array(guesses)), manifest.head.flops / 2e6, head_ms
+    )
+
+
+def _picture(samples: Samples, task: _Task, format_name: str, quality: int) -> Row:
+    sizes, guesses = [], []
+    for picture in samples.pictures:
+        data = encode_picture(picture, format_name, quality)
+        sizes.append(len(data))
+        guesses.append(task.guess(decode_picture(data, format_name, pixels_max=PIXELS_MAX)))
+    return _row("rival", format_name, f"q{quality}", float(np.mean(sizes)), task.score(np.array(guesses)), 0.0, None)
+
+
+def _row(kind: str, name: str, setting: str, size: float, metric: Metric, mmac: float, milliseconds: float | None) -> Row:
+    return Row(kind=kind, name=name, setting=setting, bytes_mean=size, metric=metric, device_mmac=mmac, device_ms=milliseconds)

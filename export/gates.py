@@ -1,0 +1,121 @@
+"""The checks a bundle must pass before it is written. A gate that fails stops the export and names both values."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from isthmus.codec.codec import Codec
+from isthmus.codec.payload import Mode
+from isthmus.contract.boundary import OperatingPoint
+from isthmus.contract.manifest import Gate
+from isthmus.devices.golden import GoldenFrames
+from isthmus.devices.runtime import changed_share
+from isthmus.errors import ExportError
+from isthmus.export.distill import Learned
+from isthmus.export.doors import Source
+from isthmus.export.factory import TORCH_TOLERANCE
+from isthmus.export.halves import CodedHalves
+from isthmus.export.session import Session, relative_difference
+from isthmus.export.split import Halves
+
+SPLIT_TOLERANCE = 1e-4
+"""Relative: a split moves no arithmetic, only optimisations of onnxruntime across the cut differ."""
+QUANTISED_TOLERANCE = 1e-3
+CHANGED_CODES_MAX = 0.005
+"""Torch and onnxruntime sum in another order; values next to a rounding boundary then fall either way."""
+BATCHES = (1, 3)
+
+
+def same_as_torch(source: Source, pictures: np.ndarray) -> Gate | None:
+    """The imported ONNX model equals its torch module at two batch sizes; None where there is no module."""
+    if source.torch_module is None:
+        return None
+    session = Session(source.model)
+    found = []
+    for rows in _batch_sizes(source):
+        with torch.no_grad():
+            answer = source.torch_module(torch.from_numpy(pictures[:rows]))
+        wanted = [leaf.numpy() for leaf in torch.utils._pytree.tree_leaves(answer) if isinstance(leaf, torch.Tensor)]
+        found.append(relative_difference(list(session.run({session.inputs[0]: pictures[:rows]}).values()), wanted))
+    return _passed("imported ONNX equals torch", max(found), TORCH_TOLERANCE, f"batch {_and(_batch_sizes(source))}")
+
+
+def same_after_split(source: Source, halves: Halves, pictures: np.ndarray) -> Gate:
+    """Head then tail equals the source network, before anything is quantised or trained."""
+    whole, head, tail = Session(source.model), Session(halves.head), Session(halves.tail)
+    found = []
+    for rows in _batch_sizes(source):
+        feeds = {whole.inputs[0]: pictures[:rows]}
+        joined = tail.run(feeds | head.run(feeds))
+        found.append(relative_difference(list(joined.values()), list(whole.run(feeds).values())))
+    return _passed("head then tail equals the source", max(found), SPLIT_TOLERANCE, f"batch {_and(_batch_sizes(source))}")
+
+
+def same_when_quantised(coded: CodedHalves, pictures: np.ndarray) -> Gate:
+    """The shipped head, then the codec, then the shipped tail equal the modified, quantised whole as one network."""
+    head, tail = Session(coded.head), Session(coded.tail)
+    joined = Session(coded.joined())
+    codec = Codec(coded.boundary, [full_point(coded)])
+    found = []
+    for picture in (pictures[index : index + 1] for index in range(min(4, len(pictures)))):
+        codes = head.run({head.inputs[0]: picture})
+        sent = codec.decode(codec.encode([codes[tensor.name][0] for tensor in coded.boundary.tensors]))
+        answered = tail.run({tensor.name: array[None] for tensor, array in zip(coded.boundary.tensors, sent, strict=True)})
+        found.append(relative_difference(list(answered.values()), list(joined.run({joined.inputs[0]: picture}).values())))
+    return _passed("head, codec, tail equal the quantised whole", max(found), QUANTISED_TOLERANCE, f"{len(found)} pictures")
+
+
+def same_codes_as_torch(learned: Learned, coded: CodedHalves, pictures: np.ndarray) -> Gate:
+    """The encoder in onnxruntime gives the codes that the trained torch module gives."""
+    head = Session(coded.head)
+    with torch.no_grad():
+        wanted = learned.encoder(torch.from_numpy(pictures)).clamp(*learned.code_range).round().to(torch.int8).numpy()
+    found = head.run({head.inputs[0]: pictures})["codes_0"]
+    return _passed("head codes equal torch", changed_share(found, wanted), CHANGED_CODES_MAX, f"{len(pictures)} pictures")
+
+
+def changed_by_order(coded: CodedHalves, pictures: np.ndarray) -> float:
+    """Share of codes that change when the head takes pictures singly on one thread, not together on two."""
+    one, two = Session(coded.head, threads=1), Session(coded.head, threads=2)
+    singly = [one.run({one.inputs[0]: pictures[index : index + 1]}) for index in range(len(pictures))]
+    together = two.run({two.inputs[0]: pictures})
+    return max(
+        changed_share(np.concatenate([codes[tensor.name] for codes in singly]), together[tensor.name])
+        for tensor in coded.boundary.tensors
+    )
+
+
+def full_point(coded: CodedHalves) -> OperatingPoint:
+    """The operating point at which every channel crosses."""
+    return OperatingPoint(name="full", channels=tuple(tensor.channels for tensor in coded.boundary.tensors))
+
+
+def golden_frames(coded: CodedHalves, points: Sequence[OperatingPoint], pictures: np.ndarray) -> GoldenFrames:
+    """Run a few pictures through the shipped networks, one at a time, and keep all that happens."""
+    head, tail = Session(coded.head), Session(coded.tail)
+    singly = [head.run({head.inputs[0]: pictures[index : index + 1]}) for index in range(len(pictures))]
+    codes = tuple(np.concatenate([frame[tensor.name] for frame in singly]) for tensor in coded.boundary.tensors)
+    answers = [tail.run(frame) for frame in singly]
+    payloads = {
+        (mode, frame, point): Codec(coded.boundary, points, [mode]).encode([array[frame] for array in codes], point=point)
+        for mode in (Mode.RAW, Mode.ZSTD)
+        for frame in range(len(pictures))
+        for point in range(len(points))
+    }
+    outputs = {name: np.concatenate([answer[name] for answer in answers]) for name in tail.outputs}
+    return GoldenFrames(inputs=pictures, codes=codes, outputs=outputs, payloads=payloads)
+
+
+def _batch_sizes(source: Source) -> tuple[int, ...]:
+    return BATCHES if source.dynamic_batch else (1,)
+
+
+def _and(sizes: tuple[int, ...]) -> str:
+    return " and ".join(map(str, sizes))
+
+
+def _passed(name: str, value: float, limit: float, detail: str) -> Gate:
+    if not value <= limit:
+        raise ExportError(f"gate {name!r} failed: {value:.3g}, at most {limit:.3g} ({detail}); nothing was written")
+    return Gate(name=name, value=value, limit=limit, detail=detail)

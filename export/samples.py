@@ -1,0 +1,153 @@
+"""Labelled pictures for training, calibration and evaluation.
+
+    FOLDER/<class>/<picture>      an image folder; without class folders the pictures are unlabelled
+    FILE.npz                      arrays `images` uint8[n, row, column, 3] in RGB order, and optionally `labels` int[n]
+
+For training, pictures are kept fitted to the network's input in uint8; the rest of the preparation is arithmetic on the batch, so
+training sees just what `contract.prepare` makes on the device. For evaluation they are kept as they are, for the rivals that send
+pictures.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import structlog
+
+from isthmus.contract.prepare import Preparation, fit, prepare
+from isthmus.errors import ExportError
+
+log = structlog.get_logger()
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+MEMORY_MAX_BYTES = 8 << 30
+"""Pictures are held in memory; above this the reader asks for fewer or smaller ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """Pictures and their classes.
+
+    Attributes:
+        pictures: each uint8[row, column, 3] BGR.
+        labels: int64[n], or None where they are not known.
+        names: class names, empty where there are no labels.
+        origin: where they come from, for the training record.
+    """
+
+    pictures: Sequence[np.ndarray]
+    labels: np.ndarray | None
+    names: tuple[str, ...]
+    origin: str
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def part(self, indices: np.ndarray) -> "Samples":
+        """The samples at `indices`."""
+        labels = None if self.labels is None else self.labels[indices]
+        return replace(self, pictures=[self.pictures[index] for index in indices], labels=labels)
+
+    def split(self, share: float, *, seed: int) -> tuple["Samples", "Samples"]:
+        """Two disjoint parts, the second with about `share` of the samples, drawn at random and the same for one seed."""
+        order = np.random.default_rng(seed).permutation(len(self))
+        second = max(1, round(len(self) * share))
+        return self.part(np.sort(order[second:])), self.part(np.sort(order[:second]))
+
+
+def prepared(pictures: Sequence[np.ndarray], preparation: Preparation) -> np.ndarray:
+    """float32[n, ...] network input of pictures."""
+    return np.concatenate([prepare(picture, preparation) for picture in pictures])
+
+
+def batches(samples: Samples, preparation: Preparation, size: int) -> Iterator[np.ndarray]:
+    """Prepared batches in order."""
+    for start in range(0, len(samples), size):
+        yield prepared(samples.pictures[start : start + size], preparation)
+
+
+def read(path: str | Path, preparation: Preparation | None = None) -> Samples:
+    """Read samples.
+
+    Args:
+        path: an image folder or an npz file.
+        preparation: pictures are fitted to its size; None keeps them as they are.
+
+    Raises:
+        ExportError: nothing there, nothing readable, or arrays of another kind.
+    """
+    place = Path(path)
+    if place.is_dir():
+        return _read_folder(place, preparation)
+    if place.suffix == ".npz":
+        return _read_npz(place, preparation)
+    if not place.exists():
+        raise ExportError(
+            f"there are no pictures at {place}; give a folder with one folder of pictures for each class, or an npz file"
+        )
+    raise ExportError(f"{place} is not a folder of pictures and not an npz file")
+
+
+def _read_folder(folder: Path, preparation: Preparation | None) -> Samples:
+    classes = sorted(child for child in folder.iterdir() if child.is_dir() and _pictures_in(child))
+    groups = [(index, files) for index, child in enumerate(classes) for files in [_pictures_in(child)]]
+    if not groups:
+        groups = [(0, _pictures_in(folder))]
+    pictures: list[np.ndarray] = []
+    labels: list[int] = []
+    held_bytes = 0
+    for index, files in groups:
+        for file in files:
+            picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
+            if picture is None:
+                log.warning("picture left out: it cannot be read", file=str(file))
+                continue
+            pictures.append(picture if preparation is None else fit(picture, preparation))
+            labels.append(index)
+            held_bytes += pictures[-1].nbytes
+            _check_memory(len(pictures), held_bytes)
+    if not pictures:
+        raise ExportError(f"{folder} holds no readable picture; looked for {', '.join(SUFFIXES)}")
+    return Samples(
+        pictures=pictures,
+        labels=np.array(labels, dtype=np.int64) if classes else None,
+        names=tuple(child.name for child in classes),
+        origin=f"{folder.name}, {len(pictures)} pictures",
+    )
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+
+
+def _check_memory(count: int, held_bytes: int) -> None:
+    if held_bytes > MEMORY_MAX_BYTES:
+        raise ExportError(f"the first {count} pictures fill {MEMORY_MAX_BYTES >> 30} GiB of memory; give fewer or smaller ones")
+
+
+def _read_npz(path: Path, preparation: Preparation | None) -> Samples:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if "images" not in arrays:
+                raise ExportError(
+                    f"{path} holds {', '.join(arrays.files) or 'nothing'}; it needs `images` uint8[n, row, column, 3]"
+                )
+            images = arrays["images"]
+            labels = arrays["labels"].astype(np.int64) if "labels" in arrays else None
+            names = tuple(str(name) for name in arrays["names"]) if "names" in arrays else ()
+    except (OSError, ValueError, EOFError) as error:
+        raise ExportError(f"{path} cannot be read: {error}") from error
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or not len(images):
+        raise ExportError(
+            f"`images` of {path} is {images.dtype}{list(images.shape)}; it must be uint8[n, row, column, 3] in RGB order"
+        )
+    if labels is not None and labels.shape != (len(images),):
+        raise ExportError(f"`labels` of {path} has shape {list(labels.shape)}, there are {len(images)} images")
+    pictures = [np.ascontiguousarray(image[..., ::-1]) for image in images]
+    if preparation is not None:
+        pictures = [fit(picture, preparation) for picture in pictures]
+    if labels is not None and not names:
+        names = tuple(str(index) for index in range(int(labels.max()) + 1))
+    return Samples(pictures=pictures, labels=labels, names=names, origin=f"{path.name}, {len(images)} pictures")

@@ -1,0 +1,92 @@
+"""Run an ONNX model held in memory, to check what the exporter did to it."""
+
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+
+from isthmus.errors import ExportError
+
+PROTOBUF_LIMIT_BYTES = 1_500_000_000
+"""Above this the weights go to a file beside the graph; protobuf itself stops at 2 GiB."""
+
+_log = logging.getLogger(__name__)
+
+
+class Session:
+    """One onnxruntime session on the CPU, fed by name.
+
+    Raises:
+        ExportError: onnxruntime refuses the model; the message carries its reason.
+    """
+
+    def __init__(self, model: ir.Model, *, threads: int = 1) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            self._session = _open(model, options)
+        except Exception as reason:
+            raise ExportError(f"onnxruntime does not load the model: {_first_line(reason)}") from reason
+        self.inputs: tuple[str, ...] = tuple(value.name for value in self._session.get_inputs())
+        self.outputs: tuple[str, ...] = tuple(value.name for value in self._session.get_outputs())
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Compute every output; entries of `feeds` that are no input of the model are ignored.
+
+        Raises:
+            ExportError: an input is missing, or onnxruntime fails on these arrays.
+        """
+        missing = [name for name in self.inputs if name not in feeds]
+        if missing:
+            raise ExportError(f"no array for input {', '.join(missing)} of the model")
+        try:
+            results = self._session.run(None, {name: feeds[name] for name in self.inputs})
+        except Exception as reason:
+            raise ExportError(f"onnxruntime fails on the model: {_first_line(reason)}") from reason
+        return dict(zip(self.outputs, results, strict=True))
+
+
+def _open(model: ir.Model, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    providers = ["CPUExecutionProvider"]
+    weights = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
+    if weights < PROTOBUF_LIMIT_BYTES:
+        return onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), options, providers=providers)
+    with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
+        path = Path(folder) / "model.onnx"
+        ir.save(model, path, external_data="model.onnx.data")
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+
+
+def _first_line(reason: Exception) -> str:
+    return str(reason).strip().splitlines()[0] if str(reason).strip() else type(reason).__name__
+
+
+def relative_difference(got: Sequence[np.ndarray], want: Sequence[np.ndarray]) -> float:
+    """Largest absolute difference of two lists of arrays, over the largest magnitude in `want` (at least 1e-3).
+
+    Infinite when the number of arrays, a shape, or the places of NaN and infinities differ.
+    """
+    if len(got) != len(want):
+        return float("inf")
+    return max((_difference(one, other) for one, other in zip(got, want, strict=True)), default=0.0)
+
+
+def _difference(got: np.ndarray, want: np.ndarray) -> float:
+    if got.shape != want.shape:
+        return float("inf")
+    if got.dtype.kind not in "fc" or want.dtype.kind not in "fc":
+        return 0.0 if np.array_equal(got, want) else float("inf")
+    left, right = got.astype(np.float64), want.astype(np.float64)
+    finite = np.isfinite(right)
+    if not np.array_equal(left[~finite], right[~finite], equal_nan=True) or not np.isfinite(left[finite]).all():
+        return float("inf")
+    if not finite.any():
+        return 0.0
+    scale = max(float(np.abs(right[finite]).max()), 1e-3)
+    return float(np.abs(left[finite] - right[finite]).max()) / scale

@@ -1,0 +1,103 @@
+"""What OpenCV captures: video files and cameras."""
+
+import math
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from isthmus.errors import SourceError
+from isthmus.head.frame import Frame, Source
+from isthmus.head.picture import MAX_PIXELS
+
+
+class _Capture(Source):
+    """What OpenCV opens and reads frame by frame."""
+
+    def __init__(self, capture: cv2.VideoCapture, *, description: str, advice: str) -> None:
+        if not capture.isOpened():
+            raise SourceError(f"{description} cannot be opened; {advice}")
+        width, height = (capture.get(side) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        if width * height > MAX_PIXELS:
+            capture.release()
+            raise SourceError(f"{description} has {width:.0f}x{height:.0f} pixels; a frame may have {MAX_PIXELS}")
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if math.isfinite(fps) and fps > 0 else None
+        self.description = description
+        self._capture = capture
+        self._sequence = 0
+
+    def close(self) -> None:
+        """Release the file or the camera."""
+        self._capture.release()
+
+    def _grab(self) -> Frame | None:
+        found, image = self._capture.read()
+        if not found:
+            return None
+        self._sequence += 1
+        return Frame(sequence=self._sequence - 1, image=_as_bytes(image), captured_s=time.monotonic())
+
+
+def _as_bytes(image: cv2.typing.MatLike) -> NDArray[np.uint8]:
+    return image.astype(np.uint8, copy=False)
+
+
+class VideoSource(_Capture):
+    """A video file."""
+
+    def __init__(self, path: Path, *, loop: bool = False) -> None:
+        super().__init__(
+            cv2.VideoCapture(str(path)),
+            description=f"video {path}",
+            advice="it is no video, is damaged, or this build of OpenCV lacks its codec: try MP4 with H.264",
+        )
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.length = int(count) if not loop and math.isfinite(count) and count > 0 else None
+        self._path = path
+        self._loop = loop
+
+    def read(self) -> Frame | None:
+        """Return the next frame, or None at the end.
+
+        Raises:
+            SourceError: the file opens but not one frame can be decoded.
+        """
+        frame = self._grab()
+        if frame is None and self._sequence == 0:
+            raise SourceError(f"{self.description} holds no frame that can be decoded; make it again")
+        if frame is None and self._loop:
+            # Opened anew rather than wound back, which not every container can.
+            self._capture.release()
+            self._capture = cv2.VideoCapture(str(self._path))
+            frame = self._grab()
+        return frame
+
+
+class CameraSource(_Capture):
+    """A camera that OpenCV can open; the CSI cameras of a Raspberry Pi are not among them."""
+
+    def __init__(self, index: int, *, fps: float | None = None) -> None:
+        super().__init__(
+            cv2.VideoCapture(index),
+            description=f"camera {index}",
+            advice="see which /dev/video* there are, and whether another program or missing rights keep it",
+        )
+        # An old picture from the driver's queue would pass for a new one.
+        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        if fps is not None:
+            self._capture.set(cv2.CAP_PROP_FPS, fps)
+            self.fps = self._capture.get(cv2.CAP_PROP_FPS) or None
+
+    def read(self) -> Frame:
+        """Wait for the next frame.
+
+        Raises:
+            SourceError: the camera gives no more frames.
+        """
+        frame = self._grab()
+        if frame is None:
+            raise SourceError(f"{self.description} stopped after {self._sequence} frames; see whether it is plugged in")
+        return frame

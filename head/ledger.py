@@ -1,0 +1,123 @@
+"""The ledger of a run: every frame gets exactly one entry, an answer or a reason why there is none."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from isthmus.contract.classification import classify
+from isthmus.contract.manifest import Manifest
+from isthmus.head.frame import Frame
+from isthmus.head.record import Record
+from isthmus.head.sink import Sink
+
+
+@dataclass(slots=True, kw_only=True)
+class Summary:
+    """What a run came to."""
+
+    frames: int = 0
+    answered: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    payload_bytes: int = 0
+    first_answer_s: float | None = None
+    """From the start of the run to the first answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Which placement an answer comes from."""
+
+    placement: str
+    setting: str
+    payload_bytes: int = 0
+
+
+class Ledger:
+    """Writes one record for each frame to all sinks, and counts; safe for any number of threads.
+
+    Args:
+        manifest: says how outputs are read.
+        device_id: goes into every record.
+        deadline_s: an answer later than this after the capture counts as dropped; None: never.
+        sinks: where records go.
+        session: gives the id of the session at hand.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        *,
+        device_id: str,
+        deadline_s: float | None,
+        sinks: Sequence[Sink],
+        session: Callable[[], bytes] = bytes,
+    ) -> None:
+        self._manifest = manifest
+        self._device_id = device_id
+        self._deadline_s = deadline_s
+        self._sinks = sinks
+        self._session = session
+        self._lock = threading.Lock()
+        self._started = time.monotonic()
+        self.summary = Summary()
+
+    def remaining_s(self, frame: Frame) -> float | None:
+        """Time until the frame's deadline, negative when it has passed, None without one."""
+        if self._deadline_s is None:
+            return None
+        return self._deadline_s - (time.monotonic() - frame.captured_s)
+
+    def answer(self, frame: Frame, outputs: Mapping[str, np.ndarray], origin: Origin, stages_s: Mapping[str, float]) -> None:
+        """Enter an answer; one that is late is entered as dropped."""
+        now = time.monotonic()
+        latency = now - frame.captured_s
+        if self._deadline_s is not None and latency > self._deadline_s:
+            self.drop(frame, "deadline", stages_s=stages_s, detail=f"answered after {latency * 1e3:.0f} ms")
+            return
+        classification = classify(outputs, self._manifest) if self._manifest.task.kind == "classification" else None
+        with self._lock:
+            self.summary.answered += 1
+            self.summary.payload_bytes += origin.payload_bytes
+            if self.summary.first_answer_s is None:
+                self.summary.first_answer_s = now - self._started
+        self._write(
+            Record(
+                device=self._device_id,
+                session=self._session().hex(),
+                sequence=frame.sequence,
+                name=frame.name,
+                placement=origin.placement,
+                setting=origin.setting,
+                classification=classification,
+                latency_s=latency,
+                stages_s=dict(stages_s),
+                payload_bytes=origin.payload_bytes,
+            )
+        )
+
+    def drop(self, frame: Frame, reason: str, *, stages_s: Mapping[str, float], detail: str = "") -> None:
+        """Enter a frame without an answer; `reason` is a key of `record.DROP_REASONS`."""
+        with self._lock:
+            self.summary.dropped[reason] += 1
+        self._write(
+            Record(
+                device=self._device_id,
+                session=self._session().hex(),
+                sequence=frame.sequence,
+                name=frame.name,
+                placement="drop",
+                reason=reason,
+                detail=detail,
+                stages_s=dict(stages_s),
+            )
+        )
+
+    def _write(self, record: Record) -> None:
+        with self._lock:
+            self.summary.frames += 1
+        for sink in self._sinks:
+            sink.write(record)

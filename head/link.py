@@ -1,0 +1,228 @@
+"""The link of a device to its tails: keeps one stream open, and opens another when it breaks.
+
+A session survives reconnects: the greeting of the next stream names it, and sequence numbers go on. With several addresses the
+device prefers them in the order of rendezvous hashing (Thaler and Ravishankar 1998), so that devices spread evenly and stay put
+when the list changes.
+"""
+
+import hashlib
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import structlog
+
+from isthmus.codec.codec import negotiate
+from isthmus.contract.bundle import Bundle
+from isthmus.contract.generated import split_pb2 as wire
+from isthmus.errors import ConfigError, IsthmusError, TailUnavailable
+from isthmus.head.reply import Reply
+from isthmus.head.stream import Stream, greeting
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSettings:
+    """How the link behaves."""
+
+    connect_timeout_s: float = 5.0
+    """One attempt: several round trips of a slow radio, and short enough to try the next address."""
+    quick_retry_s: float = 5.0
+    """So long after a break the link retries every 0.1 to 0.5 s: most breaks are short."""
+    retry_max_s: float = 30.0
+    """Longest pause between attempts; jittered, so that a fleet does not come back all at once."""
+
+
+def retry_delays(settings: LinkSettings, random_source: random.Random) -> Iterator[float]:
+    """Pauses between attempts in seconds: 0.1 to 0.5 s for the first `quick_retry_s`, then doubling with full jitter.
+
+    >>> delays = retry_delays(LinkSettings(), random.Random(0))
+    >>> all(0.1 <= next(delays) <= 0.5 for _ in range(10))
+    True
+    """
+    elapsed = 0.0
+    while elapsed < settings.quick_retry_s:
+        delay = random_source.uniform(0.1, 0.5)
+        elapsed += delay
+        yield delay
+    ceiling = 1.0
+    while True:
+        yield random_source.uniform(0.5, max(0.5, ceiling))
+        ceiling = min(settings.retry_max_s, ceiling * 2)
+
+
+def preferred_order(device_id: str, addresses: Sequence[str]) -> list[str]:
+    """Addresses by rendezvous hashing, the best one for this device first."""
+    return sorted(addresses, key=lambda address: hashlib.sha256(f"{device_id}\n{address}".encode()).digest())
+
+
+class Link:
+    """A stream to one of several tails, kept alive in the background.
+
+    Args:
+        bundle: what the device runs; the server must hold the same.
+        addresses: `host:port` of one or more equal servers.
+        device_id: names this device in the server's session and logs.
+        settings: time-outs and pauses.
+
+    Raises:
+        ConfigError: no address, or one that is not `host:port`.
+    """
+
+    def __init__(self, bundle: Bundle, addresses: Sequence[str], *, device_id: str, settings: LinkSettings | None = None) -> None:
+        self.addresses = preferred_order(device_id, [check_address(address) for address in addresses])
+        if not self.addresses:
+            raise ConfigError("no server is named; give --tail HOST:PORT")
+        self._bundle = bundle
+        self._device_id = device_id
+        self._settings = settings or LinkSettings()
+        self._changed = threading.Condition()
+        self._stream: Stream | None = None
+        self._failure: IsthmusError | None = None
+        self._last_error: IsthmusError | None = None
+        self._closing = threading.Event()
+        self.session = b""
+        self.reconnects = 0
+        self._keeper = threading.Thread(target=self._keep, name="isthmus-link", daemon=True)
+
+    def start(self) -> "Link":
+        """Begin to connect; returns at once."""
+        self._keeper.start()
+        return self
+
+    def __enter__(self) -> "Link":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def wait_connected(self, timeout_s: float) -> None:
+        """Wait for the first stream.
+
+        Raises:
+            TailUnavailable: none came about within `timeout_s`; says what the last attempt met.
+            ContractMismatch: a server answered and holds another bundle.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._stream or self._failure, timeout_s)
+            if self._failure:
+                raise self._failure
+            if self._stream is None:
+                raise self._last_error or TailUnavailable(
+                    f"no server answers at {', '.join(self.addresses)} within {timeout_s:g} s; is `isthmus serve` running?"
+                )
+
+    @property
+    def connected(self) -> bool:
+        """Whether a stream is open now."""
+        stream = self._stream
+        return stream is not None and stream.ended is None
+
+    @property
+    def failure(self) -> IsthmusError | None:
+        """An error that no retry can mend (another bundle, another protocol), or None."""
+        return self._failure
+
+    def wait_credit(self, timeout_s: float) -> bool:
+        """Wait until a capture may be sent. A frame is encoded only with a credit in hand, so that the newest one wins."""
+        with self._changed:
+            return bool(self._changed.wait_for(self._has_credit, timeout_s))
+
+    def _has_credit(self) -> bool:
+        return self._stream is not None and self._stream.credits > 0
+
+    def send(self, capture: wire.Capture) -> Future[Reply]:
+        """Send a capture on the stream that is open.
+
+        Returns:
+            A future that holds the reply, or fails with TailUnavailable when the stream breaks.
+
+        Raises:
+            TailUnavailable: no stream is open.
+        """
+        stream = self._stream
+        if stream is None:
+            raise TailUnavailable(f"the link to {', '.join(self.addresses)} is down")
+        return stream.send(capture)
+
+    def close(self) -> None:
+        """Answer what is in flight, close the stream and stop reconnecting."""
+        self._closing.set()
+        with self._changed:
+            self._changed.notify_all()
+        if self._keeper.ident is not None:
+            self._keeper.join()
+
+    def _keep(self) -> None:
+        while not self._closing.is_set():
+            if not self._connect():
+                return
+            self._hold()
+
+    def _connect(self) -> bool:
+        """Try the addresses until one opens; False when the link is closed or cannot work."""
+        for delay in retry_delays(self._settings, random.Random()):
+            for address in self.addresses:
+                if self._closing.is_set():
+                    return False
+                if self._try(address):
+                    return True
+                if self._failure:
+                    return False
+            self._closing.wait(delay)
+            if self._closing.is_set():
+                return False
+        return False
+
+    def _try(self, address: str) -> bool:
+        manifest = self._bundle.manifest
+        hello = greeting(manifest.id, manifest.contract_digest, negotiate([2, 1]), self._device_id, self.session)
+        try:
+            stream = Stream(address, hello, connect_timeout_s=self._settings.connect_timeout_s, on_change=self._notify)
+        except TailUnavailable as error:
+            log.debug("no stream", address=address, reason=str(error))
+            self._last_error = error
+            return False
+        except IsthmusError as error:
+            log.warning("link cannot work", address=address, reason=str(error))
+            with self._changed:
+                self._failure = error
+                self._changed.notify_all()
+            return False
+        self.session = stream.opened.session
+        log.info("link open", address=address, resumed=stream.opened.resumed, session=self.session.hex()[:8])
+        with self._changed:
+            self._stream = stream
+            self._changed.notify_all()
+        return True
+
+    def _hold(self) -> None:
+        """Wait until the stream ends or the link is closed."""
+        stream = self._stream
+        assert stream is not None
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing.is_set() or stream.ended or (stream.draining and not stream.in_flight))
+            self._stream = None
+        stream.close()
+        if not self._closing.is_set():
+            self.reconnects += 1
+            log.warning("link lost", address=stream.address, reason=str(stream.ended or "the server drains"))
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+def check_address(address: str) -> str:
+    """`address` if it is `host:port`.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ConfigError(f"{address!r} is not a server address; write HOST:PORT, for example 192.0.2.7:8001")
+    return address

@@ -1,0 +1,100 @@
+"""Where a frame is answered: `local`, `split`, `offload`; one object each.
+
+`split` and `offload` turn a picture into what goes over the link, `local` answers by itself. Each reports its stages in seconds.
+"""
+
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from isthmus.codec.codec import Codec
+from isthmus.contract.bundle import Bundle
+from isthmus.contract.generated import split_pb2 as wire
+from isthmus.contract.picture import encode_picture
+from isthmus.head.model import DeviceModel, local_network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One picture, ready for the link."""
+
+    capture: wire.Capture
+    """Without sequence and deadline, which the link knows."""
+    payload_bytes: int
+    stages_s: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalAnswer:
+    """One picture, answered on the device."""
+
+    outputs: dict[str, np.ndarray]
+    stages_s: dict[str, float] = field(default_factory=dict)
+
+
+class Sender(Protocol):
+    """A placement that needs the tail."""
+
+    name: str
+    setting: str
+
+    def pack(self, picture: np.ndarray) -> Outgoing:
+        """Make the content of a capture from uint8[row, column, 3] BGR."""
+        ...
+
+
+class Split:
+    """Head network and codec on the device, tail on the server."""
+
+    name = "split"
+
+    def __init__(self, bundle: Bundle, *, threads: int = 1, point: int = 0) -> None:
+        self._model = DeviceModel(bundle, "head.onnx", threads=threads)
+        self._codec = Codec(bundle.manifest.boundary, bundle.manifest.points)
+        self._point = point
+        self.setting = bundle.manifest.points[point].name
+
+    def pack(self, picture: np.ndarray) -> Outgoing:
+        """Compute and encode the codes of a picture."""
+        computed = self._model.compute(picture)
+        started = time.perf_counter()
+        payload = self._codec.encode(computed.arrays, point=self._point)
+        stages = {"prepare": computed.prepare_s, "head": computed.compute_s, "encode": time.perf_counter() - started}
+        return Outgoing(capture=wire.Capture(point=self._point, codes=payload), payload_bytes=len(payload), stages_s=stages)
+
+
+class Offload:
+    """The picture goes to the server, which runs the whole network."""
+
+    name = "offload"
+
+    def __init__(self, format_name: str = "jpeg", quality: int = 75) -> None:
+        self._format = format_name
+        self._quality = quality
+        self.setting = f"{format_name}-{quality}"
+
+    def pack(self, picture: np.ndarray) -> Outgoing:
+        """Compress a picture."""
+        started = time.perf_counter()
+        data = encode_picture(picture, self._format, self._quality)
+        capture = wire.Capture(picture=wire.Picture(format=self._format, data=data))
+        return Outgoing(capture=capture, payload_bytes=len(data), stages_s={"encode": time.perf_counter() - started})
+
+
+class Local:
+    """The whole network on the device; nothing is sent."""
+
+    name = "local"
+
+    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+        file = local_network(bundle)
+        self._model = DeviceModel(bundle, file, threads=threads)
+        self.setting = file.removesuffix(".onnx")
+
+    def answer(self, picture: np.ndarray) -> LocalAnswer:
+        """Run the network on a picture."""
+        computed = self._model.compute(picture)
+        outputs = {name: array[np.newaxis] for name, array in zip(self._model.output_names, computed.arrays, strict=True)}
+        return LocalAnswer(outputs=outputs, stages_s={"prepare": computed.prepare_s, "head": computed.compute_s})

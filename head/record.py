@@ -1,0 +1,74 @@
+"""One line for every frame: what became of it. This is what sinks get and what measurement reads."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus.contract.classification import Classification
+
+DROP_REASONS = {
+    "gate": "the motion gate saw nothing move",
+    "newer": "a newer frame took its place while it waited for a credit",
+    "deadline": "its deadline passed before it was answered",
+    "link": "the link was down or broke while it was in flight",
+    "server": "the server refused it or failed on it",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """The fate of one frame.
+
+    Attributes:
+        device: id of the device.
+        session: hexadecimal id of the session, empty before the first stream.
+        sequence: number of the frame in its source.
+        name: file name where the source has one.
+        placement: `local`, `split`, `offload`, or `drop`.
+        setting: operating point or picture setting.
+        reason: a key of DROP_REASONS where the placement is `drop`, else empty.
+        detail: the server's or the link's words, where there are some.
+        classification: the answer of a classifier.
+        latency_s: from capture to answer.
+        stages_s: seconds by stage; they do not overlap.
+        payload_bytes: what the codec or the picture encoder gave.
+    """
+
+    device: str
+    session: str
+    sequence: int
+    name: str
+    placement: str
+    setting: str = ""
+    reason: str = ""
+    detail: str = ""
+    classification: Classification | None = None
+    latency_s: float | None = None
+    stages_s: dict[str, float] = field(default_factory=dict)
+    payload_bytes: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The record with times in milliseconds, empty fields left out."""
+        row: dict[str, Any] = {
+            "device": self.device,
+            "session": self.session,
+            "sequence": self.sequence,
+            "name": self.name,
+            "placement": self.placement,
+            "setting": self.setting,
+            "reason": self.reason,
+            "detail": self.detail,
+        }
+        row = {key: value for key, value in row.items() if value != ""}
+        if self.classification:
+            row |= {
+                "label": self.classification.label,
+                "index": self.classification.index,
+                "confidence": round(self.classification.confidence, 4),
+            }
+        if self.latency_s is not None:
+            row["latency_ms"] = round(self.latency_s * 1e3, 3)
+        if self.stages_s:
+            row["stages_ms"] = {stage: round(seconds * 1e3, 3) for stage, seconds in self.stages_s.items()}
+        if self.payload_bytes:
+            row["payload_bytes"] = self.payload_bytes
+        return row

@@ -1,0 +1,87 @@
+"""Where records go."""
+
+import json
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from isthmus.errors import ConfigError, NotBuiltYet
+from isthmus.head.record import Record
+
+
+class Sink(Protocol):
+    """Takes records from any thread."""
+
+    def write(self, record: Record) -> None:
+        """Take one record."""
+        ...
+
+    def close(self) -> None:
+        """Finish; nothing is written afterwards."""
+        ...
+
+
+class JsonLines:
+    """One JSON object a line, flushed line by line.
+
+    Args:
+        path: file to write anew, or `-` for standard output.
+
+    Raises:
+        ConfigError: the file cannot be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._lock = threading.Lock()
+        self._own = path != "-"
+        try:
+            self._stream: TextIO = Path(path).open("w", encoding="utf-8", buffering=1) if self._own else sys.stdout  # noqa: SIM115
+        except OSError as error:
+            raise ConfigError(f"sink jsonl:{path} cannot be opened: {error.strerror}") from error
+
+    def write(self, record: Record) -> None:
+        """Write one line."""
+        line = json.dumps(record.as_json(), separators=(",", ":")) + "\n"
+        with self._lock:
+            self._stream.write(line)
+
+    def close(self) -> None:
+        """Close the file, or flush standard output."""
+        with self._lock:
+            if self._own:
+                self._stream.close()
+            else:
+                self._stream.flush()
+
+
+class Callback:
+    """Hands every record to a function, one at a time."""
+
+    def __init__(self, function: Callable[[Record], None]) -> None:
+        self._lock = threading.Lock()
+        self._function = function
+
+    def write(self, record: Record) -> None:
+        """Call the function."""
+        with self._lock:
+            self._function(record)
+
+    def close(self) -> None:
+        """Nothing to finish."""
+
+
+def open_sink(reference: str) -> Sink:
+    """Open `jsonl:PATH` (`jsonl:-` is standard output).
+
+    Raises:
+        ConfigError: another kind, or a file that cannot be opened.
+        NotBuiltYet: a kind that a later version brings.
+    """
+    kind, _, rest = reference.partition(":")
+    if kind == "jsonl" and rest:
+        return JsonLines(rest)
+    if kind in ("mqtt", "video", "images"):
+        raise NotBuiltYet(f"sink {kind}: is not built yet; use jsonl:PATH")
+    raise ConfigError(f"sink {reference!r} is unknown; use jsonl:PATH, or jsonl:- for standard output")

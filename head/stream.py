@@ -1,0 +1,243 @@
+"""One gRPC stream from a device to a tail: opened once, never repaired; the link makes another when it breaks.
+
+Threads: gRPC's own thread takes requests from a queue, one thread of ours reads the answers. Everything between them is under
+one lock. A capture in flight is a future that the reading thread fulfils, or fails when the stream ends.
+"""
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+
+import grpc
+
+import isthmus
+from isthmus.contract.generated import split_pb2 as wire
+from isthmus.contract.generated import split_pb2_grpc
+from isthmus.contract.limits import DEFAULT
+from isthmus.errors import ContractMismatch, IsthmusError, LocalProtocolError, ProtocolError, RemoteProtocolError, TailUnavailable
+from isthmus.head import reply
+from isthmus.head.reply import Reply
+
+CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.max_receive_message_length", DEFAULT.message_bytes),
+    ("grpc.max_send_message_length", DEFAULT.message_bytes),
+    # Without a pool of its own a new channel would share the dead connection of the old one.
+    ("grpc.use_local_subchannel_pool", 1),
+    # A dead link is noticed after 1 s + 4 s at the latest; a time-out below 3 s calls a link with 5% loss dead.
+    ("grpc.keepalive_time_ms", 1000),
+    ("grpc.keepalive_timeout_ms", 4000),
+    ("grpc.keepalive_permit_without_calls", 0),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.enable_retries", 0),
+)
+_CONTRACT_STATUS = {grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.NOT_FOUND}
+_TRANSIENT_STATUS = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.ABORTED,
+}
+_ACKNOWLEDGED_KEPT = 4
+
+
+class Stream:
+    """An open stream.
+
+    Args:
+        address: `host:port` of the tail.
+        hello: the first message.
+        connect_timeout_s: how long connecting and opening may take.
+        on_change: called without arguments when a credit arrived, the server drains, or the stream ended.
+
+    Raises:
+        TailUnavailable: nobody answers there, or the server has no room.
+        ContractMismatch: the server holds another bundle.
+        RemoteProtocolError: whoever answers does not speak this protocol.
+    """
+
+    def __init__(self, address: str, hello: wire.Open, *, connect_timeout_s: float, on_change: Callable[[], None]) -> None:
+        self.address = address
+        self._on_change = on_change
+        self._lock = threading.Lock()
+        self._in_flight: dict[int, tuple[Future[Reply], float]] = {}
+        self._sent = 0
+        self._allowed = 0
+        self._ended: IsthmusError | None = None
+        self._last_sequence = -1
+        self.draining = False
+        self.acknowledged: deque[int] = deque(maxlen=_ACKNOWLEDGED_KEPT)
+        self._outbox: queue.SimpleQueue[wire.ToTail | None] = queue.SimpleQueue()
+        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        try:
+            grpc.channel_ready_future(self._channel).result(timeout=connect_timeout_s)
+            self._call = split_pb2_grpc.TailStub(self._channel).Stream(iter(self._outbox.get, None))
+            self.opened = self._open(hello, connect_timeout_s)
+        except grpc.FutureTimeoutError as error:
+            self._channel.close()
+            raise TailUnavailable(
+                f"no server answers at {address} within {connect_timeout_s:g} s; is `isthmus serve` running?"
+            ) from error
+        except IsthmusError:
+            self._outbox.put(None)
+            self._channel.close()
+            raise
+        self._allowed = self.opened.allowed
+        self._reader = threading.Thread(target=self._read, name=f"isthmus-read-{address}", daemon=True)
+        self._reader.start()
+
+    def _open(self, hello: wire.Open, timeout_s: float) -> wire.Opened:
+        self._outbox.put(wire.ToTail(open=hello))
+        late = threading.Timer(timeout_s, self._call.cancel)
+        late.start()
+        try:
+            first: wire.FromTail = next(self._call)
+        except StopIteration as error:
+            raise RemoteProtocolError(f"{self.address} closed the stream before it answered the greeting") from error
+        except grpc.RpcError as error:
+            raise from_status(self.address, error) from error
+        finally:
+            late.cancel()
+        if first.WhichOneof("message") == "error":
+            raise TailUnavailable(f"{self.address} refuses: {first.error.message}")
+        if first.WhichOneof("message") != "opened":
+            raise RemoteProtocolError(
+                f"{self.address} answered the greeting with {first.WhichOneof('message')!r}, not with 'opened'"
+            )
+        return first.opened
+
+    @property
+    def credits(self) -> int:
+        """Captures that may be sent now."""
+        with self._lock:
+            return 0 if self._ended or self.draining else max(0, self._allowed - self._sent)
+
+    @property
+    def ended(self) -> IsthmusError | None:
+        """Why the stream is over, or None while it lives."""
+        return self._ended
+
+    @property
+    def in_flight(self) -> int:
+        """Captures without an answer."""
+        return len(self._in_flight)
+
+    def send(self, capture: wire.Capture) -> Future[Reply]:
+        """Send one capture; a credit must be in hand.
+
+        Raises:
+            LocalProtocolError: no credit, or the sequence number does not grow.
+            TailUnavailable: the stream is over.
+        """
+        future: Future[Reply] = Future()
+        with self._lock:
+            if self._ended:
+                raise self._ended
+            if self._sent >= self._allowed:
+                raise LocalProtocolError(
+                    f"capture {capture.sequence} was sent without a credit ({self._sent} of {self._allowed} used)"
+                )
+            if capture.sequence <= self._last_sequence:
+                raise LocalProtocolError(f"sequence {capture.sequence} does not follow {self._last_sequence}")
+            self._last_sequence = capture.sequence
+            self._sent += 1
+            self._in_flight[capture.sequence] = (future, time.perf_counter())
+            self._outbox.put(wire.ToTail(capture=capture))
+        return future
+
+    def close(self, timeout_s: float = 1.0) -> None:
+        """Say goodbye, and wait up to `timeout_s` for what is in flight."""
+        self._outbox.put(wire.ToTail(close=wire.Close()))
+        self._outbox.put(None)
+        self._reader.join(timeout_s)
+        self._call.cancel()
+        self._reader.join(1.0)
+        self._channel.close()
+
+    def abort(self) -> None:
+        """Cut the stream at once."""
+        self._call.cancel()
+
+    def _read(self) -> None:
+        reason: IsthmusError
+        try:
+            for message in self._call:
+                self._take(message)
+            reason = TailUnavailable(f"{self.address} ended the stream")
+        except grpc.RpcError as error:
+            reason = from_status(self.address, error)
+        except ProtocolError as error:
+            self._call.cancel()
+            reason = error
+        with self._lock:
+            self._ended = reason
+            stranded = [future for future, _ in self._in_flight.values()]
+            self._in_flight.clear()
+        self._outbox.put(None)
+        for future in stranded:
+            future.set_exception(reason)
+        self._on_change()
+
+    def _take(self, message: wire.FromTail) -> None:
+        kind = message.WhichOneof("message")
+        if kind == "answer":
+            self._take_answer(message.answer)
+        elif kind == "credit":
+            with self._lock:
+                self._allowed = max(self._allowed, message.credit.allowed)
+            self._on_change()
+        elif kind == "drain":
+            with self._lock:
+                self.draining = True
+            self._on_change()
+        elif kind == "error":
+            raise TailUnavailable(f"{self.address}: {message.error.message}")
+        elif kind == "fetch_evidence":
+            held = wire.Evidence(request=message.fetch_evidence.request, message="this device keeps no pictures")
+            self._outbox.put(wire.ToTail(evidence=held))
+
+    def _take_answer(self, answer: wire.Answer) -> None:
+        arrived = time.perf_counter()
+        with self._lock:
+            self._allowed = max(self._allowed, answer.allowed)
+            entry = self._in_flight.pop(answer.sequence, None)
+            if answer.decoded:
+                self.acknowledged.append(answer.sequence)
+        if entry is None:
+            raise RemoteProtocolError(f"{self.address} answered capture {answer.sequence}, which is not in flight")
+        future, sent_at = entry
+        try:
+            future.set_result(reply.read(answer, arrived - sent_at))
+        except ProtocolError as error:
+            future.set_exception(error)
+        self._on_change()
+
+
+def from_status(address: str, error: grpc.RpcError) -> IsthmusError:
+    """The exception of ours that a gRPC status stands for."""
+    code, details = error.code(), error.details() or ""
+    if code in _CONTRACT_STATUS:
+        return ContractMismatch(f"{address} refuses: {details}")
+    if code in _TRANSIENT_STATUS:
+        return TailUnavailable(f"{address}: {code.name} {details}".rstrip())
+    return RemoteProtocolError(f"{address}: {code.name} {details}".rstrip())
+
+
+def greeting(bundle_id: str, digest: str, modes: Iterable[int], device_id: str, session: bytes = b"") -> wire.Open:
+    """The first message of a stream."""
+    return wire.Open(
+        bundle=bundle_id,
+        contract_digest=bytes.fromhex(digest),
+        modes=[wire.Mode.Name(mode) for mode in modes],
+        device_id=device_id,
+        session=session,
+        client_version=isthmus.__version__,
+    )

@@ -1,0 +1,1 @@
+"""Measures the programs: placements over one link, percentiles, results and report."""

@@ -1,0 +1,1 @@
+"""What head and tail agree on. No networking code at all."""

@@ -1,0 +1,290 @@
+"""`*.isthmus`: the artefact, as a folder or as an uncompressed zip.
+
+A zip is unpacked once, to a cache folder named by the archive's digest. Either way every file is checked against the size and
+SHA-256 in the manifest before it is used; a file that the manifest does not name does not belong to the bundle.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from isthmus.contract.manifest import MANIFEST_NAME, SCHEMA_VERSION, FileEntry, Manifest
+from isthmus.errors import BundleError, ContractMismatch
+
+SUFFIX = ".isthmus"
+MANIFEST_MAX_BYTES = 4 << 20
+"""A manifest of thousands of files and labels stays far below this."""
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError, EOFError, OverflowError)
+"""What zipfile raises on damaged, encrypted or exotic archives; found by changing bytes at random."""
+UNSIGNED_FILES = ("manifest.sig", "evaluation.json")
+"""Beside the manifest, not named in it: the signature covers the manifest, the evaluation may be made later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened and checked bundle."""
+
+    folder: Path
+    manifest: Manifest
+    origin: Path
+
+    @property
+    def digest(self) -> str:
+        """The contract digest, lower-case hexadecimal."""
+        return self.manifest.contract_digest
+
+    def has(self, name: str) -> bool:
+        """Whether the bundle carries the file `name`."""
+        return name in self.manifest.files
+
+    def path(self, name: str) -> Path:
+        """Where the file `name` lies.
+
+        Raises:
+            BundleError: the bundle has no such file.
+        """
+        if not self.has(name):
+            raise BundleError(f"{self.origin} has no {name}; it holds {', '.join(sorted(self.manifest.files))}")
+        return self.folder / name
+
+    def size_bytes(self) -> int:
+        """Sum of all files."""
+        return sum(entry.size_bytes for entry in self.manifest.files.values())
+
+
+def open_bundle(path: Path | str, *, cache: Path | None = None) -> Bundle:
+    """Open a bundle and check every file of it.
+
+    Args:
+        path: a folder, or a `.isthmus` zip.
+        cache: where a zip is unpacked; default `$ISTHMUS_CACHE`, else `~/.cache/isthmus`.
+
+    Raises:
+        BundleError: nothing there, not a bundle, damaged, or of a later schema.
+        ContractMismatch: the contract digest is not that of the content.
+    """
+    origin = Path(path)
+    if not origin.exists():
+        raise BundleError(f"there is no bundle at {origin}")
+    return _check(origin, origin) if origin.is_dir() else _unpack(origin, cache or default_cache())
+
+
+def _check(folder: Path, origin: Path) -> Bundle:
+    manifest = read_manifest(folder / MANIFEST_NAME, origin)
+    try:
+        _check_files(folder, manifest, origin)
+    except OSError as error:
+        raise BundleError(f"{origin} cannot be checked: {error.strerror} ({error.filename})") from error
+    computed = manifest.computed_digest()
+    if computed != manifest.contract_digest:
+        raise ContractMismatch(
+            f"{origin} says contract {manifest.contract_digest[:12]}, its content gives {computed[:12]}; export it again"
+        )
+    return Bundle(folder=folder, manifest=manifest, origin=origin)
+
+
+def default_cache() -> Path:
+    """Where archives are unpacked: `$ISTHMUS_CACHE`, else `$XDG_CACHE_HOME/isthmus`, else `~/.cache/isthmus`."""
+    named = os.environ.get("ISTHMUS_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "isthmus"
+
+
+def read_manifest(path: Path, origin: Path) -> Manifest:
+    """Read and validate `manifest.json`; `origin` names the bundle in messages.
+
+    Raises:
+        BundleError: missing, too large, not JSON, of a later schema, or with a wrong field.
+    """
+    try:
+        if path.stat().st_size > MANIFEST_MAX_BYTES:
+            raise BundleError(f"{origin}: {MANIFEST_NAME} has {path.stat().st_size} bytes, at most {MANIFEST_MAX_BYTES} are read")
+        text = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{origin} is not a bundle: {MANIFEST_NAME} cannot be read ({error.strerror})") from error
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{origin}: {MANIFEST_NAME} is not JSON ({error})") from error
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
+        raise BundleError(
+            f"{origin} has bundle schema {str(version)[:20]!r}, this version reads 1 to {SCHEMA_VERSION}; install a newer isthmus"
+        )
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(step) for step in first["loc"])
+        # A field's name is as foreign as its value: quoted and cut, so that the message stays one line.
+        raise BundleError(f"{origin}: {MANIFEST_NAME} field {place[:120]!r}: {first['msg'][:300]}") from error
+
+
+def write_bundle(target: Path, manifest: Manifest, files: Mapping[str, Path]) -> Bundle:
+    """Write a bundle: a zip if `target` ends with `.isthmus`, else a folder. Nothing is left behind if it fails.
+
+    Args:
+        target: what to write; an existing bundle is replaced at the end, after the new one was written and checked.
+        manifest: complete but for `files` and `contract_digest`, which are computed here.
+        files: name in the bundle -> file to copy.
+
+    Raises:
+        BundleError: the target cannot be written, is a folder that is not a bundle, or a file's name is not a plain one.
+    """
+    entries = {name: _entry(path) for name, path in files.items() if name not in UNSIGNED_FILES}
+    try:
+        complete = Manifest.model_validate({**manifest.model_dump(), "files": {n: e.model_dump() for n, e in entries.items()}})
+    except ValidationError as error:
+        raise BundleError(f"cannot write {target}: {error.errors()[0]['msg']}") from error
+    complete = complete.model_copy(update={"contract_digest": complete.computed_digest()})
+    if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST_NAME).exists():
+        raise BundleError(f"{target} is a folder that is not a bundle; name another target")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".isthmus-", dir=target.parent) as temporary:
+            _write_into(Path(temporary), target, complete, files)
+    except OSError as error:
+        raise BundleError(f"cannot write {target}: {error.strerror or error}") from error
+    return open_bundle(target)
+
+
+def _write_into(temporary: Path, target: Path, manifest: Manifest, files: Mapping[str, Path]) -> None:
+    folder = temporary / "bundle"
+    folder.mkdir()
+    for name, path in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / name)
+    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    _check(folder, target)
+    made = folder
+    if target.suffix == SUFFIX:
+        made = temporary / "archive"
+        # A board without a clock battery may believe in 1970, which a zip cannot express.
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
+            for name in [MANIFEST_NAME, *sorted(files)]:
+                archive.write(folder / name, name)
+    _replace(target, made, temporary / "replaced")
+
+
+def _replace(target: Path, made: Path, aside: Path) -> None:
+    """Put `made` at `target`; a folder cannot be replaced in one step, so the old one is set aside and comes back on failure."""
+    if not target.is_dir():
+        os.replace(made, target)
+        return
+    target.rename(aside)
+    try:
+        os.replace(made, target)
+    except OSError:
+        aside.rename(target)
+        raise
+
+
+def _entry(path: Path) -> FileEntry:
+    try:
+        return FileEntry(size_bytes=path.stat().st_size, sha256=file_sha256(path))
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}") from error
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, lower-case hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _check_files(folder: Path, manifest: Manifest, origin: Path) -> None:
+    inside = folder.resolve()
+    for name, entry in manifest.files.items():
+        path = folder / name
+        if not path.resolve().is_relative_to(inside) or path.is_symlink():
+            raise BundleError(f"{origin}: {name} points outside the bundle")
+        if not path.is_file():
+            raise BundleError(f"{origin} is incomplete: {name} is missing")
+        size = path.stat().st_size
+        if size != entry.size_bytes:
+            raise BundleError(f"{origin} is damaged: {name} has {size} bytes, the manifest says {entry.size_bytes}")
+        digest = file_sha256(path)
+        if digest != entry.sha256:
+            raise BundleError(f"{origin} is damaged: {name} has SHA-256 {digest[:12]}, the manifest says {entry.sha256[:12]}")
+
+
+def _unpack(archive_path: Path, cache: Path) -> Bundle:
+    """The archive's content in the cache, checked before it gets its name there and again at every opening."""
+    try:
+        folder = cache / "bundles" / file_sha256(archive_path)
+        held = _held(folder, archive_path)
+        if held is not None:
+            return held
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".unpack-", dir=folder.parent) as temporary:
+            fresh = Path(temporary) / "bundle"
+            _extract(archive_path, fresh)
+            checked = _check(fresh, archive_path)
+            _settle(fresh, folder, Path(temporary) / "spoiled", archive_path)
+    except _ZIP_ERRORS as error:
+        raise BundleError(f"{archive_path} is not a bundle or is truncated ({error})") from error
+    except OSError as error:
+        raise BundleError(
+            f"cannot unpack {archive_path} to {cache}: {error.strerror or error}; ISTHMUS_CACHE names another folder"
+        ) from error
+    return dataclasses.replace(checked, folder=folder)
+
+
+def _held(folder: Path, origin: Path) -> Bundle | None:
+    """The bundle in a folder of the cache, or None where there is no sound one."""
+    try:
+        return _check(folder, origin)
+    except BundleError:
+        return None
+
+
+def _settle(fresh: Path, folder: Path, spoiled: Path, origin: Path) -> None:
+    """Give `fresh` its place in the cache; a damaged older copy goes to `spoiled`."""
+    try:
+        if folder.exists() and _held(folder, origin) is None:
+            folder.rename(spoiled)
+        fresh.rename(folder)
+    except OSError:
+        # Another process was first; its copy is as good.
+        if _held(folder, origin) is None:
+            raise
+
+
+def _extract(archive_path: Path, folder: Path) -> None:
+    """Extract what the manifest names, and nothing else."""
+    with zipfile.ZipFile(archive_path) as archive:
+        members = {info.filename: info for info in archive.infolist()}
+        if MANIFEST_NAME not in members:
+            raise BundleError(f"{archive_path} is not a bundle: it holds no {MANIFEST_NAME}")
+        folder.mkdir()
+        _copy_member(archive, members[MANIFEST_NAME], folder, MANIFEST_MAX_BYTES, archive_path)
+        manifest = read_manifest(folder / MANIFEST_NAME, archive_path)
+        for name, entry in manifest.files.items():
+            if name not in members:
+                raise BundleError(f"{archive_path} is incomplete: {name} is missing")
+            _copy_member(archive, members[name], folder, entry.size_bytes, archive_path)
+        for name in UNSIGNED_FILES:
+            if name in members:
+                _copy_member(archive, members[name], folder, MANIFEST_MAX_BYTES, archive_path)
+
+
+def _copy_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, size_max: int, origin: Path) -> None:
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise BundleError(f"{origin}: {member.filename} is compressed; a bundle is an uncompressed zip")
+    if member.file_size > size_max:
+        raise BundleError(f"{origin} is damaged: {member.filename} has {member.file_size} bytes, expected at most {size_max}")
+    path = folder / member.filename
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(member) as source, path.open("wb") as sink:
+        shutil.copyfileobj(source, sink)

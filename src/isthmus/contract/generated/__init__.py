@@ -1,0 +1,1 @@
+"""Messages generated from `split.proto`; `make proto` writes them, CI checks that they are current."""

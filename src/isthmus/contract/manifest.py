@@ -1,0 +1,167 @@
+"""`manifest.json`: what a bundle says of itself.
+
+The **contract digest** is the part on which head and tail must agree to the bit: boundary, preparation, operating points,
+outputs, codec tables and the digests of every network file. Accuracy figures and training records are not in it.
+"""
+
+import hashlib
+import json
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from isthmus.contract.boundary import Boundary, OperatingPoint, point_size
+from isthmus.contract.prepare import Preparation
+
+SCHEMA_VERSION = 1
+"""Grows when a reader of the old schema could misread a new bundle. A reader accepts every released version up to its own."""
+
+MANIFEST_NAME = "manifest.json"
+NETWORK_SUFFIXES = (".onnx", ".data")
+"""Files that compute; their digests are part of the contract."""
+CONTRACT_FILES = ("codec.npz", "labels.json")
+
+_FILE_NAME = re.compile(r"(?=.{1,255}\Z)[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*\Z")
+"""Plain names only: nothing absolute, hidden, with `..`, a drive, a backslash or a control character."""
+
+_Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class _Part(BaseModel):
+    # JSON has no infinity and no NaN; written as null they could not be read again.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class FileEntry(_Part):
+    """Size and digest of one file of the bundle."""
+
+    size_bytes: int = Field(ge=0)
+    sha256: str = _Sha256
+
+
+class Port(_Part):
+    """An input or output of a network; `None` on an axis means any length (the batch)."""
+
+    name: str
+    datatype: str
+    shape: tuple[int | None, ...]
+
+
+class Side(_Part):
+    """What one half costs for one frame. A multiply-add counts as two FLOPs."""
+
+    flops: int = Field(ge=0)
+    parameters: int = Field(ge=0)
+
+
+class Cut(_Part):
+    """Where the source network was cut."""
+
+    tensors: tuple[str, ...]
+    operator: str
+    flops_share: float
+    replaces_head: bool
+    """True if a trained encoder stands in for everything before the cut."""
+
+
+class Gate(_Part):
+    """One check that the bundle passed when it was written."""
+
+    name: str
+    value: float
+    limit: float
+    detail: str = ""
+
+
+class Training(_Part):
+    """How the bottleneck came to be."""
+
+    recipe: str
+    seed: int
+    stages: tuple[dict[str, Any], ...] = ()
+    data: str = ""
+    samples: int = 0
+    wall_s: float = 0.0
+
+
+class Task(_Part):
+    """What the outputs mean."""
+
+    kind: Literal["classification", "features"] = "features"
+    labels: tuple[str, ...] = ()
+
+
+_Named = Port | OperatingPoint
+
+
+class Manifest(_Part):
+    """The whole of `manifest.json`."""
+
+    schema_version: int = SCHEMA_VERSION
+    kind: Literal["vision", "lm"] = "vision"
+    id: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    version: str = "1"
+    contract_digest: str = Field(default="0" * 64, pattern=r"^[0-9a-f]{64}$")
+    files: dict[str, FileEntry]
+    opset: int
+    onnxruntime_min: str
+    input: Port
+    preparation: Preparation | None
+    outputs: tuple[Port, ...]
+    boundary: Boundary
+    bottleneck: Literal["none", "pca", "learned"]
+    points: tuple[OperatingPoint, ...] = Field(min_length=1)
+    cut: Cut
+    head: Side
+    tail: Side
+    whole: Side
+    task: Task = Task()
+    changed_code_share_max: float = Field(default=0.005, ge=0, le=1)
+    """Share of head codes that may differ on another machine than the exporting one; calibrated at export."""
+    gates: tuple[Gate, ...] = ()
+    training: Training | None = None
+    source: str = ""
+    licence: str = ""
+    created: str = ""
+    writer: str = ""
+
+    @field_validator("files")
+    @classmethod
+    def _file_names_stay_inside(cls, files: dict[str, FileEntry]) -> dict[str, FileEntry]:
+        for name in files:
+            if not _FILE_NAME.match(name) or name == MANIFEST_NAME:
+                raise ValueError(f"file name {name[:80]!r} is not a plain path inside the bundle")
+        return files
+
+    @field_validator("points", "outputs")
+    @classmethod
+    def _names_differ(cls, named: tuple[_Named, ...]) -> tuple[_Named, ...]:
+        names = [one.name for one in named]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two share a name: {names}")
+        return named
+
+    @model_validator(mode="after")
+    def _points_fit(self) -> "Manifest":
+        for point in self.points:
+            point_size(self.boundary, point)
+        return self
+
+    def computed_digest(self) -> str:
+        """SHA-256 over everything that head and tail must share, as lower-case hexadecimal."""
+        agreed = {
+            "boundary": self.boundary.model_dump(mode="json"),
+            "input": self.input.model_dump(mode="json"),
+            "preparation": self.preparation.model_dump(mode="json") if self.preparation else None,
+            "outputs": [port.model_dump(mode="json") for port in self.outputs],
+            "points": [{"name": point.name, "channels": list(point.channels)} for point in self.points],
+            "task": self.task.model_dump(mode="json"),
+            "files": {
+                name: entry.sha256
+                for name, entry in sorted(self.files.items())
+                if name.endswith(NETWORK_SUFFIXES) or name in CONTRACT_FILES
+            },
+        }
+        text = json.dumps(agreed, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode("ascii")).hexdigest()

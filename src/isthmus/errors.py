@@ -1,0 +1,115 @@
+"""Every exception Isthmus raises, drawn once.
+
+    IsthmusError
+    ├── UsageError             the command was given something it cannot use (exit 2)
+    ├── ConfigError            a setting is missing, unknown or out of range
+    ├── BundleError            the artefact is damaged, incomplete or of another version
+    │   └── ContractMismatch   both ends are sound and do not belong together
+    ├── ProtocolError          the conversation between head and tail went wrong
+    │   ├── LocalProtocolError     this end broke a rule: a bug here
+    │   └── RemoteProtocolError    the peer broke a rule: refuse it, go on
+    │       ├── MalformedPayload   bytes that are not what they claim to be
+    │       ├── LimitExceeded      a declared size passes what this end accepts
+    │       └── ReferenceMissing   a temporal payload names a frame that is not held
+    ├── TailUnavailable        no server answers, or it has no room
+    ├── DeviceError            this machine lacks or refuses something
+    ├── SourceError            frames cannot be read
+    ├── ExportError            the model cannot be taken, cut, trained or written
+    └── NotBuiltYet            a later part of Isthmus
+
+Each class carries the exit code of the command line and the name of the gRPC status, so that there is one table and it is here.
+This module imports nothing.
+"""
+
+from typing import ClassVar
+
+
+class IsthmusError(Exception):
+    """Root of the tree; the command line prints its message in one line and exits with `exit_code`."""
+
+    exit_code: ClassVar[int] = 1
+    grpc_status: ClassVar[str] = "INTERNAL"
+
+
+class UsageError(IsthmusError):
+    """The command was called with something it cannot use."""
+
+    exit_code = 2
+    grpc_status = "INVALID_ARGUMENT"
+
+
+class ConfigError(IsthmusError):
+    """A setting is missing, unknown, out of range or contradicts another."""
+
+    exit_code = 3
+    grpc_status = "FAILED_PRECONDITION"
+
+
+class BundleError(IsthmusError):
+    """The bundle is damaged, incomplete, or written for another version."""
+
+    exit_code = 4
+    grpc_status = "FAILED_PRECONDITION"
+
+
+class ContractMismatch(BundleError):
+    """Head and tail, or file and manifest, are each sound but do not belong together."""
+
+
+class ProtocolError(IsthmusError):
+    """The conversation between head and tail went wrong."""
+
+    grpc_status = "INVALID_ARGUMENT"
+
+
+class LocalProtocolError(ProtocolError):
+    """This end broke a rule of the wire: a bug here."""
+
+    grpc_status = "INTERNAL"
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke a rule of the wire."""
+
+
+class MalformedPayload(RemoteProtocolError):
+    """Bytes are not what they claim to be: unknown mode, wrong checksum, truncated or overlong body."""
+
+
+class LimitExceeded(RemoteProtocolError):
+    """A declared size passes what this end accepts; nothing was allocated for it."""
+
+    grpc_status = "RESOURCE_EXHAUSTED"
+
+
+class ReferenceMissing(RemoteProtocolError):
+    """A temporal payload refers to a frame this end does not hold; the sender must send a key frame."""
+
+    grpc_status = "FAILED_PRECONDITION"
+
+
+class TailUnavailable(IsthmusError):
+    """No server answers at the given addresses, or it has no room."""
+
+    exit_code = 5
+    grpc_status = "UNAVAILABLE"
+
+
+class DeviceError(IsthmusError):
+    """This machine lacks something or refuses it: onnxruntime, a provider, a port, a sensor."""
+
+    grpc_status = "UNAVAILABLE"
+
+
+class SourceError(IsthmusError):
+    """Frames cannot be opened or read."""
+
+
+class ExportError(IsthmusError):
+    """The model cannot be taken, cut, trained or written; a gate failed."""
+
+
+class NotBuiltYet(IsthmusError):
+    """A part of the design that this version does not have."""
+
+    grpc_status = "UNIMPLEMENTED"

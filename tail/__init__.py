@@ -1,0 +1,1 @@
+"""The edge server: frames to answers. Without torch."""

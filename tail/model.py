@@ -1,0 +1,218 @@
+"""The networks of one bundle, one set for each worker thread, and what they make of a frame.
+
+A worker owns its sessions: two threads never compute in one session, so one slow frame does not stop another. `tail.onnx` is
+loaded at once and checked against the golden frames; `whole.onnx`, for devices that send pictures, when a worker first needs it.
+
+Outputs keep the batch axis of one that the networks give, so that an answer looks the same whether the device or the
+server computed it. NaN and infinity in an output are never sent: the frame counts as failed, because every consumer
+compares and thresholds, and a NaN passes or fails all comparisons silently.
+"""
+
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+
+from isthmus.codec.codec import Codec
+from isthmus.contract import picture, tensor
+from isthmus.contract.bundle import Bundle
+from isthmus.contract.generated import split_pb2 as wire
+from isthmus.contract.limits import DEFAULT, Limits
+from isthmus.contract.prepare import prepare
+from isthmus.devices.runtime import Network, relative_error
+from isthmus.errors import BundleError, DeviceError, NotBuiltYet
+
+GOLDEN_NAME = "golden.npz"
+GOLDEN_ERROR_MAX = 1e-3
+"""Relative to the largest output: float32 sums in another order stay below 1e-4, a wrong network is far above."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One frame to compute: `codes` for the tail, or an encoded picture for the whole network."""
+
+    kind: Literal["codes", "picture"]
+    codes: tuple[np.ndarray, ...] = ()
+    picture_format: str = ""
+    picture_data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computed:
+    """What came out for one frame, ready for the wire, and the time that each stage took."""
+
+    outputs: tuple[wire.Tensor, ...]
+    decode_s: float
+    compute_s: float
+    post_s: float
+
+
+class TailModel:
+    """A loaded bundle. `compute` is called from worker threads, everything else from anywhere."""
+
+    def __init__(self, bundle: Bundle, tails: Sequence[Network], *, threads: int, limits: Limits) -> None:
+        self.bundle = bundle
+        self.limits = limits
+        self._tails = tuple(tails)
+        self._wholes: list[Network | None] = [None] * len(self._tails)
+        self._threads = threads
+        self.batches = False
+        """Whether several frames may go through `tail.onnx` at once; found out by the golden check."""
+
+    @classmethod
+    def load(cls, bundle: Bundle, *, workers: int, threads: int = 1, limits: Limits = DEFAULT) -> Self:
+        """Load the tail once for each worker and check it.
+
+        Args:
+            bundle: opened and checked.
+            workers: how many threads will call `compute`.
+            threads: threads inside one onnxruntime session.
+            limits: what is taken of a picture.
+
+        Raises:
+            NotBuiltYet: the bundle is a language model.
+            BundleError: a network is missing or damaged, or its outputs are not the golden ones.
+            DeviceError: onnxruntime cannot run the network here.
+        """
+        if bundle.manifest.kind == "lm":
+            raise NotBuiltYet(f"{bundle.origin} is a language model; this version serves vision bundles only")
+        tails = [Network.load(bundle.path("tail.onnx"), threads=threads) for _ in range(workers)]
+        model = cls(bundle, tails, threads=threads, limits=limits)
+        model._check_ports()
+        model._check_golden()
+        return model
+
+    @property
+    def workers(self) -> int:
+        """Number of worker threads that can compute at once."""
+        return len(self._tails)
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether a device may send a picture instead of codes."""
+        return self.bundle.has("whole.onnx") and self.bundle.manifest.preparation is not None
+
+    def codec(self, modes: Sequence[int]) -> Codec:
+        """A codec for a device that offers `modes`."""
+        return Codec(self.bundle.manifest.boundary, self.bundle.manifest.points, modes)
+
+    def compute(self, worker: int, works: Sequence[Work]) -> list[Computed]:
+        """Compute frames of one kind.
+
+        Args:
+            worker: index of the calling worker thread.
+            works: one frame, or several of codes if `batches`.
+
+        Returns:
+            One result for each frame, in order.
+
+        Raises:
+            MalformedPayload: the picture is not what it claims to be.
+            DeviceError: the network failed, or gave NaN or infinity.
+        """
+        if works[0].kind == "picture":
+            return [self._compute_picture(worker, work) for work in works]
+        return self._compute_codes(worker, works)
+
+    def _compute_codes(self, worker: int, works: Sequence[Work]) -> list[Computed]:
+        started = time.perf_counter()
+        if len(works) == 1:
+            parts = tuple(codes[np.newaxis] for codes in works[0].codes)
+        else:
+            parts = tuple(np.stack(column) for column in zip(*(work.codes for work in works), strict=True))
+        outputs = self._run_tail(self._tails[worker], parts)
+        computed = time.perf_counter()
+        rows = _rows(outputs, len(works))
+        packed = [_pack(row) for row in rows]
+        share = 1 / len(works)
+        post_s = (time.perf_counter() - computed) * share
+        return [Computed(outputs=out, decode_s=0.0, compute_s=computed - started, post_s=post_s) for out in packed]
+
+    def _compute_picture(self, worker: int, work: Work) -> Computed:
+        preparation = self.bundle.manifest.preparation
+        if preparation is None:
+            raise DeviceError(f"{self.bundle.origin} does not say how to prepare a picture")
+        started = time.perf_counter()
+        decoded = picture.decode_picture(work.picture_data, work.picture_format, pixels_max=self.limits.picture_pixels)
+        prepared = prepare(decoded, preparation)
+        ready = time.perf_counter()
+        outputs = self._whole(worker).run({self.bundle.manifest.input.name: prepared})
+        computed = time.perf_counter()
+        packed = _pack(outputs)
+        post_s = time.perf_counter() - computed
+        return Computed(outputs=packed, decode_s=ready - started, compute_s=computed - ready, post_s=post_s)
+
+    def _whole(self, worker: int) -> Network:
+        network = self._wholes[worker]
+        if network is None:
+            network = self._wholes[worker] = Network.load(self.bundle.path("whole.onnx"), threads=self._threads)
+        return network
+
+    def _run_tail(self, network: Network, codes: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        tensors = self.bundle.manifest.boundary.tensors
+        return network.run({described.name: array for described, array in zip(tensors, codes, strict=True)})
+
+    def _check_ports(self) -> None:
+        given = sorted(port.name for port in self._tails[0].inputs)
+        wanted = sorted(described.name for described in self.bundle.manifest.boundary.tensors)
+        if given != wanted:
+            raise BundleError(f"{self.bundle.origin}: tail.onnx takes {given}, the boundary has {wanted}; export it again")
+
+    def _check_golden(self) -> None:
+        """Run the golden frames, one at a time and, where the batch axis is free, all at once."""
+        codes, wanted = self._read_golden()
+        count = len(codes[0])
+        tail = self._tails[0]
+        for index in range(count):
+            got = self._run_tail(tail, [array[index : index + 1] for array in codes])
+            self._compare(got, {name: array[index : index + 1] for name, array in wanted.items()})
+        # Not every free first axis is the batch (a detector's list of boxes is free too), so the outputs must show it.
+        if count > 1 and all(port.shape[:1] == (None,) for port in (*tail.inputs, *tail.outputs)):
+            self._compare(self._run_tail(tail, codes), wanted)
+            self.batches = True
+
+    def _compare(self, got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> None:
+        for name, want in wanted.items():
+            if name not in got:
+                raise BundleError(f"{self.bundle.origin}: tail.onnx has no output {name!r}; it has {', '.join(got)}")
+            error = relative_error(got[name], want)
+            if error > GOLDEN_ERROR_MAX:
+                raise BundleError(
+                    f"{self.bundle.origin}: output {name!r} differs from the golden one by {error:.2g}, "
+                    f"at most {GOLDEN_ERROR_MAX:g} is taken; export it again or use another onnxruntime"
+                )
+
+    def _read_golden(self) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
+        boundary = self.bundle.manifest.boundary
+        names = [port.name for port in self.bundle.manifest.outputs]
+        try:
+            with np.load(self.bundle.path(GOLDEN_NAME), allow_pickle=False) as arrays:
+                codes = [arrays[f"codes_{index}"] for index in range(len(boundary.tensors))]
+                wanted = {name: arrays[f"outputs_{name}"] for name in names}
+        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+            raise BundleError(f"{self.bundle.origin}: {GOLDEN_NAME} cannot be read ({error})") from error
+        counts = {len(array) if array.ndim else 0 for array in (*codes, *wanted.values())}
+        if len(counts) != 1 or 0 in counts:
+            raise BundleError(f"{self.bundle.origin}: {GOLDEN_NAME} holds {sorted(counts)} frames, one number above 0 is needed")
+        for index in range(len(codes[0])):
+            boundary.check([array[index] for array in codes])
+        return codes, wanted
+
+
+def _rows(outputs: Mapping[str, np.ndarray], count: int) -> list[Mapping[str, np.ndarray]]:
+    if count == 1:
+        return [outputs]
+    for name, array in outputs.items():
+        if array.ndim == 0 or array.shape[0] != count:
+            raise DeviceError(f"output {name!r} of {count} frames has shape {list(array.shape)}; serve with batch_max 1")
+    return [{name: array[index : index + 1] for name, array in outputs.items()} for index in range(count)]
+
+
+def _pack(outputs: Mapping[str, np.ndarray]) -> tuple[wire.Tensor, ...]:
+    for name, array in outputs.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise DeviceError(f"the network gave NaN or infinity in output {name!r} for this input")
+    return tuple(tensor.pack(name, array) for name, array in outputs.items())

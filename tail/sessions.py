@@ -1,0 +1,142 @@
+"""What the server remembers of a device between streams: its last decoded frames.
+
+A session outlives its stream, so that a device whose link broke goes on without a key frame. It belongs to one device id and
+one contract; an id that does not fit is treated as unknown, so that guessing ids tells nothing. Memory is bounded by the
+number of sessions times the frames kept; the sessions that have no stream and were used least recently go first.
+"""
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from isthmus.errors import TailUnavailable
+
+ID_BYTES = 16
+"""As many random bits as a UUID: not to be guessed."""
+
+
+class Attached(Protocol):
+    """The stream that serves a session."""
+
+    def taken_over(self) -> None:
+        """Another stream serves the session from now on; end."""
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """One device's frames; the codes are arrays as `Codec.decode` gives them."""
+
+    id: bytes
+    device_id: str
+    digest: str
+    last_used_at: float
+    references_kept: int
+    last_sequence: int = -1
+    stream: Attached | None = None
+    _references: OrderedDict[int, tuple[np.ndarray, ...]] = field(default_factory=OrderedDict)
+
+    def remember(self, sequence: int, codes: tuple[np.ndarray, ...]) -> None:
+        """Keep a decoded frame; the oldest one goes."""
+        self._references[sequence] = codes
+        while len(self._references) > self.references_kept:
+            self._references.popitem(last=False)
+
+    def reference(self, sequence: int) -> tuple[np.ndarray, ...] | None:
+        """The codes of a frame, None if it is not held."""
+        return self._references.get(sequence)
+
+    @property
+    def references(self) -> tuple[int, ...]:
+        """Sequence numbers of the frames held, oldest first."""
+        return tuple(self._references)
+
+
+class Sessions:
+    """All sessions of a server.
+
+    Args:
+        count_max: sessions kept, with and without a stream.
+        idle_s: time after which a session without a stream is forgotten.
+        references_kept: frames kept for each session.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self, *, count_max: int, idle_s: float, references_kept: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._count_max = count_max
+        self._idle_s = idle_s
+        self._references_kept = references_kept
+        self._clock = clock
+        # In the order of last use, so that what goes first stands first.
+        self._sessions: OrderedDict[bytes, Session] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def attach(self, stream: Attached, *, device_id: str, digest: str, wanted: bytes = b"") -> tuple[Session, bool]:
+        """Give a stream its session.
+
+        Args:
+            stream: ends when another stream attaches to the same session.
+            device_id: as the device calls itself.
+            digest: contract digest of the bundle.
+            wanted: id of an earlier session, or nothing.
+
+        Returns:
+            The session, and whether it is the one that was wanted.
+
+        Raises:
+            TailUnavailable: all sessions are in use.
+        """
+        self._forget_idle()
+        session = self._sessions.get(wanted)
+        if session is not None and session.device_id == device_id and session.digest == digest:
+            if session.stream is not None:
+                session.stream.taken_over()
+            session.stream = stream
+            self._touch(session)
+            return session, True
+        self._make_room()
+        session = Session(
+            id=secrets.token_bytes(ID_BYTES),
+            device_id=device_id,
+            digest=digest,
+            last_used_at=self._clock(),
+            references_kept=self._references_kept,
+            stream=stream,
+        )
+        self._sessions[session.id] = session
+        return session, False
+
+    def detach(self, session: Session, stream: Attached) -> None:
+        """The stream has ended; the session stays for a while, unless another stream has it already."""
+        if session.stream is stream:
+            session.stream = None
+            self._touch(session)
+
+    def _touch(self, session: Session) -> None:
+        session.last_used_at = self._clock()
+        self._sessions.move_to_end(session.id)
+
+    def _forget_idle(self) -> None:
+        oldest_kept = self._clock() - self._idle_s
+        for session in list(self._sessions.values()):
+            if session.last_used_at > oldest_kept:
+                return
+            if session.stream is None:
+                del self._sessions[session.id]
+
+    def _make_room(self) -> None:
+        if len(self._sessions) < self._count_max:
+            return
+        for session in self._sessions.values():
+            if session.stream is None:
+                del self._sessions[session.id]
+                return
+        raise TailUnavailable(f"all {self._count_max} sessions have a stream; try another server, or again later")

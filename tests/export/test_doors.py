@@ -1,0 +1,238 @@
+import copy
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from isthmus.errors import ExportError, IsthmusError, NotBuiltYet, UsageError
+from isthmus.export import cuts, doors, factory
+from isthmus.export.graph import BATCH, batch_symbol
+from isthmus.export.session import Session
+
+STATIC = "n (float[1, 3, 8, 8] x) => (float[1, 4, 8, 8] y) { y = Conv <pads = [1, 1, 1, 1]> (x, w1, b1) }"
+
+
+@pytest.fixture
+def saved(tmp_path, proto_of):
+    """Write a text as an ONNX file and give its path."""
+
+    def save(text, opset=17, change=None):
+        proto = proto_of(text, opset)
+        if change is not None:
+            change(proto)
+        onnx.save(proto, tmp_path / "model.onnx")
+        return str(tmp_path / "model.onnx")
+
+    return save
+
+
+def test_a_factory_comes_in_with_its_module_and_inputs(residual_source):
+    assert residual_source.name == "residual"
+    assert not residual_source.torch_module.training
+    assert residual_source.dynamic_batch
+    assert residual_source.model.opset_imports[""] == 17
+    assert [array.shape for array in residual_source.example_inputs] == [(2, 3, 16, 16)]
+
+
+def test_a_factory_with_one_row_still_gets_a_free_batch(networks):
+    source = doors.open_model("networks:residual_one_row")
+    assert source.dynamic_batch
+    assert batch_symbol(source.model.graph) == BATCH
+
+
+def test_exporting_says_nothing(networks):
+    program = "from isthmus.export.doors import open_model; open_model('networks:residual')"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert (answer.stdout, answer.stderr) == ("", "")
+
+
+def test_an_export_that_computes_something_else_is_refused(residual_source):
+    other = copy.deepcopy(residual_source.torch_module)
+    torch.nn.init.constant_(other.head.weight, 0.5)
+    feeds = {residual_source.model.graph.inputs[0].name: residual_source.example_inputs[0]}
+    factory.check_equal(residual_source.torch_module, residual_source.model, feeds)
+    with pytest.raises(ExportError, match="differs from its torch module by"):
+        factory.check_equal(other, residual_source.model, feeds)
+
+
+def test_rows_that_influence_each_other_are_not_a_free_batch(networks):
+    source = doors.open_model("networks:mixing")
+    assert not source.dynamic_batch
+    assert batch_symbol(source.model.graph) is None
+
+
+@pytest.mark.parametrize(
+    ("reference", "error", "message"),
+    [
+        ("networks:nothing", UsageError, "no function 'nothing'"),
+        ("nowhere_at_all:residual", UsageError, "cannot import 'nowhere_at_all'"),
+        ("networks:not_a_module", UsageError, "gives str"),
+        ("networks:failing", ExportError, "RuntimeError: no weights here"),
+        ("yolo11n.pt", UsageError, r"yolo export model=yolo11n\.pt format=onnx"),
+        ("program.pt2", NotBuiltYet, "pt2 program cannot be opened yet"),
+        (".", NotBuiltYet, "folder cannot be opened yet"),
+        ("missing.onnx", ExportError, "no model file missing.onnx"),
+        ("model.tflite", UsageError, "neither a .onnx file nor"),
+    ],
+)
+def test_what_cannot_be_opened_says_what_to_do(networks, reference, error, message):
+    with pytest.raises(error, match=message) as caught:
+        doors.open_model(reference)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_onnx_file_needs_no_torch(saved):
+    program = (
+        f"import sys; from isthmus.export.doors import open_model; open_model({saved(STATIC)!r}); print('torch' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert answer.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", bytes(range(256)) * 8])
+def test_a_damaged_file_is_refused(tmp_path, content):
+    (tmp_path / "bad.onnx").write_bytes(content)
+    with pytest.raises(ExportError, match="not a sound ONNX file"):
+        doors.open_model(str(tmp_path / "bad.onnx"))
+
+
+def test_a_truncated_file_is_refused(saved, tmp_path):
+    saved(STATIC)
+    whole = tmp_path / "model.onnx"
+    whole.write_bytes(whole.read_bytes()[:200])
+    with pytest.raises(ExportError):
+        doors.open_model(str(whole))
+
+
+def test_weights_beside_the_file_come_in(tmp_path, proto_of):
+    onnx.save(proto_of(STATIC), tmp_path / "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
+    source = doors.open_model(str(tmp_path / "m.onnx"))
+    (tmp_path / "m.data").unlink()
+    assert source.model.graph.initializers["w1"].const_value.numpy().shape == (4, 3, 3, 3)
+
+
+def test_missing_weights_are_refused(tmp_path, proto_of):
+    onnx.save(proto_of(STATIC), tmp_path / "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
+    (tmp_path / "m.data").unlink()
+    with pytest.raises(ExportError, match=r"m\.data"):
+        doors.open_model(str(tmp_path / "m.onnx"))
+
+
+def test_a_fixed_batch_of_one_is_freed_when_rows_are_independent(saved):
+    source = doors.open_model(saved(STATIC))
+    assert source.dynamic_batch
+    x = np.random.default_rng(0).random((5, 3, 8, 8), dtype=np.float32)
+    together = Session(source.model).run({"x": x})["y"]
+    alone = [Session(source.model).run({"x": x[row : row + 1]})["y"] for row in range(5)]
+    np.testing.assert_allclose(together, np.concatenate(alone), rtol=1e-4, atol=1e-5)
+
+
+def test_a_reshape_that_bakes_in_one_row_is_freed(saved):
+    source = doors.open_model(
+        saved("n (float[1, 4] x) => (float[1, 2, 2] y) { s = Constant <value_ints = [1, 2, 2]> () y = Reshape (x, s) }")
+    )
+    assert source.dynamic_batch
+    assert Session(source.model).run({"x": np.zeros((3, 4), np.float32)})["y"].shape == (3, 2, 2)
+
+
+def test_a_fixed_batch_that_cannot_be_freed_stays(saved):
+    source = doors.open_model(
+        saved("n (float[1, 4] x) => (float[2, 2] y) { s = Constant <value_ints = [2, 2]> () y = Reshape (x, s) }")
+    )
+    assert not source.dynamic_batch
+    assert source.example_inputs[0].shape == (1, 4)
+
+
+def test_a_declared_batch_that_is_baked_in_is_noticed(saved):
+    text = "n (float[batch, 4] x) => (float[rows, 2] y) { s = Constant <value_ints = [2, 2]> () y = Reshape (x, s) }"
+    source = doors.open_model(saved(text))
+    assert not source.dynamic_batch
+    assert list(source.model.graph.inputs[0].shape) == [1, 4]
+
+
+def test_an_input_without_a_batch_comes_in(saved):
+    source = doors.open_model(saved("n (float scale, float[7] x) => (float[7] y) { t = Mul (x, scale) y = Relu (t) }"))
+    assert not source.dynamic_batch
+    assert [array.shape for array in source.example_inputs] == [(), (7,)]
+
+
+def test_initialisers_listed_as_inputs_are_not_inputs(saved):
+    def list_weights(proto):
+        proto.graph.input.extend(
+            onnx.helper.make_tensor_value_info(value.name, value.data_type, value.dims) for value in proto.graph.initializer
+        )
+
+    source = doors.open_model(saved(STATIC, change=list_weights))
+    assert [value.name for value in source.model.graph.inputs] == ["x"]
+
+
+@pytest.mark.parametrize(("opset", "wanted"), [(9, 17), (13, 17), (18, 17), (21, 21)])
+def test_old_opsets_are_raised_and_results_stay(saved, opset, wanted):
+    text = "n (float[2, 4] x) => (float[2, 4] y) { t = Exp (x) y = Softmax <axis = 1> (t) }"
+    source = doors.open_model(saved(text, opset))
+    assert source.model.opset_imports[""] == wanted
+    x = np.random.default_rng(1).random((2, 4), dtype=np.float32)
+    grown = np.exp(np.exp(x))
+    np.testing.assert_allclose(Session(source.model).run({"x": x})["y"], grown / grown.sum(1, keepdims=True), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("n (string[2] words) => (string[2] y) { y = Identity (words) }", "'words' holds strings"),
+        ("n (seq(float[2]) parts) => (float[k] y) { y = ConcatFromSequence <axis = 0> (parts) }", "'parts' is a sequence"),
+        ("n () => (float[4] y) { y = Relu (b1) }", "has no inputs"),
+    ],
+)
+def test_inputs_that_cannot_cross_are_refused(saved, text, message):
+    with pytest.raises(ExportError, match=message):
+        doors.open_model(saved(text))
+
+
+def test_an_operator_of_a_foreign_domain_is_named(saved):
+    def make_foreign(proto):
+        proto.graph.node[0].domain = "vendor.ops"
+        proto.graph.node[0].op_type = "Magic"
+        proto.opset_import.append(onnx.helper.make_opsetid("vendor.ops", 1))
+
+    with pytest.raises(ExportError, match=r"vendor\.ops\.Magic"):
+        doors.open_model(saved(STATIC, change=make_foreign))
+
+
+def test_two_openings_give_the_same_inputs(saved):
+    path = saved(STATIC)
+    first, second = doors.open_model(path), doors.open_model(path)
+    np.testing.assert_array_equal(first.example_inputs[0], second.example_inputs[0])
+
+
+def test_a_control_flow_model_keeps_its_opset(saved):
+    body = "yes () => (float[2] a) { a = Neg (x) }, else_branch = no () => (float[2] b) { b = Abs (x) }"
+    text = f"n (float[2] x, bool c) => (float[2] y) {{ t = If (c) < then_branch = {body} > y = Relu (t) }}"
+    assert doors.open_model(saved(text, opset=15)).model.opset_imports[""] == 15
+
+
+def test_dimensions_that_inference_does_not_know_are_measured(saved):
+    def fuse(proto):
+        proto.graph.node[0].domain, proto.graph.node[0].op_type = "com.microsoft", "FusedConv"
+        proto.graph.node[0].attribute.append(onnx.helper.make_attribute("activation", "Relu"))
+        proto.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+
+    text = "n (float[batch, 3, 8, 8] x) => (float[k, l, m, n] y) { c = Conv <strides = [2, 2]> (x, w1, b1) y = Neg (c) }"
+    source = doors.open_model(saved(text, change=fuse))
+    (cut,) = cuts.enumerate(source.model)
+    assert (cut.shapes, cut.bytes) == (((BATCH, 4, 3, 3),), 4 * 4 * 3 * 3)
+
+
+@pytest.mark.slow
+def test_every_foreign_file_gives_cuts_or_one_of_our_errors(onnx_zoo):
+    opened, refusals = 0, []
+    for path in onnx_zoo:
+        try:
+            opened += len(cuts.enumerate(doors.open_model(str(path)).model)) > 0
+        except IsthmusError as error:
+            refusals.append(str(error))
+    assert opened >= 8
+    assert not any("\n" in refusal for refusal in refusals)
