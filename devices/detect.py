@@ -133,7 +133,8 @@ def probe(program: str, *, timeout_s: float = PROBE_TIMEOUT_S) -> Library:
         What it printed; without a version when the library is missing (no problem then), crashes, raises or hangs.
     """
     try:
-        done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=timeout_s, check=False)
+        command = [sys.executable, "-P", "-c", program]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired:
         return Library(version=None, problem=f"import took longer than {timeout_s:g} s")
     if done.returncode < 0:

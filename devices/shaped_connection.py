@@ -70,11 +70,17 @@ class ConnectionEnd(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport, reading nothing yet."""
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.pause_reading()
+        self._hold()
+        # uvloop begins to read after this method, whatever it did.
+        asyncio.get_running_loop().call_soon(self._hold)
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         _socket(self._transport).setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BUFFER_BYTES)
         if self._made is not None:
             self._made()
+
+    def _hold(self) -> None:
+        if self._transport is not None and not self._is_reading and not self._transport.is_closing():
+            self._transport.pause_reading()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Give room for one read."""
@@ -143,7 +149,7 @@ class Connection:
         link_is_up: asyncio.Event,
         closed: "Callable[[Connection], None]",
     ) -> None:
-        """Wait for a client.
+        """Describe the connection; `take` gives it its client.
 
         Args:
             target: host and port to connect to.
@@ -152,9 +158,9 @@ class Connection:
             link_is_up: set while the link is up.
             closed: called once with this connection, when both sockets are gone.
         """
-        self.client = ConnectionEnd(up, made=self._accepted, lost=self._end_lost)
+        self._client = ConnectionEnd(up, made=self._accepted, lost=self._end_lost)
         self._server = ConnectionEnd(down, lost=self._end_lost)
-        self.client.other, self._server.other = self._server, self.client
+        self._client.other, self._server.other = self._server, self._client
         self._lanes = up, down
         self._target = target
         self._link_is_up = link_is_up
@@ -163,12 +169,16 @@ class Connection:
         self._joining: asyncio.Task[None] | None = None
         self._is_aborted = False
 
+    async def take(self, accepted: socket.socket) -> None:
+        """Own an accepted, non-blocking socket from here on."""
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: self._client, accepted)
+
     def abort(self) -> None:
         """Reset both ends now."""
         self._is_aborted = True
         if self._joining is not None:
             self._joining.cancel()
-        self.client.abort()
+        self._client.abort()
         self._server.abort()
 
     async def wait_closed(self) -> None:
@@ -190,17 +200,17 @@ class Connection:
         try:
             await asyncio.get_running_loop().create_connection(lambda: self._server, *self._target)
         except OSError:
-            self.client.abort()
+            self._client.abort()
             return
-        self.client.start()
+        self._client.start()
         await asyncio.sleep(up.round_trip_s / 2)
         self._server.start()
 
     def _end_lost(self) -> None:
         if self._joining is None or not self._joining.done() or self._gone.is_set():
             return
-        if self.client.is_lost and (self._server.is_lost or not self._server.is_connected):
-            self.client.line.close()
+        if self._client.is_lost and (self._server.is_lost or not self._server.is_connected):
+            self._client.line.close()
             self._server.line.close()
             self._gone.set()
             self._closed(self)

@@ -18,6 +18,7 @@ import argparse
 import asyncio
 import contextlib
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from typing import Self
 from isthmus.devices import link, timer
 from isthmus.devices.lane import Lane
 from isthmus.devices.link import LinkProfile
-from isthmus.devices.shaped_connection import Connection, ConnectionEnd
+from isthmus.devices.shaped_connection import Connection
 from isthmus.errors import DeviceError, IsthmusError, UsageError
 
 ANY_LOOPBACK_PORT = "127.0.0.1:0"
@@ -59,7 +60,8 @@ class Shaper:
         self._listen = parse_address(listen)
         self._profile = profile
         self._seed = seed
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._accepting: set[asyncio.Task[object]] = set()
         self._up: Lane
         self._down: Lane
         self._connections: set[Connection] = set()
@@ -69,7 +71,7 @@ class Shaper:
         self._link_is_up = asyncio.Event()
 
     async def start(self) -> None:
-        """Begin to accept connections; the profile's outages count from here.
+        """Begin to accept connections, counting from 0; the profile's outages count from here.
 
         Raises:
             DeviceError: the address cannot be listened on.
@@ -78,23 +80,28 @@ class Shaper:
         clock, seed = timer.LoopClock(loop), self._seed
         self._up = Lane(clock, self._profile, seed=seed)
         self._down = Lane(clock, self._profile, seed=None if seed is None else seed + 1)
+        host, port = self._listen
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self._server = await loop.create_server(self._accept, *self._listen)
+            self._listener = socket.create_server((host, port), family=family)
         except OSError as exc:
-            host, port = self._listen
             raise DeviceError(f"cannot listen on {host}:{port}: {exc.strerror}; choose another address") from exc
+        self._listener.setblocking(False)
         self.set_profile(self._profile)
+        loop.add_reader(self._listener, self._accept, self._listener)
 
     async def stop(self) -> None:
         """Close the port, abort every connection and wait until they are gone; bytes on the way are lost."""
         self._cancel_outages()
-        if self._server is None:
+        if self._listener is None:
             return
-        self._server.close()
+        listener, self._listener = self._listener, None
+        asyncio.get_running_loop().remove_reader(listener)
+        listener.close()
+        await asyncio.gather(*self._accepting)
         self.reset()
-        await asyncio.gather(*(connection.wait_closed() for connection in tuple(self._connections)))
-        await self._server.wait_closed()
-        self._server = None
+        while self._connections:
+            await next(iter(self._connections)).wait_closed()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -110,9 +117,9 @@ class Shaper:
         Raises:
             DeviceError: the shaper is not running.
         """
-        if self._server is None:
+        if self._listener is None:
             raise DeviceError("the shaper is not running; start it before asking for its address")
-        host, port = self._server.sockets[0].getsockname()[:2]
+        host, port = self._listener.getsockname()[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     @property
@@ -146,12 +153,22 @@ class Shaper:
         for connection in tuple(self._connections):
             connection.abort()
 
-    def _accept(self) -> ConnectionEnd:
+    def _accept(self, listener: socket.socket) -> None:
+        # asyncio's own server loses a connection that was accepted in the turn of the loop in which it is closed.
+        try:
+            accepted, _ = listener.accept()
+        except OSError:
+            # The client is gone again, or no descriptor is free; the next turn tries again.
+            return
+        accepted.setblocking(False)
         connection = Connection(
             self._target, up=self._up, down=self._down, link_is_up=self._link_is_up, closed=self._connections.discard
         )
         self._connections.add(connection)
-        return connection.client
+        loop = asyncio.get_running_loop()
+        task: asyncio.Task[object] = loop.create_task(connection.take(accepted))
+        self._accepting.add(task)
+        task.add_done_callback(self._accepting.discard)
 
     def _count_outage(self, change: int) -> None:
         self._outages += change
@@ -181,7 +198,7 @@ def parse_address(text: str) -> tuple[str, int]:
     """
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isdecimal() or int(port) > 65535:
+    if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
         raise UsageError(f"address {text!r} is not host:port; write it like 127.0.0.1:8001")
     return host, int(port)
 
@@ -195,7 +212,10 @@ async def _serve_until_signal(shaper: Shaper) -> int:
         loop.add_signal_handler(number, _finish, ended, 128 + number)
     async with shaper:
         print(f"shaping {shaper.address} to {shaper.profile}", flush=True)
-        return await ended
+        code = await ended
+        passed = shaper.counters()
+        print(f"passed up_bytes={passed.up_bytes} down_bytes={passed.down_bytes}", flush=True)
+        return code
 
 
 def _finish(ended: "asyncio.Future[int]", code: int) -> None:

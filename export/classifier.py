@@ -1,16 +1,22 @@
 """A small convolutional classifier and its training: the teacher of the demo, for whoever brings pictures but no network."""
 
+import itertools
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import torch
 from torch import nn
 from torch.nn import functional
 
+from isthmus.contract.metric import Metric, proportion
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError
+from isthmus.export import factory
+from isthmus.export.graph import dimensions
 from isthmus.export.pace import Pace, channels_last, fastest
 from isthmus.export.samples import Samples, prepared
 
@@ -37,11 +43,13 @@ class _Block(nn.Module):
 
 
 class Classifier(nn.Module):
-    """float32[batch, channel, row, column] -> class scores float32[batch, class]; four stages, stride 16."""
+    """float32[batch, channel, row, column] -> class scores float32[batch, class]; four stages of stride 2."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
-        self.stages = nn.Sequential(*(_Block(a, b) for a, b in zip((channels, *WIDTHS[:-1]), WIDTHS, strict=True)))
+        # At full resolution a residual pair would cost as much as all that follows.
+        stem = nn.Sequential(nn.Conv2d(channels, WIDTHS[0], 3, 2, 1, bias=False), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU())
+        self.stages = nn.Sequential(stem, *(_Block(a, b) for a, b in itertools.pairwise(WIDTHS)))
         self.scores = nn.Linear(WIDTHS[-1], classes)
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
@@ -108,3 +116,47 @@ def _shifted(inputs: torch.Tensor, order: np.random.Generator) -> torch.Tensor:
     """The batch moved by up to a sixteenth in both directions, edges repeated: cheap variety."""
     down, right = (int(order.integers(-size // 16, size // 16 + 1)) for size in inputs.shape[2:])
     return torch.roll(inputs, (down, right), (2, 3))
+
+
+def accuracy(model: nn.Module, samples: Samples, preparation: Preparation) -> Metric:
+    """Top-1 accuracy with its interval.
+
+    Raises:
+        ExportError: the samples carry no labels.
+    """
+    if samples.labels is None:
+        raise ExportError(f"{samples.origin} has no labels to compare with")
+    right = 0
+    for start in range(0, len(samples), 64):
+        with torch.no_grad():
+            scores = model(torch.from_numpy(prepared(samples.pictures[start : start + 64], preparation)))
+        right += int((scores.argmax(1).numpy() == samples.labels[start : start + 64]).sum())
+    return proportion("accuracy", right, len(samples))
+
+
+def write_onnx(model: Classifier, preparation: Preparation, path: Path) -> None:
+    """Write the classifier as ONNX, checked against torch; the outputs of the stages are named `stage1` to `stage4`.
+
+    Raises:
+        ExportError: torch cannot export it, or the ONNX differs.
+    """
+    stages: list[torch.Tensor] = []
+    example = torch.rand(2, *preparation.shape[1:], generator=torch.Generator().manual_seed(0))
+    exported = factory.to_onnx(model, (example,))
+    factory.check_equal(model, exported.model, exported.feeds)
+    with torch.no_grad():
+        value = example
+        for stage in model.stages:
+            value = stage(value)
+            stages.append(value)
+    _name_stages(exported.model, [tuple(stage.shape[1:]) for stage in stages])
+    exported.model.graph.inputs[0].name = "picture"
+    exported.model.graph.outputs[0].name = "scores"
+    ir.save(exported.model, path)
+
+
+def _name_stages(model: ir.Model, shapes: list[tuple[int, ...]]) -> None:
+    """Call the last ReLU of each shape `stage<n>`, so that a cut can be named without reading the graph."""
+    last = {dimensions(node.outputs[0], batch=1): node.outputs[0] for node in model.graph if node.op_type == "Relu"}
+    for number, shape in enumerate(shapes, start=1):
+        last[(1, *shape)].name = f"stage{number}"

@@ -13,6 +13,7 @@ from isthmus.codec.codec import Codec
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.picture import encode_picture
+from isthmus.errors import ConfigError
 from isthmus.head.model import DeviceModel, local_network
 
 
@@ -98,3 +99,15 @@ class Local:
         computed = self._model.compute(picture)
         outputs = {name: array[np.newaxis] for name, array in zip(self._model.output_names, computed.arrays, strict=True)}
         return LocalAnswer(outputs=outputs, stages_s={"prepare": computed.prepare_s, "head": computed.compute_s})
+
+
+def parse_offload(text: str) -> Offload:
+    """Read `jpeg-75` or `webp-50`.
+
+    Raises:
+        ConfigError: not a format that the server decodes, or not a quality from 1 to 100.
+    """
+    format_name, _, quality = text.partition("-")
+    if format_name not in ("jpeg", "webp") or not quality.isdigit() or not 1 <= int(quality) <= 100:
+        raise ConfigError(f"{text!r} is not a picture setting; write jpeg or webp and a quality from 1 to 100, as jpeg-75")
+    return Offload(format_name, int(quality))

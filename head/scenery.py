@@ -77,7 +77,8 @@ def draw_noise(random: np.random.Generator, width: int, height: int) -> NDArray[
     """
     shape = (height + NOISE_MARGIN, width + NOISE_MARGIN, 3)
     noise: NDArray[np.float32] = random.standard_normal(shape, np.float32)
-    return np.clip(np.rint(noise * NOISE_LEVELS + 128), 0, 255).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.clip(np.rint(noise * NOISE_LEVELS + 128), 0, 255).astype(np.uint8)
+    return levels
 
 
 def draw_light(random: np.random.Generator, frames: int) -> NDArray[np.float32]:

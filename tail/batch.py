@@ -148,9 +148,7 @@ class Batcher(Generic[Work, Result]):
             if last:
                 return
 
-    def _fill(
-        self, first: Job[Work, Result]
-    ) -> tuple[list[Job[Work, Result]], Job[Work, Result] | None, bool]:
+    def _fill(self, first: Job[Work, Result]) -> tuple[list[Job[Work, Result]], Job[Work, Result] | None, bool]:
         """What joins `first`, what was taken and does not fit, and whether the end of the queue was reached."""
         batch = [first]
         while len(batch) < self._batch_max:
@@ -178,7 +176,7 @@ class Batcher(Generic[Work, Result]):
             results = self._run(worker, [job.work for job in jobs])
             for job, result in zip(jobs, results, strict=True):
                 job.result = result
-        except Exception as error:  # noqa: BLE001 - a worker that died would leave its queue unserved
+        except Exception as error:
             for job in jobs:
                 job.result, job.error = None, error
         spent_s = self._clock() - started

@@ -189,7 +189,8 @@ class TailModel:
         boundary = self.bundle.manifest.boundary
         names = [port.name for port in self.bundle.manifest.outputs]
         try:
-            with np.load(self.bundle.path(GOLDEN_NAME), allow_pickle=False) as arrays:
+            # Opened here and not by numpy, which leaves a file that is no archive open.
+            with self.bundle.path(GOLDEN_NAME).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 codes = [arrays[f"codes_{index}"] for index in range(len(boundary.tensors))]
                 wanted = {name: arrays[f"outputs_{name}"] for name in names}
         except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:

@@ -55,7 +55,7 @@ def opened(
         opened=wire.Opened(
             session=session.id,
             resumed=resumed,
-            modes=[int(mode) for mode in codec.modes],  # type: ignore[misc]
+            modes=[wire.Mode.Name(mode) for mode in codec.modes],
             allowed=limits.captures_in_flight,
             limits=peer_limits(limits),
             server_version=server_version,

@@ -5,9 +5,7 @@ from isthmus.codec.symbols import from_codes, to_codes
 from isthmus.contract.boundary import Boundary, CodeTensor, OperatingPoint
 from isthmus.errors import ContractMismatch, MalformedPayload
 
-BOUNDARY = Boundary(
-    tensors=(CodeTensor(name="a", shape=(2, 2), bits=3), CodeTensor(name="b", shape=(3,), bits=2, signed=False))
-)
+BOUNDARY = Boundary(tensors=(CodeTensor(name="a", shape=(2, 2), bits=3), CodeTensor(name="b", shape=(3,), bits=2, signed=False)))
 FULL = OperatingPoint(name="full", channels=(2, 3))
 HALF = OperatingPoint(name="half", channels=(1, 2))
 CODES = (np.array([[-4, 3], [0, -1]], np.int8), np.array([3, 0, 2], np.uint8))
@@ -25,7 +23,7 @@ def test_channels_that_did_not_cross_come_back_as_code_zero() -> None:
     first, second = to_codes(np.array([0, 7, 3, 1], np.uint8), BOUNDARY, HALF)
     assert first.tolist() == [[-4, 3], [0, 0]]
     assert second.tolist() == [3, 1, 0]
-    assert (first.dtype, second.dtype) == (np.int8, np.uint8)
+    assert (first.dtype, second.dtype) == (np.dtype("int8"), np.dtype("uint8"))
 
 
 def test_a_symbol_above_the_bits_of_its_tensor_is_malformed() -> None:

@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import pytest
 import zstandard
@@ -93,7 +95,5 @@ def test_a_frame_that_needs_a_dictionary_is_malformed() -> None:
 @given(data=st.binary(max_size=80), start=st.integers(0, 12))
 def test_random_bytes_after_a_sound_beginning_raise_only_our_errors(data: bytes, start: int) -> None:
     body = GOLDEN[:start] + data
-    try:
+    with contextlib.suppress(IsthmusError):
         assert zstd.decode(memoryview(body), BOUNDARY, FULL).size == SIZE
-    except IsthmusError:
-        pass

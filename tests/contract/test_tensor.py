@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -95,7 +97,7 @@ def test_axes_that_no_array_could_have_pass_a_limit(shape: list[int]) -> None:
 
 
 def test_more_bytes_than_the_receiver_takes_pass_a_limit() -> None:
-    message = tensor.pack("x", np.zeros(1025, np.uint8))
+    message = tensor.pack("x", np.zeros((25, 41), np.uint8))
     with pytest.raises(LimitExceeded, match="1025"):
         tensor.unpack(message, limits=Limits(message_bytes=1024))
 
@@ -114,7 +116,5 @@ def test_an_error_repeats_only_a_little_of_what_the_peer_wrote() -> None:
 )
 def test_any_header_gives_an_array_of_its_shape_or_our_error(datatype: str, shape: list[int], data: bytes) -> None:
     message = wire.Tensor(name="x", datatype=datatype, shape=shape, data=data)
-    try:
+    with contextlib.suppress(IsthmusError):
         assert tensor.unpack(message).shape == tuple(shape)
-    except IsthmusError:
-        pass

@@ -1,1 +1,1 @@
-"""Measures the programs: placements over one link, percentiles, results and report."""
+"""Measures the programs: placements over one link in one run, percentiles, results and report."""

@@ -28,7 +28,7 @@ def pack(mode: Mode, body: bytes) -> bytes:
     """Put an envelope around a body.
 
     >>> pack(Mode.RAW, b"abc").hex()
-    '016162635ad76a12'
+    '01616263a9209d53'
     """
     head = bytes([mode]) + body
     return head + zlib.crc32(head).to_bytes(4, "little")

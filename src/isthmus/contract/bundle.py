@@ -208,7 +208,7 @@ def _check_files(folder: Path, manifest: Manifest, origin: Path) -> None:
     for name, entry in manifest.files.items():
         path = folder / name
         if not path.resolve().is_relative_to(inside) or path.is_symlink():
-            raise BundleError(f"{origin}: {name} points outside the bundle")
+            raise BundleError(f"{origin}: {name} is a link or lies outside the bundle")
         if not path.is_file():
             raise BundleError(f"{origin} is incomplete: {name} is missing")
         size = path.stat().st_size

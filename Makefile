@@ -1,0 +1,63 @@
+# Everything a clone needs: `make demo` and `make test` set themselves up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PROTO_VENV := .venv-proto
+PROTO := isthmus/contract/generated/split.proto
+# The oldest protoc whose output every supported protobuf runtime takes.
+PROTOC := grpcio-tools==1.76.0
+
+.PHONY: demo test lint types imports bench proto proto-check slim clean help
+
+help:
+	@echo "make demo         train, cut, export, serve, stream and measure a small network (about 4 minutes)"
+	@echo "make test         run the tests"
+	@echo "make lint types   ruff, import-linter; mypy"
+	@echo "make bench        benchmarks: server overhead, agent footprint, shaper accuracy"
+	@echo "make slim         head and tail each in an environment of their own, without torch"
+	@echo "make proto        generate the messages anew; proto-check: are they current?"
+	@echo "make clean        remove what was built"
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,test]'
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/isthmus demo -o demo-output
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(READY)
+	$(BIN)/mypy src
+
+bench: $(READY)
+	$(BIN)/python benchmarks/server_overhead.py
+	$(BIN)/python benchmarks/agent_footprint.py
+	$(BIN)/python benchmarks/shaper_accuracy.py
+
+# What a device and a server install: each extra alone, from a wheel, and torch is nowhere.
+slim: $(READY)
+	$(BIN)/python tests/slim.py
+
+$(PROTO_VENV)/bin/python:
+	$(PYTHON) -m venv $(PROTO_VENV)
+	$(PROTO_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '$(PROTOC)' 'setuptools<81'
+
+proto: $(PROTO_VENV)/bin/python
+	$(PROTO_VENV)/bin/python -m grpc_tools.protoc -I isthmus/contract/generated=src/isthmus/contract \
+		--python_out=src --pyi_out=src --grpc_python_out=src $(PROTO)
+
+proto-check: proto
+	git diff --exit-code -- src/isthmus/contract/generated
+
+clean:
+	rm -rf $(VENV) $(PROTO_VENV) build dist demo-output .nox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,64 @@
+"""Figures in words, alike on the terminal and in the report."""
+
+from isthmus.bench.results import Row
+from isthmus.contract.metric import Metric
+
+UNKNOWN = "–"
+"""Stands where nothing was measured."""
+
+
+def milliseconds(value: float | None) -> str:
+    """Three significant digits.
+
+    >>> milliseconds(0.04213), milliseconds(7.281), milliseconds(123.4), milliseconds(None)
+    ('0.042', '7.28', '123', '–')
+    """
+    if value is None:
+        return UNKNOWN
+    if value < 1:
+        return f"{value:.3f}"
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def size(count: float) -> str:
+    """Bytes, in powers of ten.
+
+    >>> size(0), size(532.4), size(1394), size(2_000_000)
+    ('0 B', '532 B', '1.39 kB', '2.00 MB')
+    """
+    if count < 999.5:
+        return f"{count:.0f} B"
+    return f"{count / 1000:.2f} kB" if count < 999_500 else f"{count / 1_000_000:.2f} MB"
+
+
+def share(value: float | None) -> str:
+    """Percent with one decimal.
+
+    >>> share(0.98765), share(None)
+    ('98.8%', '–')
+    """
+    return UNKNOWN if value is None else f"{value:.1%}"
+
+
+def interval(metric: Metric) -> str:
+    """The 95% interval.
+
+    >>> interval(Metric(name="accuracy", value=0.9, low=0.5958, high=0.9821))
+    '59.6–98.2%'
+    """
+    return f"{metric.low * 100:.1f}{UNKNOWN}{metric.high * 100:.1f}%"
+
+
+def lost(row: Row) -> str:
+    """Frames without an answer for another reason than the gate.
+
+    >>> lost(Row.model_construct(dropped={"gate": 40, "deadline": 2})), lost(Row.model_construct(dropped={}))
+    ('2 deadline', 'none')
+    """
+    return ", ".join(f"{count} {reason}" for reason, count in row.dropped.items() if reason != "gate" and count) or "none"
+
+
+def main_stages(row: Row, count: int = 3) -> str:
+    """The longest stages, longest first."""
+    longest = sorted(row.stages_ms.items(), key=lambda item: -item[1])[:count]
+    return ", ".join(f"{stage} {milliseconds(spent)}" for stage, spent in longest) or UNKNOWN

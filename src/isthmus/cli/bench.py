@@ -1,0 +1,110 @@
+"""`isthmus bench` and `isthmus demo`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from isthmus.cli import guard
+from isthmus.cli.bundles import BundleArgument, JsonOption
+from isthmus.errors import UsageError
+
+if TYPE_CHECKING:
+    from isthmus.bench.progress import Progress as Report
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything the demo makes.")] = Path("demo-output"),
+    data: Annotated[Path | None, typer.Option(help="An image folder, one folder for each class, instead of the digits.")] = None,
+    llm: Annotated[bool, typer.Option("--llm", help="The language-model demo; not built yet.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train, cut, export, serve, stream and measure a small network; about four minutes.
+
+    Writes demo.isthmus, results.json and report.html.
+    """
+    from isthmus.bench import demo as demonstration
+    from isthmus.bench import publish
+
+    if llm:
+        raise guard.later("--llm", "leave it out")
+    with _bar() as bar:
+        show = _Shower(bar)
+        found = demonstration.demonstrate(output, data, demonstration.DemoSettings(), on_progress=show)
+        show.end()
+    published = publish.demo(found, output)
+    _print(published, as_json=as_json)
+
+
+def bench(
+    bundle: BundleArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for results.json, results.csv and report.html.")],
+    source: Annotated[str, typer.Option(help="Folder, picture, video or belt:FILE.npz.")],
+    placements: Annotated[
+        str, typer.Option(help="Of local, offload (jpeg-75), webp-50, jpeg-90, split, ...")
+    ] = "local,offload,split",
+    links: Annotated[str, typer.Option(help="Rates and round trips, as 1mbit/20ms,10mbit/5ms; or unlimited.")] = "5mbit/20ms",
+    frames: Annotated[int | None, typer.Option(min=1, help="Take at most so many frames of the source.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Answer only every so many-th frame that passes the gate.")] = 1,
+    gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Drop frames in which nothing moves.")] = True,
+    scenario: Annotated[str, typer.Option(help="single-stream; others are not built yet.")] = "single-stream",
+    profile: Annotated[bool, typer.Option("--profile", help="Fill cost tables; not built yet.")] = False,
+    on: Annotated[str | None, typer.Option(help="Run on other machines; not built yet.")] = None,
+    compare: Annotated[Path | None, typer.Option(help="Compare with another result; not built yet.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure placements side by side on one sequence, over shaped links, in one run."""
+    from isthmus.bench import placements as choices
+    from isthmus.bench import publish
+
+    for given, option in ((profile, "--profile"), (on, "--on"), (compare, "--compare")):
+        if given:
+            raise guard.later(option, "leave it out")
+    if scenario != "single-stream":
+        raise guard.later(f"scenario {scenario!r}", "use single-stream")
+    if not placements.strip():
+        raise UsageError("--placements is empty; name some of local, offload, split")
+    with _bar() as bar:
+        show = _Shower(bar)
+        measured = choices.run(
+            bundle, source, placements.split(","), links.split(","), limit=frames, every=every, gate=gate, on_progress=show
+        )
+        show.end()
+    published = publish.bench(bundle, source, measured, output)
+    _print(published, as_json=as_json)
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=guard.err, disable=not guard.err.is_terminal
+    )
+
+
+class _Shower:
+    """Shows progress: a bar for each part on a terminal, a line for each part elsewhere."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task: TaskID | None = None
+        self._part = ""
+
+    def __call__(self, report: "Report") -> None:
+        part = report.part.partition(", loss")[0]
+        if part != self._part:
+            self.end()
+            self._part = part
+            self._task = self._bar.add_task(report.part, total=1.0 if report.share is not None else None)
+            if not guard.err.is_terminal:
+                guard.err.print(part, highlight=False)
+        if self._task is not None:
+            self._bar.update(self._task, description=report.part, completed=report.share or 0.0)
+
+    def end(self) -> None:
+        """The part at hand is done."""
+        if self._task is not None:
+            self._bar.update(self._task, total=1.0, completed=1.0)
+
+
+def _print(published: object, *, as_json: bool) -> None:
+    del published, as_json

@@ -1,0 +1,205 @@
+"""`isthmus cuts`, `isthmus export` and `isthmus evaluate`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from isthmus.cli import guard
+from isthmus.cli.bundles import BundleArgument, JsonOption
+from isthmus.cli.quantity import seconds
+from isthmus.cli.results import print_json, print_table, size
+from isthmus.errors import UsageError
+
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="model.onnx, or package.module:factory giving (nn.Module, example inputs).")
+]
+
+
+def cuts(
+    model: ModelArgument,
+    everything: Annotated[bool, typer.Option("--all", help="Also cuts at which several tensors cross.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List where a network can be cut, with what would cross there and what the device would compute."""
+    from isthmus.export import cuts as places
+    from isthmus.export.doors import open_model
+    from isthmus.export.graph import data_inputs, size_bytes
+
+    source = open_model(model)
+    found = places.enumerate(source.model)
+    input_bytes = sum(size_bytes(value) or 0 for value in data_inputs(source.model.graph))
+    if as_json:
+        rows = [
+            {
+                "cut": cut.index,
+                "tensors": list(cut.tensors),
+                "operator": cut.operator,
+                "shapes": [list(shape) for shape in cut.shapes],
+                "bytes": cut.bytes,
+                "flops_before": cut.flops_before,
+                "flops_share": cut.flops_share,
+                "parameters_before": cut.parameters_before,
+            }
+            for cut in found
+        ]
+        print_json({"model": model, "input_bytes": input_bytes, "dynamic_batch": source.dynamic_batch}, rows)
+        return
+    shown = [cut for cut in found if everything or len(cut.tensors) == 1]
+    widest = max((cut.bytes or 0 for cut in shown), default=1)
+    print_table(
+        f"Cuts of {source.name}: {len(shown)} of {len(found)} shown; the input has {size(input_bytes)} as float",
+        ["cut", "tensor", "after", "shape", "crosses", "FLOPs before", "parameters before", "along the depth"],
+        [
+            [
+                str(cut.index),
+                ", ".join(cut.tensors),
+                cut.operator,
+                "; ".join("x".join(map(str, shape[1:])) for shape in cut.shapes),
+                size(cut.bytes) if cut.bytes is not None else "?",
+                f"{cut.flops_share:.1%}",
+                f"{cut.parameters_before:,}",
+                "█" * max(1, round(16 * (cut.bytes or 0) / widest)),
+            ]
+            for cut in shown
+        ],
+    )
+    guard.err.print(f"Next: isthmus export {model} -o bundle.isthmus --cut TENSOR --data PICTURES", highlight=False)
+
+
+def export(
+    model: ModelArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Bundle to write; a folder unless it ends with .isthmus.")],
+    cut: Annotated[str, typer.Option(help="auto, a tensor's name, a number from `isthmus cuts`, or 25% of the FLOPs.")] = "auto",
+    bottleneck: Annotated[Literal["learned", "pca", "none"], typer.Option(help="What makes the codes.")] = "learned",
+    recipe: Annotated[str, typer.Option(help="Training recipe.")] = "isthmus",
+    channels: Annotated[int, typer.Option(min=1, max=1024, help="Channels of a learned bottleneck.")] = 8,
+    bits: Annotated[int, typer.Option(min=1, max=8, help="Bits of a code.")] = 4,
+    data: Annotated[Path | None, typer.Option(help="Pictures: FOLDER/<class>/<picture>, or an npz with images, labels.")] = None,
+    preprocess: Annotated[
+        str | None, typer.Option(help="unit, imagenet, centred, bytes, yolox, yolo or grey; default unit (0..1, RGB).")
+    ] = None,
+    budget: Annotated[str, typer.Option(help="Time for training, for example 15m.")] = "5m",
+    seed: Annotated[int, typer.Option(help="Of weights, order and the held-out part.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted export.")] = False,
+    int8: Annotated[Literal["auto", "on", "off"], typer.Option(help="int8 head; not built yet, auto means off.")] = "auto",
+    neural_filter: Annotated[bool, typer.Option("--filter", help="Train the neural filter; not built yet.")] = False,
+    layout: Annotated[str | None, typer.Option(help="Layout of a language model; not built yet.")] = None,
+    sign: Annotated[Path | None, typer.Option(help="Key to sign with; not built yet.")] = None,
+    version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
+    licence: Annotated[str, typer.Option(help="Licence of the network, in words; kept in the bundle.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Cut a network, make a bottleneck there, check it, and write a bundle.
+
+    Ctrl-C while training ends the training and writes the bundle with what was learned so far.
+    """
+    from isthmus.export.distill import DistillSettings
+    from isthmus.export.distill import Progress as TrainingProgress
+    from isthmus.export.exporter import ExportSettings
+    from isthmus.export.exporter import export as make
+
+    if bottleneck == "pca":
+        raise guard.later("--bottleneck pca", "use learned or none")
+    if int8 == "on" or neural_filter or layout or sign:
+        option = "--int8 on" if int8 == "on" else "--filter" if neural_filter else "--layout" if layout else "--sign"
+        raise guard.later(option, "leave it out")
+    if recipe != "isthmus":
+        raise guard.later(f"recipe {recipe!r}", "this version trains with --recipe isthmus")
+    settings = ExportSettings(
+        cut=cut,
+        bottleneck=bottleneck,
+        channels=channels,
+        bits=bits,
+        data=data,
+        preprocess=preprocess,
+        distill=DistillSettings(budget_s=seconds(budget, "--budget"), seed=seed),
+        resume=resume,
+        version=version,
+        licence=licence,
+    )
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeRemainingColumn(),
+        console=guard.err,
+        disable=not sys.stderr.isatty(),
+    ) as bar:
+        task = bar.add_task("training", total=None, loss="", visible=False)
+
+        def show(progress: TrainingProgress) -> None:
+            words = f"training, {progress.stage}"
+            bar.update(
+                task,
+                visible=True,
+                total=progress.steps,
+                completed=progress.step,
+                description=words,
+                loss=f"loss {progress.loss:.3f}",
+            )
+
+        made = make(model, output, settings, on_step=lambda words: guard.err.print(words, highlight=False), on_progress=show)
+    manifest = made.bundle.manifest
+    if as_json:
+        print_json(
+            {"command": "export", "bundle": str(output), "contract_digest": made.bundle.digest},
+            [g.model_dump() for g in manifest.gates],
+        )
+        return
+    point = manifest.points[0]
+    guard.out.print(
+        f"{output}: head {manifest.head.flops / 2e6:.2f} of {manifest.whole.flops / 2e6:.2f} MMAC, "
+        f"{size(point.bytes_mean or 0)} a frame, contract {made.bundle.digest[:12]}",
+        highlight=False,
+    )
+    if made.learned is not None and made.learned.interrupted:
+        guard.out.print(
+            f"Training was interrupted after {made.learned.steps} steps; --resume goes on from there.", highlight=False
+        )
+    guard.out.print(f"Next: isthmus inspect {output}; isthmus serve {output}", highlight=False)
+
+
+def evaluate(
+    bundle: BundleArgument,
+    data: Annotated[Path, typer.Option(help="Pictures: FOLDER/<class>/<picture>, or an npz with images, labels.")],
+    rivals: Annotated[str, typer.Option(help="Of jpeg, webp, local; avif, h264 and h265 come later.")] = "jpeg,webp,local",
+    as_json: JsonOption = False,
+) -> None:
+    """Measure accuracy and real bytes of a bundle beside pictures and the unsplit network."""
+    from isthmus.contract.bundle import open_bundle
+    from isthmus.export import evaluate as evaluation
+    from isthmus.export import samples
+
+    opened = open_bundle(bundle)
+    chosen = evaluation.parse_rivals(rivals)
+    pictures = samples.read(data)
+    labels = opened.manifest.task.labels
+    if pictures.labels is not None and labels and pictures.names != labels:
+        raise UsageError(f"classes of {data} are {', '.join(pictures.names)}; the bundle knows {', '.join(labels)}")
+    rows = evaluation.evaluate(
+        opened, pictures, chosen, on_step=lambda words: guard.err.print(f"measuring {words}", highlight=False)
+    )
+    results = evaluation.as_results(opened, pictures, rows, f"isthmus evaluate {bundle} --data {data} --rivals {rivals}")
+    if as_json:
+        print_json(results["meta"], results["rows"])
+        return
+    print_table(
+        f"{results['meta']['metric']} on {len(pictures)} pictures of {pictures.origin}, 95% intervals",
+        ["placement", "setting", "payload, mean", "metric", "interval", "device MMAC", "device ms"],
+        [
+            [
+                f"split, {row.name}" if row.kind == "point" else row.name,
+                row.setting,
+                size(row.bytes_mean),
+                f"{row.metric.value:.1%}",
+                f"{row.metric.low:.1%} to {row.metric.high:.1%}",
+                f"{row.device_mmac:.2f}",
+                "-" if row.device_ms is None else f"{row.device_ms:.2f}",
+            ]
+            for row in rows
+        ],
+    )
+    guard.out.print(f"[dim]{results['meta']['rivals']}[/dim]")

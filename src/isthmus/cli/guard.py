@@ -1,0 +1,114 @@
+"""How commands end: one line for an error, the right exit code, the traceback only with `-v`."""
+
+import functools
+import logging
+import sys
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import structlog
+import typer
+from rich.console import Console
+
+from isthmus.errors import IsthmusError, NotBuiltYet
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+INTERRUPTED = 130
+out = Console()
+"""Results."""
+err = Console(stderr=True)
+"""Progress, warnings and errors, so that results can be piped."""
+
+
+class _State:
+    verbose = False
+
+
+def set_up(*, verbose: bool) -> None:
+    """Configure logs: to standard error, for people on a terminal and as JSON elsewhere."""
+    _State.verbose = verbose
+    level = logging.DEBUG if verbose else logging.INFO
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors=True) if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Turn exceptions of a command into one line and an exit code."""
+
+    @functools.wraps(command)
+    def run(*arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
+        try:
+            return command(*arguments, **options)
+        except IsthmusError as error:
+            _tell(str(error), error)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            _tell("interrupted", error)
+            raise typer.Exit(INTERRUPTED) from error
+        except ModuleNotFoundError as error:
+            _tell(_missing(error.name or str(error)), error)
+            raise typer.Exit(1) from error
+        except BrokenPipeError as error:
+            # Whoever read our output has had enough.
+            sys.stderr.close()
+            raise typer.Exit(0) from error
+        except typer.Exit:
+            raise
+        except Exception as error:
+            _tell(f"unexpected {type(error).__name__}: {error}; `isthmus -v ...` shows where, and we would like to know", error)
+            raise typer.Exit(1) from error
+
+    return run
+
+
+def later(what: str, instead: str = "") -> NotBuiltYet:
+    """An error for a part of the design that this version does not have."""
+    return NotBuiltYet(f"{what} is not built yet" + (f"; {instead}" if instead else ""))
+
+
+def _tell(line: str, error: BaseException) -> None:
+    if _State.verbose:
+        err.print_exception()
+    err.print(f"isthmus: {' '.join(line.split())}", style="red", markup=False, highlight=False, soft_wrap=True)
+    del error
+
+
+_EXTRAS = {
+    "torch": "export",
+    "onnx": "export",
+    "onnx_ir": "export",
+    "onnxscript": "export",
+    "matplotlib": "bench",
+    "jinja2": "bench",
+    "sklearn": "bench",
+    "psutil": "bench",
+    "grpc_health": "tail",
+    "grpc_reflection": "tail",
+    "prometheus_client": "tail",
+    "uvicorn": "tail",
+    "starlette": "tail",
+    "grpc": "head",
+    "cv2": "head",
+    "onnxruntime": "head",
+}
+
+
+def _missing(name: str) -> str:
+    extra = _EXTRAS.get(name.partition(".")[0])
+    if extra is None:
+        return f"the Python package {name!r} is missing"
+    return f"this command needs the package {name.partition('.')[0]!r}: pip install 'isthmus[{extra}]'"

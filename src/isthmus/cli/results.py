@@ -1,0 +1,35 @@
+"""What commands print: JSON for programs, tables for people."""
+
+import json
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from isthmus.cli.guard import out
+
+
+def print_json(meta: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    """Print `{"meta", "rows"}` on standard output."""
+    typer.echo(json.dumps({"meta": meta, "rows": rows}, indent=2))
+
+
+def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table; every column but the first is aligned to the right."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+
+
+def size(count: float) -> str:
+    """Bytes for people.
+
+    >>> size(532), size(1394.27), size(2_000_000)
+    ('532 B', '1.39 kB', '2.00 MB')
+    """
+    if count < 1000:
+        return f"{count:.0f} B"
+    return f"{count / 1000:.2f} kB" if count < 1_000_000 else f"{count / 1_000_000:.2f} MB"

@@ -1,0 +1,141 @@
+"""What goes back on one stream, and the window that bounds it.
+
+The window opens when an answer leaves, not when it is ready: a device that does not read gets no further credit, so the outbox
+never holds more than the captures in flight and a drain message.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from isthmus.contract.generated import split_pb2 as wire
+from isthmus.tail.batch import Job
+from isthmus.tail.metrics import Metrics
+from isthmus.tail.model import Computed, Work
+
+_UINT32_MAX = 2**32 - 1
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A capture that is not answered yet."""
+
+    sequence: int
+    placement: str
+    arrived_at: float
+    decoded: bool = False
+    decode_s: float = 0.0
+    job: Job[Work, Computed] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Ready:
+    """An answer on its way out; the total time is filled in when it is sent."""
+
+    message: wire.FromTail
+    pending: Pending
+    queue_s: float = 0.0
+    compute_s: float = 0.0
+    post_s: float = 0.0
+
+
+class Outbox:
+    """Answers and other messages of one stream, in the order in which they became ready.
+
+    Args:
+        window: captures that may be unanswered.
+        metrics: counts the answers.
+        clock: seconds, monotonic; `Pending.arrived_at` is a time on it.
+    """
+
+    def __init__(self, *, window: int, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._window = window
+        self._metrics = metrics
+        self._clock = clock
+        self._messages: deque[_Ready | wire.FromTail] = deque()
+        self._pending: dict[int, Pending] = {}
+        self._wake = asyncio.Event()
+        self._last = False
+        self._answered = 0
+
+    @property
+    def allowed(self) -> int:
+        """Captures that the device may have sent in all."""
+        return self._answered + self._window
+
+    def expect(self, pending: Pending) -> None:
+        """A capture came in and will be answered."""
+        self._pending[pending.sequence] = pending
+
+    def put(self, message: wire.FromTail) -> None:
+        """Send a message that answers no capture."""
+        self._messages.append(message)
+        self._wake.set()
+
+    def answer(self, pending: Pending, status: wire.Status, message: str = "", *, retry_after_ms: int = 0) -> None:
+        """Answer a capture without outputs."""
+        answer = wire.Answer(
+            sequence=pending.sequence, status=status, message=message, decoded=pending.decoded, retry_after_ms=retry_after_ms
+        )
+        self._send(_Ready(message=wire.FromTail(answer=answer), pending=pending))
+
+    def answer_computed(self, pending: Pending, job: Job[Work, Computed], result: Computed) -> None:
+        """Answer a capture with what the network gave."""
+        answer = wire.Answer(sequence=pending.sequence, status=wire.STATUS_OK, outputs=result.outputs, decoded=pending.decoded)
+        pending.decode_s += result.decode_s
+        message = wire.FromTail(answer=answer)
+        self._send(
+            _Ready(message=message, pending=pending, queue_s=job.queue_s, compute_s=result.compute_s, post_s=result.post_s)
+        )
+
+    def finish(self) -> None:
+        """No more captures will come: `write_all` returns once all are answered."""
+        self._last = True
+        self._wake.set()
+
+    def cancel(self) -> None:
+        """Forget what is not answered; work that was not begun is not done."""
+        for pending in self._pending.values():
+            if pending.job is not None:
+                pending.job.cancel()
+        self._pending.clear()
+
+    async def write_all(self, write: Callable[[wire.FromTail], Awaitable[None]]) -> None:
+        """Send what is put here, until `finish` was called and everything is answered."""
+        while True:
+            while self._messages:
+                message = self._messages.popleft()
+                await write(self._complete(message) if isinstance(message, _Ready) else message)
+            if self._last and not self._pending:
+                return
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _send(self, ready: _Ready) -> None:
+        self._pending.pop(ready.pending.sequence, None)
+        self._messages.append(ready)
+        self._wake.set()
+
+    def _complete(self, ready: _Ready) -> wire.FromTail:
+        """Fill in credit and times."""
+        self._answered += 1
+        answer = ready.message.answer
+        answer.allowed = self.allowed
+        total_s = self._clock() - ready.pending.arrived_at
+        times = answer.times
+        times.queue_us = _microseconds(ready.queue_s)
+        times.decode_us = _microseconds(ready.pending.decode_s)
+        times.compute_us = _microseconds(ready.compute_s)
+        times.post_us = _microseconds(ready.post_s)
+        times.total_us = _microseconds(total_s)
+        self._metrics.answered(
+            ready.pending.placement,
+            answer.status,
+            (ready.queue_s, ready.pending.decode_s, ready.compute_s, ready.post_s, total_s),
+        )
+        return ready.message
+
+
+def _microseconds(spent_s: float) -> int:
+    return min(max(round(spent_s * 1e6), 0), _UINT32_MAX)

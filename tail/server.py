@@ -1,0 +1,299 @@
+"""The edge server: one bundle, one gRPC port, one port for metrics and health."""
+
+import asyncio
+import ipaddress
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import structlog
+import uvloop
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from isthmus import __version__
+from isthmus.contract.bundle import Bundle
+from isthmus.contract.generated import split_pb2, split_pb2_grpc
+from isthmus.contract.limits import DEFAULT, Limits
+from isthmus.contract.manifest import MANIFEST_NAME
+from isthmus.errors import ConfigError, DeviceError, NotBuiltYet
+from isthmus.tail.batch import Batcher
+from isthmus.tail.metrics import Metrics
+from isthmus.tail.model import Computed, TailModel, Work
+from isthmus.tail.service import TailService
+from isthmus.tail.sessions import Sessions
+from isthmus.tail.status import StatusServer, application
+from isthmus.tail.stream import House
+
+SERVICE_NAME = "isthmus.v1.Tail"
+_OTHER_CALLS_MAX = 64
+"""Calls beside the streams: health, reflection, describe."""
+_REFERENCES_BYTES_MAX = 256 << 20
+"""Memory for decoded frames of all sessions: no device that opens sessions takes more."""
+
+_log = structlog.get_logger(__name__)
+
+
+def default_workers() -> int:
+    """One core is left to the event loop and the codec; more than eight workers outrun what one event loop feeds."""
+    return max(1, min(8, len(os.sched_getaffinity(0)) - 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """How a server runs."""
+
+    host: str = "127.0.0.1"
+    """Loopback: what leaves the machine must be asked for."""
+
+    grpc_port: int = 8001
+    """Triton's and KServe's gRPC port; 0 takes a free one."""
+
+    metrics_port: int | None = 8002
+    """Triton's metrics port; 0 takes a free one, None serves no metrics."""
+
+    workers: int = field(default_factory=default_workers)
+    """Threads that compute, each with its own onnxruntime session."""
+
+    threads: int = 1
+    """Threads inside one session. Several frames in parallel use cores better than several threads on one frame."""
+
+    queue_max: int = 64
+    """Frames that wait. At 1 ms each and one worker the last one waits 64 ms; more would only be late."""
+
+    batch_max: int = 1
+    """Frames in one run of the tail. On CPUs batching gives nothing; on GPUs 8 to 32 do."""
+
+    streams_max: int = 256
+    """Devices at a time; each may have `limits.captures_in_flight` frames here."""
+
+    sessions_max: int = 1024
+    """Sessions held, with and without a stream."""
+
+    session_idle_s: float = 300.0
+    """A device that was away for longer starts with a key frame, which costs it one larger payload."""
+
+    drain_grace_s: float = 5.0
+    """From SIGTERM until open streams are cut; orchestrators kill after 10 s or more."""
+
+    insecure: bool = False
+    """Listen beyond loopback without TLS."""
+
+    limits: Limits = DEFAULT
+    """What is taken from a device."""
+
+
+class Server:
+    """A server; `start` and `stop` are called once each, in one event loop.
+
+    Args:
+        settings: how to run.
+        bundle: what to serve.
+
+    Raises:
+        ConfigError: the settings contradict each other.
+    """
+
+    def __init__(self, settings: ServerSettings, bundle: Bundle) -> None:
+        _check(settings)
+        self._settings = settings
+        self._bundle = bundle
+        self._status: StatusServer | None = None
+        self._stopping = False
+        self.grpc_port = 0
+        """The port that is listened on, after `start`."""
+
+    @property
+    def metrics_port(self) -> int | None:
+        """The port of metrics and health, None without."""
+        return self._status.port if self._status else None
+
+    async def start(self) -> None:
+        """Load the bundle and listen.
+
+        Raises:
+            BundleError: the bundle cannot be served.
+            DeviceError: a port is taken, or onnxruntime does not run here.
+        """
+        settings = self._settings
+        self._model = await asyncio.to_thread(
+            TailModel.load, self._bundle, workers=settings.workers, threads=settings.threads, limits=settings.limits
+        )
+        self._grpc, self._health = self._make_grpc()
+        self.grpc_port = _listen(self._grpc, settings)
+        self._batcher: Batcher[Work, Computed] = Batcher(
+            self._model.compute,
+            workers=settings.workers,
+            queue_max=settings.queue_max,
+            batch_max=settings.batch_max if self._model.batches else 1,
+        )
+        try:
+            await self._open()
+        except BaseException:
+            await self._grpc.stop(None)
+            await self._batcher.close()
+            raise
+        _log.info("serving", bundle=self._bundle.manifest.id, grpc_port=self.grpc_port, metrics_port=self.metrics_port)
+
+    async def stop(self, grace_s: float | None = None) -> None:
+        """Drain, then stop: health says NOT_SERVING, devices are asked to leave, captures in flight are answered.
+
+        Args:
+            grace_s: time for that, in place of the setting.
+        """
+        grace_s = self._settings.drain_grace_s if grace_s is None else grace_s
+        self._stopping = True
+        await self._health.enter_graceful_shutdown()
+        await self._service.drain("the server stops", grace_s)
+        await self._grpc.stop(None)
+        await self._batcher.close()
+        if self._status is not None:
+            await self._status.stop()
+        _log.info("stopped")
+
+    async def _open(self) -> None:
+        self._sessions = self._make_sessions()
+        metrics = Metrics(queued=lambda: self._batcher.queued, sessions=lambda: len(self._sessions))
+        house = House(
+            model=self._model, batcher=self._batcher, sessions=self._sessions, metrics=metrics, limits=self._settings.limits
+        )
+        self._service = TailService(house, streams_max=self._settings.streams_max)
+        split_pb2_grpc.add_TailServicer_to_server(self._service, self._grpc)
+        if self._settings.metrics_port is not None:
+            pages = application(metrics=metrics.text, ready=lambda: not self._stopping, facts=self._facts)
+            status = StatusServer(pages, host=self._settings.host, port=self._settings.metrics_port)
+            await status.start()
+            self._status = status
+        await self._grpc.start()
+        for name in ("", SERVICE_NAME):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    def _make_grpc(self) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
+        settings = self._settings
+        server = grpc.aio.server(
+            options=_options(settings.limits), maximum_concurrent_rpcs=settings.streams_max + _OTHER_CALLS_MAX
+        )
+        servicer = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+        tail_name = split_pb2.DESCRIPTOR.services_by_name["Tail"].full_name
+        reflection.enable_server_reflection((tail_name, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        return server, servicer
+
+    def _make_sessions(self) -> Sessions:
+        limits = self._settings.limits
+        frame_bytes = sum(tensor.size() for tensor in self._bundle.manifest.boundary.tensors)
+        affordable = _REFERENCES_BYTES_MAX // (frame_bytes * limits.references_kept)
+        # Every open stream needs one, whatever its frames weigh.
+        count_max = max(min(self._settings.sessions_max, affordable), self._settings.streams_max)
+        return Sessions(count_max=count_max, idle_s=self._settings.session_idle_s, references_kept=limits.references_kept)
+
+    def _facts(self) -> dict[str, object]:
+        manifest = self._bundle.manifest
+        return {
+            "version": __version__,
+            "bundle": f"{manifest.id} {manifest.version}",
+            "contract": manifest.contract_digest[:12],
+            "gRPC port": self.grpc_port,
+            "workers": self._settings.workers,
+            "streams": self._service.streams,
+            "sessions": len(self._sessions),
+            "frames queued": self._batcher.queued,
+        }
+
+
+def run(
+    settings: ServerSettings, bundle: Bundle, *, on_ready: Callable[[int, int | None], None] = lambda _grpc, _metrics: None
+) -> int:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    Args:
+        settings: how to run.
+        bundle: what to serve.
+        on_ready: called with the gRPC port and the metrics port once devices can connect.
+
+    Returns:
+        The number of the signal that ended it.
+
+    Raises:
+        IsthmusError: the server cannot start.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(settings, bundle, on_ready))
+
+
+async def _run(settings: ServerSettings, bundle: Bundle, on_ready: Callable[[int, int | None], None]) -> int:
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[int] = loop.create_future()
+
+    def end(number: int) -> None:
+        if not ended.done():
+            ended.set_result(number)
+
+    for caught in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(caught, end, caught)
+    server = Server(settings, bundle)
+    await server.start()
+    on_ready(server.grpc_port, server.metrics_port)
+    number = await ended
+    await server.stop()
+    return number
+
+
+def refuse_repository(path: Path) -> None:
+    """Tell a folder of bundles from a bundle.
+
+    Raises:
+        NotBuiltYet: it holds `<name>/<version>/` folders with a manifest.
+    """
+    if path.is_dir() and not (path / MANIFEST_NAME).exists() and any(path.glob(f"*/*/{MANIFEST_NAME}")):
+        raise NotBuiltYet(f"{path} is a model repository; this version serves one bundle, give it {path}/<name>/<version>")
+
+
+def _check(settings: ServerSettings) -> None:
+    for name in ("workers", "threads", "queue_max", "batch_max", "streams_max", "sessions_max"):
+        if getattr(settings, name) < 1:
+            raise ConfigError(f"{name} is {getattr(settings, name)}, at least 1 is needed")
+    if not settings.insecure and not _is_loopback(settings.host):
+        raise ConfigError(
+            f"host {settings.host} is reachable from other machines and this version has no TLS; "
+            "use 127.0.0.1, or --insecure on a network you trust"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _options(limits: Limits) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", limits.message_bytes),
+        ("grpc.max_send_message_length", limits.message_bytes),
+        # A second server on the same port would take half of the devices, silently.
+        ("grpc.so_reuseport", 0),
+        # Devices ping every second while a capture is outstanding; without these the server answers too_many_pings.
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 500),
+        ("grpc.keepalive_permit_without_calls", 1),
+        # A server that hears nothing for a minute asks, so that half-open connections do not hold streams.
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+    ]
+
+
+def _listen(server: grpc.aio.Server, settings: ServerSettings) -> int:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"{host}:{settings.grpc_port}"
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise DeviceError(
+            f"cannot listen on {address}: the port is taken or the address is not of this machine; name another with --grpc-port"
+        ) from error
+    if port == 0:
+        raise DeviceError(f"cannot listen on {address}; name another port with --grpc-port")
+    return int(port)

@@ -1,0 +1,148 @@
+"""The gRPC service `isthmus.v1.Tail`: one method each, and the table from our errors to gRPC's status codes."""
+
+import asyncio
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+
+from isthmus import __version__
+from isthmus.codec.codec import negotiate
+from isthmus.contract.generated import split_pb2 as wire
+from isthmus.contract.generated import split_pb2_grpc
+from isthmus.errors import BundleError, IsthmusError, TailUnavailable
+from isthmus.tail.opening import peer_limits
+from isthmus.tail.stream import DeviceStream, House
+
+RETRY_METADATA = "isthmus-retry-after-ms"
+"""Trailing metadata of a stream that was refused for want of room."""
+RETRY_AFTER_MS = 1000
+"""A stream lives for minutes; a second is soon enough to ask again for a place."""
+
+_log = structlog.get_logger(__name__)
+
+
+class TailService(split_pb2_grpc.TailServicer):
+    """Serves one bundle.
+
+    Args:
+        house: model, queue, sessions, figures and limits.
+        streams_max: device streams at a time.
+    """
+
+    def __init__(self, house: House, *, streams_max: int) -> None:
+        self._house = house
+        self._streams_max = streams_max
+        self._streams: set[DeviceStream] = set()
+        self._started = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.draining = False
+
+    @property
+    def streams(self) -> int:
+        """Streams that are open."""
+        return len(self._streams)
+
+    async def drain(self, reason: str, grace_s: float) -> None:
+        """Refuse new streams, ask every device to leave, and wait until they left or the grace is over."""
+        self.draining = True
+        for stream in self._streams:
+            stream.drain(reason, grace_s)
+        try:
+            async with asyncio.timeout(grace_s):
+                await self._empty.wait()
+        except TimeoutError:
+            _log.warning("streams are cut off", streams=self.streams, grace_s=grace_s)
+
+    async def Describe(self, request: wire.DescribeRequest, context: Any) -> wire.DescribeReply:  # noqa: ANN401, N802
+        """What this server serves and accepts."""
+        manifest = self._house.model.bundle.manifest
+        if request.bundle and request.bundle != manifest.id:
+            asked = request.bundle[: self._house.limits.text_bytes]
+            await _refuse(context, BundleError(f"bundle {asked!r} is not served here; this server has {manifest.id!r}"))
+        return wire.DescribeReply(
+            server_version=__version__, bundles=[self._description()], limits=peer_limits(self._house.limits)
+        )
+
+    async def Stream(self, _requests: object, context: Any) -> None:  # noqa: ANN401, N802
+        """One device stream."""
+        try:
+            self._check_room()
+        except TailUnavailable as error:
+            self._house.metrics.ended("refused")
+            context.set_trailing_metadata(((RETRY_METADATA, str(RETRY_AFTER_MS)),))
+            await _refuse(context, error)
+        self._started += 1
+        stream = DeviceStream(self._house, context, number=self._started, end_marker=grpc.aio.EOF)
+        self._attach(stream)
+        reason = "failed"
+        try:
+            await stream.serve()
+            reason = "drained" if stream.drained else "closed"
+        except asyncio.CancelledError:
+            reason = "cancelled"
+            raise
+        except IsthmusError as error:
+            reason = "refused"
+            status = "ABORTED" if stream.superseded else error.grpc_status
+            _log.warning("stream refused", stream=stream.number, status=status, reason=str(error))
+            await _refuse(context, error, status)
+        finally:
+            self._detach(stream)
+            self._house.metrics.ended(reason)
+
+    async def Generate(self, _requests: object, context: Any) -> None:  # noqa: ANN401, N802
+        """One language model conversation."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version serves no language models")
+
+    async def FetchFrame(self, _request: wire.FetchFrameRequest, context: Any) -> wire.FetchFrameReply:  # noqa: ANN401, N802
+        """An operator's request for a picture that a device still holds."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version fetches no pictures from devices")
+        return wire.FetchFrameReply()
+
+    async def FetchBundle(self, _request: wire.FetchBundleRequest, context: Any) -> None:  # noqa: ANN401, N802
+        """A bundle for an update over the air."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version hands out no bundles; copy the file")
+
+    def _check_room(self) -> None:
+        if self.draining:
+            raise TailUnavailable("this server is draining; use another one, or come back later")
+        if len(self._streams) >= self._streams_max:
+            raise TailUnavailable(f"all {self._streams_max} streams are taken; try another server, or again later")
+
+    def _attach(self, stream: DeviceStream) -> None:
+        self._streams.add(stream)
+        self._empty.clear()
+        self._house.metrics.streams.set(len(self._streams))
+
+    def _detach(self, stream: DeviceStream) -> None:
+        self._streams.discard(stream)
+        self._house.metrics.streams.set(len(self._streams))
+        if not self._streams:
+            self._empty.set()
+
+    def _description(self) -> wire.BundleDescription:
+        model, manifest = self._house.model, self._house.model.bundle.manifest
+        return wire.BundleDescription(
+            bundle=manifest.id,
+            version=manifest.version,
+            kind=manifest.kind,
+            contract_digest=bytes.fromhex(manifest.contract_digest),
+            boundary=[
+                wire.BoundaryTensor(name=tensor.name, shape=tensor.shape, bits=tensor.bits, signed=tensor.signed)
+                for tensor in manifest.boundary.tensors
+            ],
+            points=[
+                wire.OperatingPoint(name=point.name, channels=point.channels, bytes_mean=point.bytes_mean or 0.0)
+                for point in manifest.points
+            ],
+            modes=[wire.Mode.Name(mode) for mode in negotiate(wire.Mode.values())],
+            takes_pictures=model.takes_pictures,
+        )
+
+
+async def _refuse(context: Any, error: IsthmusError, status: str = "") -> NoReturn:  # noqa: ANN401
+    """End a call with the status of an error, or with another one."""
+    await context.abort(grpc.StatusCode[status or error.grpc_status], str(error))
+    raise AssertionError("abort returns never")

@@ -1,0 +1,126 @@
+"""A bundle whose networks run: small enough to be made in milliseconds, real enough to be served."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from isthmus.contract.boundary import Boundary, CodeTensor, OperatingPoint
+from isthmus.contract.bundle import Bundle, write_bundle
+from isthmus.contract.manifest import Cut, Manifest, Port, Side
+from isthmus.contract.prepare import Preparation
+
+MakeTinyBundle = Callable[..., Bundle]
+
+SIDE, CHANNELS, CLASSES, STEP = 32, 4, 5, 0.125
+"""Input rows and columns; channels of the boundary of SIDE/8 rows and columns; outputs; size of a quantiser step."""
+
+_HEAD = """
+    folded = Conv <strides = [8, 8]> (image, kernel)
+    scaled = Div (folded, step)
+    rounded = Round (scaled)
+    clipped = Clip (rounded, lowest, highest)
+    codes = Cast <to = 3> (clipped)
+"""
+_TAIL = """
+    floats = Cast <to = 1> (codes)
+    restored = Mul (floats, step)
+    pooled = GlobalAveragePool (restored)
+    flat = Flatten (pooled)
+    scores = Gemm (flat, weights, bias)
+"""
+_IMAGE = f"float[batch, 3, {SIDE}, {SIDE}] image"
+_CODES = f"int8[batch, {CHANNELS}, {SIDE // 8}, {SIDE // 8}] codes"
+_SCORES = f"float[batch, {CLASSES}] scores"
+
+
+def _network(body: str, takes: str, gives: str, weights: dict[str, np.ndarray]) -> onnx.ModelProto:
+    text = f'<ir_version: 8, opset_import: ["" : 17]> tiny ({takes}) => ({gives}) {{{body}}}'
+    model = onnx.parser.parse_model(text)
+    used = {name for node in model.graph.node for name in node.input}
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(a, name) for name, a in weights.items() if name in used)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _weights(seed: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(seed)
+    return {
+        "kernel": random.normal(size=(CHANNELS, 3, 8, 8)).astype(np.float32) / 8,
+        "step": np.float32(STEP).reshape(()),
+        "lowest": np.float32(-8).reshape(()),
+        "highest": np.float32(7).reshape(()),
+        "weights": random.normal(size=(CHANNELS, CLASSES)).astype(np.float32),
+        "bias": random.normal(size=CLASSES).astype(np.float32),
+    }
+
+
+def _run(model: onnx.ModelProto, **feeds: np.ndarray) -> np.ndarray:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    (answer,) = session.run(None, feeds)
+    return np.asarray(answer)
+
+
+def _manifest(name: str) -> Manifest:
+    shape = (CHANNELS, SIDE // 8, SIDE // 8)
+    return Manifest(
+        id=name,
+        files={},
+        opset=17,
+        onnxruntime_min="1.20",
+        input=Port(name="image", datatype="FP32", shape=(None, 3, SIDE, SIDE)),
+        preparation=Preparation(width=SIDE, height=SIDE),
+        outputs=(Port(name="scores", datatype="FP32", shape=(None, CLASSES)),),
+        boundary=Boundary(tensors=(CodeTensor(name="codes", shape=shape, bits=4),)),
+        bottleneck="none",
+        points=(OperatingPoint(name="all", channels=(CHANNELS,)), OperatingPoint(name="half", channels=(CHANNELS // 2,))),
+        cut=Cut(tensors=("folded",), operator="Conv", flops_share=0.9, replaces_head=False),
+        head=Side(flops=2 * 3 * 64 * 4 * 16, parameters=768),
+        tail=Side(flops=2 * CHANNELS * CLASSES, parameters=25),
+        whole=Side(flops=2 * 3 * 64 * 4 * 16 + 2 * CHANNELS * CLASSES, parameters=793),
+    )
+
+
+@pytest.fixture(scope="session")
+def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle:
+    """A function that writes a bundle.
+
+    Arguments: `name` (its id), `seed` (of the weights), `tail_body` (ONNX text in place of the tail), `without` (files left out),
+    `batch` (the batch axis of the tail, a name or a number), `golden_offset` (added to the golden outputs).
+    """
+
+    def make(
+        name: str = "tiny",
+        *,
+        seed: int = 1,
+        tail_body: str = _TAIL,
+        without: tuple[str, ...] = (),
+        batch: str = "batch",
+        golden_offset: float = 0.0,
+    ) -> Bundle:
+        folder = tmp_path_factory.mktemp("tiny")
+        weights = _weights(seed)
+        head = _network(_HEAD, _IMAGE, _CODES, weights)
+        tail = _network(tail_body, _CODES.replace("batch", batch), _SCORES.replace("batch", batch), weights)
+        networks = {"head.onnx": head, "tail.onnx": tail, "whole.onnx": _network(_HEAD + _TAIL, _IMAGE, _SCORES, weights)}
+        for file, model in networks.items():
+            onnx.save(model, folder / file)
+        images = np.random.default_rng(seed).random((3, 3, SIDE, SIDE), dtype=np.float32)
+        codes = _run(head, image=images)
+        scores = np.concatenate([_run(tail, codes=codes[index : index + 1]) for index in range(3)]) + golden_offset
+        np.savez(folder / "golden.npz", codes_0=codes, outputs_scores=scores)
+        files: dict[str, Path] = {file: folder / file for file in [*networks, "golden.npz"] if file not in without}
+        return write_bundle(folder / "bundle", _manifest(name), files)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(make_tiny_bundle: MakeTinyBundle) -> Bundle:
+    """A bundle: a 32 x 32 picture, one boundary tensor of int4[4, 4, 4], five scores."""
+    return make_tiny_bundle()

@@ -1,0 +1,176 @@
+import asyncio
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isthmus.errors import LocalProtocolError, TailUnavailable
+from isthmus.tail.batch import Batcher
+
+
+class Plug:
+    """A network that doubles, one call at a time if `open` is cleared."""
+
+    def __init__(self):
+        self.open, self.entered, self.batches = threading.Event(), threading.Event(), []
+        self.open.set()
+
+    def run(self, _worker, works):
+        self.batches.append(list(works))
+        self.entered.set()
+        assert self.open.wait(30)
+        return [2 * work for work in works]
+
+
+@pytest.fixture
+def plug():
+    made = Plug()
+    yield made
+    made.open.set()
+
+
+async def submit_all(batcher, works, **fields):
+    """Submit everything and wait until all are done; the jobs in the order in which they were done."""
+    done, everything = [], asyncio.Event()
+
+    def finished(job):
+        done.append(job)
+        if len(done) == len(works):
+            everything.set()
+
+    for work in works:
+        batcher.submit(work, finished, **fields)
+    await everything.wait()
+    return done
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(st.lists(st.integers(), min_size=1, max_size=40), st.integers(1, 4), st.integers(1, 9))
+def test_every_frame_gets_its_own_result(works, workers, batch_max):
+    async def check():
+        batcher = Batcher(Plug().run, workers=workers, queue_max=100, batch_max=batch_max)
+        done = await submit_all(batcher, works)
+        await batcher.close()
+        assert sorted((job.work, job.result) for job in done) == sorted((work, 2 * work) for work in works)
+
+    asyncio.run(check())
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from("ab"), min_size=1, max_size=30), st.integers(1, 5))
+def test_batches_are_of_one_kind_and_one_worker_keeps_the_order(kinds, batch_max):
+    async def check():
+        plug, done = Plug(), []
+        batcher = Batcher(plug.run, workers=1, queue_max=100, batch_max=batch_max)
+        for index, kind in enumerate(kinds):
+            batcher.submit((index, kind), done.append, kind=kind)
+        await batcher.close()
+        assert [job.work for job in done] == list(enumerate(kinds))
+        assert all(len({kind for _, kind in batch}) == 1 and len(batch) <= batch_max for batch in plug.batches)
+
+    asyncio.run(check())
+
+
+async def test_frames_that_come_while_the_worker_computes_form_a_batch(plug):
+    batcher = Batcher(plug.run, workers=1, queue_max=10, batch_max=8)
+    plug.open.clear()
+    batcher.submit(0, lambda _job: None)
+    await asyncio.to_thread(plug.entered.wait, 30)
+    for work in range(1, 6):
+        batcher.submit(work, lambda _job: None)
+    plug.open.set()
+    await batcher.close()
+    assert plug.batches == [[0], [1, 2, 3, 4, 5]]
+
+
+async def test_a_full_queue_refuses_with_a_hint_and_forgets_nothing(plug):
+    batcher = Batcher(plug.run, workers=1, queue_max=3)
+    done = []
+    plug.open.clear()
+    batcher.submit(0, done.append)
+    await asyncio.to_thread(plug.entered.wait, 30)
+    for work in (1, 2, 3):
+        batcher.submit(work, done.append)
+    with pytest.raises(TailUnavailable, match="3 frames wait already; try again in"):
+        batcher.submit(4, done.append)
+    assert (batcher.queued, batcher.retry_after_ms > 0) == (3, True)
+    plug.open.set()
+    await batcher.close()
+    assert [job.work for job in done] == [0, 1, 2, 3]
+
+
+async def test_an_expired_frame_is_told_and_not_computed(plug):
+    now = 10.0
+    batcher = Batcher(plug.run, workers=1, queue_max=3, clock=lambda: now)
+    (job,) = await submit_all(batcher, [1], expires_at=10.0)
+    (kept,) = await submit_all(batcher, [2], expires_at=10.1)
+    await batcher.close()
+    assert (job.expired, job.result, kept.result, plug.batches) == (True, None, 4, [[2]])
+
+
+async def test_a_cancelled_frame_is_not_computed_and_not_told(plug):
+    batcher = Batcher(plug.run, workers=1, queue_max=3)
+    done = []
+    plug.open.clear()
+    batcher.submit(0, done.append)
+    await asyncio.to_thread(plug.entered.wait, 30)
+    batcher.submit(1, done.append).cancel()
+    plug.open.set()
+    await batcher.close()
+    assert ([job.work for job in done], plug.batches) == ([0], [[0]])
+
+
+async def test_a_frame_cancelled_while_it_is_computed_is_not_told(plug):
+    batcher = Batcher(plug.run, workers=1, queue_max=3)
+    done = []
+    plug.open.clear()
+    job = batcher.submit(0, done.append)
+    await asyncio.to_thread(plug.entered.wait, 30)
+    job.cancel()
+    plug.open.set()
+    await batcher.close()
+    assert done == []
+
+
+async def test_a_failure_is_the_failure_of_its_batch_only(plug):
+    def run(_worker, works):
+        if works == [1]:
+            raise ZeroDivisionError("one")
+        return works
+
+    batcher = Batcher(run, workers=1, queue_max=5)
+    done = await submit_all(batcher, [0, 1, 2])
+    await batcher.close()
+    assert [(job.result, repr(job.error)) for job in done] == [
+        (0, "None"),
+        (None, "ZeroDivisionError('one')"),
+        (2, "None"),
+    ]
+
+
+async def test_a_batch_that_loses_a_result_fails_as_a_whole():
+    batcher = Batcher(lambda _worker, works: works[:-1], workers=1, queue_max=5)
+    (job,) = await submit_all(batcher, [1])
+    await batcher.close()
+    assert isinstance(job.error, ValueError)
+
+
+async def test_queue_and_compute_times_come_from_the_clock(plug):
+    ticks = iter([0.0, 2.0, 3.0, 7.0])  # queued, taken, begun, computed
+    batcher = Batcher(plug.run, workers=1, queue_max=5, clock=lambda: next(ticks))
+    (job,) = await submit_all(batcher, [1])
+    await batcher.close()
+    assert (job.queue_s, job.compute_s) == (2.0, 4.0)
+
+
+async def test_closing_finishes_what_is_queued_ends_the_threads_and_takes_no_more(plug):
+    batcher = Batcher(plug.run, workers=2, queue_max=50)
+    done = []
+    for work in range(20):
+        batcher.submit(work, done.append)
+    await batcher.close()
+    assert len(done) == 20
+    assert not any(thread.name.startswith("isthmus-worker") for thread in threading.enumerate())
+    with pytest.raises(LocalProtocolError):
+        batcher.submit(1, done.append)

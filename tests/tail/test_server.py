@@ -1,0 +1,248 @@
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from isthmus.contract.generated import split_pb2 as wire
+from isthmus.contract.generated import split_pb2_grpc
+from isthmus.errors import ConfigError, DeviceError, NotBuiltYet
+from isthmus.tail.model import TailModel
+from isthmus.tail.server import Server, ServerSettings, refuse_repository
+
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def health(channel, name=""):
+    return (await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name))).status
+
+
+async def fetch(server, path):
+    """Status and text of a page."""
+
+    def get():
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}{path}", timeout=10) as reply:
+                return reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    return await asyncio.to_thread(get)
+
+
+# ---------------------------------------------------------------------------------------------------------- the service
+
+
+async def test_describe_tells_the_bundle(serve, channel_to, tiny_bundle):
+    stub = split_pb2_grpc.TailStub(channel_to(await serve()))
+    reply = await stub.Describe(wire.DescribeRequest())
+    (described,) = reply.bundles
+    assert described.contract_digest.hex() == tiny_bundle.digest
+    assert [(boundary.name, list(boundary.shape), boundary.bits) for boundary in described.boundary] == [("codes", [4, 4, 4], 4)]
+    assert [(point.name, list(point.channels)) for point in described.points] == [("all", [4]), ("half", [2])]
+    assert {wire.MODE_RAW, wire.MODE_ZSTD} <= set(described.modes)
+    assert (described.takes_pictures, reply.limits.captures_in_flight) == (True, 3)
+
+
+async def test_describing_a_bundle_that_is_not_served_is_refused(serve, channel_to):
+    stub = split_pb2_grpc.TailStub(channel_to(await serve()))
+    with pytest.raises(grpc.aio.AioRpcError, match="bundle 'other' is not served here; this server has 'tiny'"):
+        await stub.Describe(wire.DescribeRequest(bundle="other"))
+
+
+@pytest.mark.parametrize(
+    ("method", "request_"),
+    [("FetchFrame", wire.FetchFrameRequest()), ("FetchBundle", wire.FetchBundleRequest()), ("Generate", iter(()))],
+)
+async def test_what_is_not_built_yet_says_so(serve, channel_to, method, request_):
+    call = getattr(split_pb2_grpc.TailStub(channel_to(await serve())), method)(request_)
+    assert await call.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert (await call.details()).startswith("this version")
+
+
+async def test_health_and_reflection_name_the_service(serve, channel_to):
+    channel = channel_to(await serve())
+    assert [await health(channel), await health(channel, "isthmus.v1.Tail")] == [SERVING, SERVING]
+    call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo()
+    await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+    listed = (await call.read()).list_services_response.service
+    await call.done_writing()
+    assert "isthmus.v1.Tail" in {service.name for service in listed}
+
+
+async def test_one_stream_too_many_is_refused_with_a_hint(serve, connect):
+    server = await serve(streams_max=1)
+    await connect(server).open()
+    refused = connect(server)
+    assert await refused.end() == grpc.StatusCode.UNAVAILABLE
+    assert dict(await refused.call.trailing_metadata())["isthmus-retry-after-ms"] == "1000"
+
+
+# ------------------------------------------------------------------------------------------------------------- stopping
+
+
+async def test_stopping_answers_what_is_in_flight_and_refuses_what_is_new(serve, connect, channel_to, payload, monkeypatch):
+    entered, opened, compute = threading.Event(), threading.Event(), TailModel.compute
+
+    def wait(self, worker, works):
+        entered.set()
+        assert opened.wait(30)
+        return compute(self, worker, works)
+
+    monkeypatch.setattr(TailModel, "compute", wait)
+    server = await serve(metrics_port=0)
+    device, channel = connect(server), channel_to(server)
+    await device.open()
+    await device.capture(1, codes=payload)
+    await asyncio.to_thread(entered.wait, 30)
+    stopping = asyncio.create_task(server.stop(20))
+    drain = (await device.receive()).drain
+    assert (drain.reason, drain.grace_ms) == ("the server stops", 20_000)
+    assert await health(channel) == NOT_SERVING
+    assert await fetch(server, "/health/ready") == (503, "draining\n")
+    assert await connect(server).end() == grpc.StatusCode.UNAVAILABLE
+    opened.set()
+    assert (await device.answer()).status == wire.STATUS_OK
+    assert await device.end() == grpc.StatusCode.OK
+    await stopping
+
+
+async def test_a_stopped_server_has_given_its_ports_back(tiny_bundle):
+    server = Server(ServerSettings(grpc_port=0, metrics_port=0, workers=1), tiny_bundle)
+    await server.start()
+    await server.stop(0)
+    for port in (server.grpc_port, server.metrics_port):
+        socket.create_server(("127.0.0.1", port)).close()
+
+
+RUN = """
+import sys
+from isthmus.contract.bundle import open_bundle
+from isthmus.tail.server import ServerSettings, run
+ready = lambda grpc_port, metrics_port: print("ready on", grpc_port, metrics_port, flush=True)
+ended = run(ServerSettings(grpc_port=0, metrics_port=0, workers=1), open_bundle(sys.argv[1]), on_ready=ready)
+print("ended by", ended, flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_program_and_is_returned(tiny_bundle, number):
+    command = [sys.executable, "-W", "error", "-c", RUN, str(tiny_bundle.folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        # The log goes to the same stream.
+        assert any(line.startswith("ready on") for line in program.stdout), program.stderr.read()
+        program.send_signal(number)
+        out, err = program.communicate(timeout=60)
+    assert out.rstrip().endswith(f"ended by {int(number)}")
+    assert (program.returncode, err) == (0, "")
+
+
+# ------------------------------------------------------------------------------------------------------- rude neighbours
+
+
+@pytest.mark.parametrize("garbage", [bytes(1000), b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 500])
+async def test_garbage_on_the_port_leaves_others_served(serve, connect, payload, garbage):
+    server = await serve()
+    device = connect(server)
+    await device.open()
+    with socket.create_connection(("127.0.0.1", server.grpc_port), timeout=10) as raw:
+        raw.sendall(garbage)
+        assert (await device.ask(1, codes=payload)).status == wire.STATUS_OK
+    assert (await device.ask(2, codes=payload)).status == wire.STATUS_OK
+
+
+async def test_bytes_that_are_no_protobuf_end_their_stream_only(serve, connect, channel_to, payload):
+    server = await serve()
+    device = connect(server)
+    await device.open()
+    call = channel_to(server).stream_stream("/isthmus.v1.Tail/Stream")()
+    await call.write(b"\x0a\xff\xff\xff\xff\x0fnothing")
+    with pytest.raises(grpc.aio.AioRpcError):
+        await call.read()
+    assert (await device.ask(1, codes=payload)).status == wire.STATUS_OK
+
+
+# ------------------------------------------------------------------------------------------------------------- settings
+
+
+async def test_a_busy_grpc_port_is_told(serve, tiny_bundle, capfd):
+    port = (await serve()).grpc_port
+    with pytest.raises(DeviceError, match=f"cannot listen on 127.0.0.1:{port}: the port is taken.*--grpc-port"):
+        await Server(ServerSettings(grpc_port=port, metrics_port=None, workers=1), tiny_bundle).start()
+
+
+async def test_a_busy_metrics_port_is_told_and_leaves_nothing_running(serve, tiny_bundle):
+    port = (await serve(metrics_port=0)).metrics_port
+    running = threading.active_count()
+    with pytest.raises(DeviceError, match=f"cannot listen for metrics on 127.0.0.1:{port}: Address already in use"):
+        await Server(ServerSettings(grpc_port=0, metrics_port=port, workers=1), tiny_bundle).start()
+    assert threading.active_count() <= running
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.org", "192.0.2.1"])
+def test_listening_beyond_loopback_must_be_asked_for(tiny_bundle, host):
+    with pytest.raises(ConfigError, match="--insecure"):
+        Server(ServerSettings(host=host), tiny_bundle)
+    Server(ServerSettings(host=host, insecure=True), tiny_bundle)
+
+
+@pytest.mark.parametrize("name", ["workers", "threads", "queue_max", "batch_max", "streams_max", "sessions_max"])
+def test_a_setting_below_one_is_refused(tiny_bundle, name):
+    with pytest.raises(ConfigError, match=f"{name} is 0"):
+        Server(ServerSettings(**{name: 0}), tiny_bundle)
+
+
+def test_a_folder_of_bundles_is_told_from_a_bundle(tiny_bundle, tmp_path):
+    refuse_repository(tiny_bundle.folder)
+    (tmp_path / "tiny" / "1").mkdir(parents=True)
+    refuse_repository(tmp_path)
+    (tmp_path / "tiny" / "1" / "manifest.json").write_text("{}")
+    with pytest.raises(NotBuiltYet, match="is a model repository; this version serves one bundle"):
+        refuse_repository(tmp_path)
+
+
+# ---------------------------------------------------------------------------------------------------------------- pages
+
+
+async def test_the_figures_count_what_was_answered(serve, connect, payload):
+    server = await serve(metrics_port=0)
+    device = connect(server)
+    await device.open()
+    await device.ask(1, codes=payload)
+    await device.ask(2, codes=b"wrong")
+    status, text = await fetch(server, "/metrics")
+    lines = text.splitlines()
+    assert status == 200
+    assert 'isthmus_captures_total{placement="split",status="ok"} 1.0' in lines
+    assert 'isthmus_captures_total{placement="split",status="invalid"} 1.0' in lines
+    assert "isthmus_streams 1.0" in lines
+    assert "isthmus_sessions 1.0" in lines
+    assert "isthmus_queue_length 0.0" in lines
+    assert 'isthmus_stage_seconds_count{stage="compute"} 1.0' in lines
+    assert 'isthmus_payload_bytes_count{placement="split"} 2.0' in lines
+
+
+async def test_a_device_id_never_becomes_a_label(serve, connect):
+    server = await serve(metrics_port=0)
+    await connect(server).open(device_id='x"} 1\nisthmus_forged 1')
+    assert "forged" not in (await fetch(server, "/metrics"))[1]
+
+
+async def test_the_pages_answer(serve):
+    server = await serve(metrics_port=0)
+    assert await fetch(server, "/health/live") == (200, "live\n")
+    assert await fetch(server, "/health/ready") == (200, "ready\n")
+    status, page = await fetch(server, "/")
+    assert status == 200
+    assert "tiny 1" in page
+    assert (await fetch(server, "/nothing"))[0] == 404
