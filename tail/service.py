@@ -114,11 +114,11 @@ class TailService(split_pb2_grpc.TailServicer):
     def _attach(self, stream: DeviceStream) -> None:
         self._streams.add(stream)
         self._empty.clear()
-        self._house.metrics.streams.set(len(self._streams))
+        self._house.metrics.streams = len(self._streams)
 
     def _detach(self, stream: DeviceStream) -> None:
         self._streams.discard(stream)
-        self._house.metrics.streams.set(len(self._streams))
+        self._house.metrics.streams = len(self._streams)
         if not self._streams:
             self._empty.set()
 

@@ -11,14 +11,13 @@ more captures than allowed, sequence numbers that do not grow) ends it with a gR
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
 
 from isthmus import __version__
 from isthmus.codec.codec import Codec
-from isthmus.contract.boundary import choose_point, point_size
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.limits import Limits
 from isthmus.errors import (
@@ -68,6 +67,12 @@ class House:
     metrics: Metrics
     limits: Limits
     clock: Callable[[], float] = time.monotonic
+    decodes_aside: bool = field(init=False)
+    """Whether frames are too large to be decoded on the event loop."""
+
+    def __post_init__(self) -> None:
+        size = sum(tensor.size() for tensor in self.model.bundle.manifest.boundary.tensors)
+        object.__setattr__(self, "decodes_aside", size > INLINE_CODES_MAX)
 
 
 class DeviceStream:
@@ -255,7 +260,7 @@ class DeviceStream:
             raise ReferenceMissing(f"frame {capture.reference} is not held; send a key frame")
         codec = self._codec
         started = self._house.clock()
-        if point_size(codec.boundary, choose_point(codec.points, capture.point)) > INLINE_CODES_MAX:
+        if self._house.decodes_aside:
             codes = await asyncio.to_thread(codec.decode, capture.codes, point=capture.point)
             self._check_attached()
         else:

@@ -10,7 +10,7 @@ import pytest
 
 from isthmus.contract.boundary import Boundary, CodeTensor, OperatingPoint
 from isthmus.contract.bundle import Bundle, write_bundle
-from isthmus.contract.manifest import Cut, Manifest, Port, Side
+from isthmus.contract.manifest import Cut, Manifest, Port, Side, Task
 from isthmus.contract.prepare import Preparation
 
 MakeTinyBundle = Callable[..., Bundle]
@@ -83,6 +83,7 @@ def _manifest(name: str) -> Manifest:
         head=Side(flops=2 * 3 * 64 * 4 * 16, parameters=768),
         tail=Side(flops=2 * CHANNELS * CLASSES, parameters=25),
         whole=Side(flops=2 * 3 * 64 * 4 * 16 + 2 * CHANNELS * CLASSES, parameters=793),
+        task=Task(kind="classification", labels=tuple("abcde")),
     )
 
 
@@ -113,7 +114,7 @@ def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle
         images = np.random.default_rng(seed).random((3, 3, SIDE, SIDE), dtype=np.float32)
         codes = _run(head, image=images)
         scores = np.concatenate([_run(tail, codes=codes[index : index + 1]) for index in range(3)]) + golden_offset
-        np.savez(folder / "golden.npz", codes_0=codes, outputs_scores=scores)
+        np.savez(folder / "golden.npz", input=images, codes_0=codes, outputs_scores=scores)
         files: dict[str, Path] = {file: folder / file for file in [*networks, "golden.npz"] if file not in without}
         return write_bundle(folder / "bundle", _manifest(name), files)
 

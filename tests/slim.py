@@ -1,6 +1,6 @@
 """Build the wheel, install it with the extra `head` alone and with `tail` alone, and show that torch stays away.
 
-    python tests/slim.py
+python tests/slim.py
 """
 
 import subprocess

@@ -3,7 +3,7 @@
 from isthmus.bench.results import Row
 from isthmus.contract.metric import Metric
 
-UNKNOWN = "–"
+UNKNOWN = "-"
 """Stands where nothing was measured."""
 
 
@@ -11,7 +11,7 @@ def milliseconds(value: float | None) -> str:
     """Three significant digits.
 
     >>> milliseconds(0.04213), milliseconds(7.281), milliseconds(123.4), milliseconds(None)
-    ('0.042', '7.28', '123', '–')
+    ('0.042', '7.28', '123', '-')
     """
     if value is None:
         return UNKNOWN
@@ -35,7 +35,7 @@ def share(value: float | None) -> str:
     """Percent with one decimal.
 
     >>> share(0.98765), share(None)
-    ('98.8%', '–')
+    ('98.8%', '-')
     """
     return UNKNOWN if value is None else f"{value:.1%}"
 
@@ -44,9 +44,9 @@ def interval(metric: Metric) -> str:
     """The 95% interval.
 
     >>> interval(Metric(name="accuracy", value=0.9, low=0.5958, high=0.9821))
-    '59.6–98.2%'
+    '59.6 to 98.2%'
     """
-    return f"{metric.low * 100:.1f}{UNKNOWN}{metric.high * 100:.1f}%"
+    return f"{metric.low * 100:.1f} to {metric.high * 100:.1f}%"
 
 
 def lost(row: Row) -> str:

@@ -106,7 +106,7 @@ def run(
             agent.stop()
 
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, stop)
+            stack.callback(signal.signal, number, signal.signal(number, stop))
         ready_s = time.monotonic() - started
         summary = agent.run()
         _report(summary, ready_s, resident_bytes(), as_json=as_json)

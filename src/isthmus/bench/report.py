@@ -1,0 +1,119 @@
+"""One HTML file that tells what a measurement found. It loads nothing: an engineer can send it to anyone and it still opens."""
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+
+from isthmus.bench import words
+from isthmus.bench.charts import Chart, accuracy_against_bytes, latency_distribution, stage_breakdown
+from isthmus.bench.content import Fact, Outcome, ReportContent, Timeline
+from isthmus.bench.look import names
+from isthmus.bench.strips import strips
+from isthmus.contract.bundle import Bundle
+from isthmus.devices.detect import Machine
+from isthmus.errors import ConfigError
+
+METHOD = (
+    "Placements are measured in one run on one sequence: every frame goes through every placement before the next frame comes, "
+    "in an order that rotates, so that whatever else the machine does falls on all of them alike.",
+    "Latency counts from the moment a frame is due to the moment its answer is there, on the device's monotonic clock.",
+    "Clocks of different machines are never compared: network time is the round trip minus the time the server says it had the "
+    "frame, and server stages are durations on the server's own clock.",
+    "Payload is what the codec or the picture encoder gave. Wire bytes are counted by the link shaper, both ways, with gRPC and "
+    "HTTP/2 framing and the opening of the stream, without TCP and IP headers.",
+    "Intervals are Wilson's score intervals at 95% (Wilson 1927); they say how far chance in the sampled frames reaches, nothing "
+    "about other data.",
+    "Energy: not measured.",
+)
+"""What holds for every run of `isthmus bench`; a caller adds what is particular to its run."""
+
+
+def write_report(path: Path, content: ReportContent) -> None:
+    """Write the report; a reader never sees half of it.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(render(content), encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from error
+
+
+def render(content: ReportContent) -> str:
+    """The report as one HTML text."""
+    outcomes = content.outcomes
+    return _template().render(
+        content=content,
+        words=words,
+        named=list(zip(names(outcomes), outcomes, strict=True)),
+        stages=list(dict.fromkeys(stage for outcome in outcomes for stage in outcome.row.stages_ms)),
+        accuracy=accuracy_against_bytes(outcomes, content.reference) if outcomes else None,
+        breakdown=stage_breakdown(outcomes) if any(outcome.row.stages_ms for outcome in outcomes) else None,
+        distribution=latency_distribution(outcomes),
+        timelines=_timelines(content.timeline),
+        metric=_metric_name(outcomes),
+        links=sorted({outcome.row.link for outcome in outcomes if outcome.row.link}),
+    )
+
+
+def bundle_facts(bundle: Bundle) -> tuple[Fact, ...]:
+    """What a bundle says of itself, in words."""
+    manifest = bundle.manifest
+    codes = ", ".join(
+        f"{tensor.name} {'x'.join(map(str, tensor.shape))} of {tensor.bits} bits" for tensor in manifest.boundary.tensors
+    )
+    share = manifest.head.flops / max(1, manifest.head.flops + manifest.tail.flops)
+    return (
+        Fact(name="Bundle", value=f"{manifest.id} {manifest.version}, {words.size(bundle.size_bytes())}"),
+        Fact(name="Contract digest", value=bundle.digest),
+        Fact(name="Cut", value=f"after {', '.join(manifest.cut.tensors)} ({manifest.cut.operator})"),
+        Fact(name="What crosses", value=codes),
+        Fact(name="Bottleneck", value=manifest.bottleneck),
+        Fact(name="Operating points", value=", ".join(point.name for point in manifest.points)),
+        Fact(name="Head", value=f"{manifest.head.flops / 1e6:,.1f} MFLOP, {manifest.head.parameters:,} parameters"),
+        Fact(name="Tail", value=f"{manifest.tail.flops / 1e6:,.1f} MFLOP, {manifest.tail.parameters:,} parameters"),
+        Fact(name="Head's part of the arithmetic", value=words.share(share)),
+    )
+
+
+def machine_facts(machine: Machine) -> tuple[Fact, ...]:
+    """What a machine is, in words; see `devices.detect`."""
+    providers = ", ".join(machine.onnxruntime_providers or ())
+    facts = (
+        ("Board", machine.board or ""),
+        ("CPU", f"{machine.cpu_model}, {machine.cores} cores used, {machine.architecture}"),
+        ("Memory", f"{machine.memory_bytes / 1e9:.1f} GB"),
+        ("System", f"{machine.operating_system}, kernel {machine.kernel}"),
+        ("Python", machine.python),
+        ("onnxruntime", f"{machine.onnxruntime} ({providers})" if machine.onnxruntime else "missing"),
+        ("OpenCV", machine.opencv or "missing"),
+    )
+    return tuple(Fact(name=name, value=value) for name, value in facts if value)
+
+
+def _timelines(timeline: Timeline | None) -> list[Chart]:
+    """The same timeline for a wide and for a narrow screen; the style sheet shows one of them."""
+    if timeline is None or not timeline.moments:
+        return []
+    return [strips(timeline, width=1000, frames_per_strip=1500), strips(timeline, width=420, frames_per_strip=600)]
+
+
+def _metric_name(outcomes: Sequence[Outcome]) -> str:
+    return outcomes[0].row.metric.name if outcomes else "accuracy"
+
+
+@cache
+def _template() -> jinja2.Template:
+    source = (resources.files("isthmus.bench") / "report.html.j2").read_text(encoding="utf-8")
+    # Labels and file names come from other people's data: everything is escaped unless it was built as markup here.
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(source)

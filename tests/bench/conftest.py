@@ -1,0 +1,106 @@
+"""Made-up results: plausible in shape, measured by nobody."""
+
+import numpy as np
+import pytest
+
+from isthmus.bench.content import Fact, Moment, Outcome, ReportContent, Timeline
+from isthmus.bench.report import METHOD
+from isthmus.bench.results import Row, percentiles
+from isthmus.contract.manifest import Gate
+from isthmus.contract.metric import proportion
+
+LINK = "1mbit/20ms"
+SERVER = {"server queue": 0.1, "server decode": 0.2}
+
+
+def outcome(placement: str, setting: str, right: int, payload: float, stages_ms: dict[str, float], *, seed: int) -> Outcome:
+    """One row whose latencies scatter around the sum of its stages."""
+    random = np.random.default_rng(seed)
+    latencies = sum(stages_ms.values()) * random.lognormal(0, 0.12, 700) + random.exponential(0.5, 700)
+    row = Row(
+        placement=placement,
+        setting=setting,
+        link=LINK if payload else None,
+        point=setting if placement == "split" else None,
+        frames=6000,
+        dropped={"gate": 2210, **({"deadline": 3} if placement == "offload" else {})},
+        recall=0.9969,
+        bytes_payload_mean=payload,
+        bytes_wire_mean=payload * 1.08 + 190 if payload else 0,
+        latency_ms=percentiles(latencies),
+        stages_ms=stages_ms,
+        metric=proportion("accuracy", right, 712),
+    )
+    return Outcome(row=row, latencies_ms=latencies)
+
+
+@pytest.fixture
+def outcomes() -> list[Outcome]:
+    """Local, two picture settings and the split, over one link."""
+    return [
+        outcome("local", "", 697, 0, {"gate": 0.21, "prepare": 0.4, "head": 7.3}, seed=1),
+        outcome(
+            "offload", "jpeg-75", 689, 9100, {"gate": 0.2, "encode": 1.1, "network": 97, **SERVER, "server compute": 7.6}, seed=2
+        ),
+        outcome(
+            "offload", "webp-50", 671, 2900, {"gate": 0.2, "encode": 8.9, "network": 45, **SERVER, "server compute": 7.9}, seed=3
+        ),
+        outcome(
+            "split",
+            "full",
+            693,
+            214,
+            {"gate": 0.2, "prepare": 0.4, "head": 0.62, "encode": 0.05, "network": 23.4, **SERVER, "server compute": 6.9},
+            seed=4,
+        ),
+    ]
+
+
+@pytest.fixture
+def timeline() -> Timeline:
+    """A hundred seconds at 60 frames a second, with digits that come and go."""
+    random = np.random.default_rng(7)
+    moments = []
+    for sequence in range(6000):
+        shown = (sequence // 55) % 3 != 2
+        passed = shown or random.random() < 0.08
+        answered = passed and random.random() < 0.985
+        correct = (bool(random.random() < 0.97) if sequence % 55 > 3 else None) if answered else None
+        moments.append(Moment(sequence=sequence, shown=shown, gate_open=passed, answered=answered, correct=correct))
+    return Timeline(moments=moments, frames_per_s=60.0, subject="digit", summary="Test data: 6000 frames at 60 frames/s.")
+
+
+@pytest.fixture
+def content(outcomes: list[Outcome], timeline: Timeline) -> ReportContent:
+    """A report with every part filled."""
+    return ReportContent(
+        title="Isthmus demo: digits on a belt",
+        created="Test data, measured by nobody",
+        banner="A smoke test on a small task. It shows that the parts work together on this machine; it is no evidence "
+        "for what a split can do.",
+        verdict=(
+            "On this link the split answers 2.3 times as fast as WebP and sends 14 times fewer bytes, at the accuracy of JPEG.",
+            "The device alone is faster still (7.9 ms, no bytes): for a network this small, do not split.",
+        ),
+        outcomes=outcomes,
+        reference=proportion("accuracy", 698, 712),
+        timeline=timeline,
+        bundle=(
+            Fact(name="Bundle", value="demo 1, 1.92 MB"),
+            Fact(name="Contract digest", value="a44c0b668e00c03b1f78d0de2c19f1d5e208756866d5be462af77b603a3e2083"),
+            Fact(name="What crosses", value="codes 4x12x16 of 4 bits"),
+        ),
+        files={"head.onnx": 41_300, "tail.onnx": 612_000, "whole.onnx": 1_201_000, "golden.npz": 66_120},
+        gates=(
+            Gate(name="imported ONNX equals torch", value=1.3e-6, limit=1e-4, detail="batch 1 and 3"),
+            Gate(name="head then tail equals the whole", value=2.1e-7, limit=1e-4),
+            Gate(name="changed codes", value=0.0, limit=0.005),
+        ),
+        machine=(
+            Fact(name="CPU", value="Example CPU 2000, 2 cores used, x86_64"),
+            Fact(name="Memory", value="8.2 GB"),
+            Fact(name="onnxruntime", value="1.32.0 (CPUExecutionProvider)"),
+        ),
+        commands=("pip install 'isthmus[all]'", "isthmus demo -o demo-output"),
+        notes=METHOD,
+    )

@@ -1,0 +1,80 @@
+"""`inspect` and `verify`, on a sound bundle and on broken ones."""
+
+import json
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from isthmus.cli.main import app
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def copied(make_tiny_bundle, tmp_path):
+    target = tmp_path / "copy"
+    shutil.copytree(make_tiny_bundle().folder, target)
+    return target
+
+
+def test_inspect_shows_what_crosses(copied):
+    done = runner.invoke(app, ["inspect", str(copied)])
+    assert done.exit_code == 0, done.stderr
+    assert "int4[4, 4, 4]" in done.output
+
+
+def test_inspect_gives_the_manifest_as_json(copied):
+    rows = json.loads(runner.invoke(app, ["inspect", str(copied), "--json"]).output)["rows"]
+    assert rows[0]["id"] == "tiny"
+
+
+def test_verify_passes_a_sound_bundle(copied):
+    done = runner.invoke(app, ["verify", str(copied), "--json"])
+    assert done.exit_code == 0, done.stderr
+    assert [row["name"] for row in json.loads(done.output)["rows"]] == ["digests", "codec", "head codes", "tail outputs"]
+
+
+def _refused(path):
+    done = runner.invoke(app, ["verify", str(path)])
+    assert done.exit_code == 4
+    assert len(done.stderr.strip().splitlines()) == 1
+    return done.stderr
+
+
+def test_a_changed_byte_is_found(copied):
+    network = copied / "tail.onnx"
+    data = bytearray(network.read_bytes())
+    data[len(data) // 2] ^= 1
+    network.write_bytes(data)
+    assert "tail.onnx" in _refused(copied)
+
+
+def test_a_truncated_file_is_found(copied):
+    network = copied / "head.onnx"
+    network.write_bytes(network.read_bytes()[:-10])
+    assert "bytes, the manifest says" in _refused(copied)
+
+
+def test_a_missing_file_is_named(copied):
+    (copied / "head.onnx").unlink()
+    assert "head.onnx is missing" in _refused(copied)
+
+
+def test_golden_frames_of_another_network_are_found(make_tiny_bundle):
+    wrong = make_tiny_bundle(golden_offset=1.0)
+    assert "tail outputs" in _refused(wrong.folder)
+
+
+def test_nothing_there_is_said(tmp_path):
+    assert "there is no bundle" in _refused(tmp_path / "nothing.isthmus")
+
+
+def test_a_file_that_is_no_bundle_is_said(tmp_path):
+    (tmp_path / "b.isthmus").write_bytes(b"hello")
+    assert "not a bundle" in _refused(tmp_path / "b.isthmus")
+
+
+def test_verbose_adds_the_traceback(tmp_path):
+    done = runner.invoke(app, ["-v", "verify", str(tmp_path / "nothing")])
+    assert "Traceback" in done.stderr

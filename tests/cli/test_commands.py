@@ -1,0 +1,68 @@
+"""Every command: help, a page in the docs, and one clear line for what is not built yet."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from isthmus.cli.later import COMMANDS
+from isthmus.cli.main import app
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILT = ["cuts", "export", "evaluate", "inspect", "verify", "serve", "run", "bench", "demo"]
+runner = CliRunner()
+
+
+@pytest.mark.parametrize("command", [*BUILT, *COMMANDS, "device", "device probe"])
+def test_a_command_has_help(command):
+    done = runner.invoke(app, [*command.split(), "--help"])
+    assert done.exit_code == 0
+    assert "Usage" in done.output
+
+
+@pytest.mark.parametrize("command", [*BUILT, *COMMANDS, "device probe"])
+def test_a_command_has_a_docs_entry(command):
+    assert command in (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "device doctor", "device init", "device sensors", "device profiles"])
+def test_what_is_not_built_says_so_in_one_line(command):
+    done = runner.invoke(app, command.split())
+    assert done.exit_code == 1
+    assert "not built yet" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "m.onnx", "-o", "b", "--bottleneck", "pca"],
+        ["export", "m.onnx", "-o", "b", "--int8", "on"],
+        ["export", "m.onnx", "-o", "b", "--filter"],
+        ["export", "m.onnx", "-o", "b", "--sign", "key"],
+        ["export", "m.onnx", "-o", "b", "--recipe", "ghnd"],
+        ["serve", "b", "--engine", "ray"],
+        ["serve", "b", "--tls-cert", "c"],
+        ["run", "b", "--source", "s", "--config", "agent.toml"],
+        ["demo", "--llm"],
+        ["verify", "b", "--key", "k"],
+    ],
+)
+def test_an_option_that_is_not_built_is_named(arguments):
+    done = runner.invoke(app, arguments)
+    assert done.exit_code == 1
+    assert "not built yet" in done.stderr
+
+
+def test_the_version_is_printed():
+    assert runner.invoke(app, ["--version"]).output.startswith("isthmus ")
+
+
+def test_an_unknown_command_is_a_usage_error():
+    assert runner.invoke(app, ["fly"]).exit_code == 2
+
+
+def test_probe_gives_json():
+    done = runner.invoke(app, ["device", "probe", "--json"])
+    assert done.exit_code == 0
+    assert '"cores"' in done.output

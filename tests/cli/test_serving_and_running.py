@@ -1,0 +1,132 @@
+"""`serve` and `run` as processes of their own, and how they fail."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from isthmus.bench import programs
+from isthmus.cli.main import app
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for index in range(5):
+        cv2.imwrite(str(folder / f"{index}.png"), random.integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(make_tiny_bundle):
+    with programs.server(make_tiny_bundle().folder) as running:
+        yield running
+
+
+def _run(bundle, *arguments):
+    return runner.invoke(app, ["run", str(bundle.folder), "--no-gate", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("placement", ["split", "offload", "local"])
+def test_every_frame_is_answered(make_tiny_bundle, server, pictures, tmp_path, placement):
+    sink = tmp_path / "answers.jsonl"
+    arguments = ["--source", pictures, "--tail", server.match["grpc"], "--sink", f"jsonl:{sink}", "--placement", placement]
+    done = _run(make_tiny_bundle(), *arguments)
+    assert done.exit_code == 0, done.stderr
+    records = [json.loads(line) for line in sink.read_text().splitlines()]
+    assert [record["name"] for record in sorted(records, key=lambda r: r["sequence"])] == [f"{i}.png" for i in range(5)]
+    assert {record["placement"] for record in records} == {placement}
+
+
+def test_split_and_local_answer_alike(make_tiny_bundle, server, pictures):
+    labels = []
+    for placement in ("split", "local"):
+        arguments = ["--source", pictures, "--tail", server.match["grpc"], "--sink", "jsonl:-", "--placement", placement]
+        lines = _run(make_tiny_bundle(), *arguments).stdout.splitlines()
+        rows = sorted((json.loads(line) for line in lines), key=lambda row: row["sequence"])
+        labels.append([row["label"] for row in rows])
+    assert labels[0] == labels[1]
+
+
+def test_check_says_that_all_is_in_order(make_tiny_bundle, server, pictures):
+    done = _run(make_tiny_bundle(), "--source", pictures, "--tail", server.match["grpc"], "--check")
+    assert done.exit_code == 0
+    assert "in order" in done.output
+
+
+def test_another_bundle_is_refused_with_both_digests(make_tiny_bundle, server, pictures):
+    other = make_tiny_bundle(seed=7)
+    done = _run(other, "--source", pictures, "--tail", server.match["grpc"])
+    assert done.exit_code == 4
+    assert other.digest[:12] in done.stderr
+    assert make_tiny_bundle().digest[:12] in done.stderr
+
+
+def test_no_server_ends_with_5(make_tiny_bundle, pictures):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    done = _run(make_tiny_bundle(), "--source", pictures, "--tail", address, "--wait", "500ms")
+    assert done.exit_code == 5
+    assert "isthmus serve" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--source", "nothing-here", "--tail", "127.0.0.1:1"], 1, "does not exist"),
+        (["--source", "PICTURES"], 2, "--tail HOST:PORT"),
+        (["--source", "PICTURES", "--tail", "nonsense"], 3, "HOST:PORT"),
+        (["--source", "PICTURES", "--tail", "127.0.0.1:1", "--deadline", "soon"], 2, "--deadline"),
+        (["--source", "PICTURES", "--tail", "127.0.0.1:1", "--sink", "fax:1"], 3, "jsonl"),
+        (["--source", "PICTURES", "--tail", "127.0.0.1:1", "--point", "9"], 2, "operating point"),
+        (["--source", "PICTURES", "--placement", "offload", "--picture", "gif-1", "--tail", "127.0.0.1:1"], 3, "jpeg"),
+    ],
+)
+def test_a_mistake_is_one_line_with_its_exit_code(make_tiny_bundle, pictures, arguments, code, words):
+    done = _run(make_tiny_bundle(), *[str(pictures) if word == "PICTURES" else word for word in arguments])
+    assert done.exit_code == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unreadable_picture_is_skipped(make_tiny_bundle, server, pictures):
+    (pictures / "2.png").write_bytes(b"not a picture")
+    done = _run(make_tiny_bundle(), "--source", pictures, "--tail", server.match["grpc"], "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["rows"][0]["answered"] == 4
+
+
+def _serve(*arguments):
+    command = [sys.executable, "-m", "isthmus", "serve", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_busy_port_is_named(make_tiny_bundle, server):
+    port = server.match["grpc"].rpartition(":")[2]
+    done = _serve(make_tiny_bundle().folder, "--grpc-port", port, "--metrics-port", "0")
+    assert done.returncode == 1
+    assert port in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_world_is_not_served_without_asking(make_tiny_bundle):
+    done = _serve(make_tiny_bundle().folder, "--host", "0.0.0.0", "--grpc-port", "0", "--metrics-port", "0")
+    assert done.returncode == 3
+    assert "--insecure" in done.stderr
+
+
+def test_sigterm_ends_the_server_with_143(make_tiny_bundle):
+    with programs.server(make_tiny_bundle().folder) as running:
+        running._process.send_signal(signal.SIGTERM)
+        assert running._process.wait(20) == 143
