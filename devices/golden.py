@@ -9,6 +9,7 @@ within a tolerance.
 """
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from isthmus.codec.payload import Mode, unpack
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.manifest import Gate
 from isthmus.devices.runtime import Network, changed_share, relative_error
-from isthmus.errors import BundleError, MalformedPayload
+from isthmus.errors import BundleError, RemoteProtocolError
 
 GOLDEN_NAME = "golden.npz"
 OUTPUT_ERROR_MAX = 1e-3
@@ -63,7 +64,8 @@ def read(bundle: Bundle) -> GoldenFrames:
     path = bundle.path(GOLDEN_NAME)
     manifest = bundle.manifest
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # numpy leaves a file open that turns out not to be a zip; this one is ours to close.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
             frames = GoldenFrames(
                 inputs=arrays["input"],
@@ -73,14 +75,23 @@ def read(bundle: Bundle) -> GoldenFrames:
             )
     except KeyError as error:
         raise BundleError(f"{bundle.origin}: {GOLDEN_NAME} lacks {error.args[0]}; export the bundle again") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise BundleError(f"{bundle.origin}: {GOLDEN_NAME} cannot be read ({error})") from error
+    _check_numeric(bundle, frames)
     lengths = {len(frames.inputs), *map(len, frames.codes), *map(len, frames.outputs.values())}
     if len(lengths) != 1 or 0 in lengths:
         raise BundleError(f"{bundle.origin}: {GOLDEN_NAME} holds {sorted(lengths)} frames in its arrays; they must agree")
     for frame in range(len(frames)):
         manifest.boundary.check([codes[frame] for codes in frames.codes])
     return frames
+
+
+def _check_numeric(bundle: Bundle, frames: GoldenFrames) -> None:
+    for array in (frames.inputs, *frames.codes, *frames.outputs.values()):
+        if array.dtype.kind not in "fiub" or not array.ndim:
+            raise BundleError(
+                f"{bundle.origin}: {GOLDEN_NAME} holds {array.dtype}{list(array.shape)}; numbers [frame, ...] are needed"
+            )
 
 
 def _key(name: str) -> tuple[Mode, int, int]:
@@ -97,15 +108,16 @@ def check_codec(bundle: Bundle, frames: GoldenFrames) -> Gate:
     Compressed payloads are not compared after encoding: another version of Zstandard may choose other matches.
 
     Raises:
-        BundleError: a payload gives other codes, or codes another payload.
+        BundleError: a payload is missing, gives other codes, or codes give another payload.
     """
     codec = Codec(bundle.manifest.boundary, bundle.manifest.points)
+    _check_complete(bundle, frames)
     for (mode, frame, point), payload in frames.payloads.items():
         prefix = bundle.manifest.points[point].channels
         wanted = [_prefix(codes[frame], channels) for codes, channels in zip(frames.codes, prefix, strict=True)]
         try:
             found = codec.decode(payload, point=point)
-        except MalformedPayload as error:
+        except RemoteProtocolError as error:
             raise BundleError(
                 f"{bundle.origin}: golden payload {frame} ({mode.name.lower()}) cannot be decoded: {error}"
             ) from error
@@ -117,9 +129,24 @@ def check_codec(bundle: Bundle, frames: GoldenFrames) -> Gate:
         again = raw.encode(wanted, point=point)
         if mode is Mode.RAW and again != payload:
             raise BundleError(f"{bundle.origin}: golden codes {frame} encode to other bytes; the codecs differ")
-        if unpack(again)[0] is mode and raw.decode(again, point=point)[0].tobytes() != wanted[0].tobytes():
+        survivors = raw.decode(again, point=point)
+        if unpack(again)[0] is mode and not all(np.array_equal(one, other) for one, other in zip(survivors, wanted, strict=True)):
             raise BundleError(f"{bundle.origin}: golden codes {frame} do not survive mode {mode.name.lower()}")
     return Gate(name="codec", value=0.0, limit=0.0, detail=f"{len(frames.payloads)} golden payloads, bit for bit")
+
+
+def _check_complete(bundle: Bundle, frames: GoldenFrames) -> None:
+    """Every frame at every point has a raw payload, and no payload is of a frame or point that does not exist."""
+    wanted = {(frame, point) for frame in range(len(frames)) for point in range(len(bundle.manifest.points))}
+    missing = wanted - {(frame, point) for mode, frame, point in frames.payloads if mode is Mode.RAW}
+    foreign = {(frame, point) for _, frame, point in frames.payloads} - wanted
+    for words, places in (("lacks the", missing), ("has a foreign", foreign)):
+        if places:
+            frame, point = min(places)
+            raise BundleError(
+                f"{bundle.origin}: {GOLDEN_NAME} {words} payload of frame {frame} at point {point}; "
+                f"it has {len(frames)} frames, the manifest {len(bundle.manifest.points)} points; export the bundle again"
+            )
 
 
 def _prefix(codes: np.ndarray, channels: int) -> np.ndarray:

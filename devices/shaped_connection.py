@@ -28,11 +28,16 @@ class ConnectionEnd(asyncio.BufferedProtocol):
         self._made = made
         self._lost = lost
         self._is_reading = False
+        # What comes before `start`: uvloop begins to read after `connection_made`, though that has paused it.
+        self._early: list[bytes | Ending] | None = []
         self._buffer = memoryview(bytearray(READ_BYTES))
 
     def start(self) -> None:
         """Read from now on."""
-        self._is_reading = True
+        early, self._early = self._early or [], None
+        self._is_reading = not self.is_lost and Ending.FINISHED not in early
+        for item in early:
+            self.line.put(item)
         self.regulate()
 
     def abort(self) -> None:
@@ -70,17 +75,11 @@ class ConnectionEnd(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport, reading nothing yet."""
         self._transport = cast("asyncio.Transport", transport)
-        self._hold()
-        # uvloop begins to read after this method, whatever it did.
-        asyncio.get_running_loop().call_soon(self._hold)
+        self._transport.pause_reading()
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         _socket(self._transport).setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BUFFER_BYTES)
         if self._made is not None:
             self._made()
-
-    def _hold(self) -> None:
-        if self._transport is not None and not self._is_reading and not self._transport.is_closing():
-            self._transport.pause_reading()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Give room for one read."""
@@ -88,14 +87,14 @@ class ConnectionEnd(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Send what was read."""
-        self.line.put(bytes(self._buffer[:nbytes]))
+        self._pass_on(bytes(self._buffer[:nbytes]))
         self.regulate()
 
     def eof_received(self) -> bool:
         """Pass the half-close on; this end can still be written to."""
         # asyncio would read the end of file again if reading were resumed.
         self._is_reading = False
-        self.line.put(Ending.FINISHED)
+        self._pass_on(Ending.FINISHED)
         return True
 
     def resume_writing(self) -> None:
@@ -107,8 +106,16 @@ class ConnectionEnd(asyncio.BufferedProtocol):
         self.is_lost = True
         self._is_reading = False
         if exc is not None:
-            self.line.put(Ending.ABORTED)
+            self._pass_on(Ending.ABORTED)
         self._lost()
+
+    def _pass_on(self, item: bytes | Ending) -> None:
+        if self._early is None:
+            self.line.put(item)
+            return
+        self._early.append(item)
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
 
     def _deliver(self, item: bytes | Ending) -> None:
         if item is Ending.ABORTED:

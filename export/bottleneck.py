@@ -19,6 +19,7 @@ from isthmus.errors import ExportError
 
 ENCODER_WIDTHS = (16, 32, 48, 96, 128)
 """Channels after each stride-2 convolution; the widths of the pilot's head of 39 MMAC at 224 pixels."""
+STRIDES = (4, 8, 16, 32)
 DECODER_WIDTH = 128
 GAIN_START = 2.5
 """Standard deviation of the codes at the start: with 4 bits a normal variable then uses the whole range and clips 0.2%."""
@@ -44,7 +45,7 @@ class Encoder(nn.Module):
     def __init__(self, input_channels: int, channels: int, stride: int) -> None:
         super().__init__()
         steps = stride.bit_length() - 1
-        if stride != 1 << steps or not 2 <= steps <= len(ENCODER_WIDTHS):
+        if stride not in STRIDES:
             raise ExportError(f"a learned bottleneck has a stride of 4, 8, 16 or 32, not {stride}; name another cut")
         widths = (input_channels, *ENCODER_WIDTHS[:steps])
         self.body = nn.Sequential(*(convolution(a, b, stride=2) for a, b in itertools.pairwise(widths)))

@@ -113,8 +113,8 @@ def _loss(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, pace: Pa
 
 
 def _shifted(inputs: torch.Tensor, order: np.random.Generator) -> torch.Tensor:
-    """The batch moved by up to a sixteenth in both directions, edges repeated: cheap variety."""
-    down, right = (int(order.integers(-size // 16, size // 16 + 1)) for size in inputs.shape[2:])
+    """The batch moved by up to a sixteenth in both directions, what leaves on one side comes in on the other: cheap variety."""
+    down, right = (int(order.integers(-(size // 16), size // 16 + 1)) for size in inputs.shape[2:])
     return torch.roll(inputs, (down, right), (2, 3))
 
 

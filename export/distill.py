@@ -26,6 +26,7 @@ from torch.nn import functional
 
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError
+from isthmus.export import checkpoint as checkpoints
 from isthmus.export.bottleneck import Decoder, Encoder, encoder_stride, round_straight_through
 from isthmus.export.graph import dimensions, name_of
 from isthmus.export.interpreter import OnnxModule
@@ -138,18 +139,20 @@ def learn(
         bits: of a code, 1 to 8.
         settings: the recipe.
         checkpoint: file that training goes on from, written every 20 s and at an interruption; None: no checkpoints.
-        resume: go on from `checkpoint` if it is there.
+        resume: go on from `checkpoint` if it is there, with its number of steps and its pace.
         on_progress: called after every step.
 
     Returns:
         The trained modules. After Ctrl-C too: with what was learned so far and `interrupted` set.
 
     Raises:
-        ExportError: the cut is not one picture-shaped tensor, an operator of the tail cannot be trained through, or the loss
-            diverged.
+        ExportError: the cut is not one picture-shaped tensor, the batch is fixed, there are fewer than 2 pictures, an operator
+            of the tail cannot be trained through, the checkpoint is of another training, or the loss diverged.
     """
     torch.manual_seed(settings.seed)
     shape = _feature_shape(halves)
+    if len(samples) < 2:
+        raise ExportError(f"training needs at least 2 pictures, got {len(samples)}; some hundred make a good result")
     teacher = _teach(halves, samples, preparation)
     size = (preparation.height, preparation.width)
     stride = encoder_stride(size, shape[1:])
@@ -190,6 +193,12 @@ def _feature_shape(halves: Halves) -> tuple[int, int, int]:
             f"a learned bottleneck needs a tensor [batch, channel, row, column], "
             f"{name_of(crossing[0])} is {crossing[0].shape}; name another cut or use --bottleneck none"
         )
+    given = halves.head.graph.inputs[0]
+    if given.shape is not None and isinstance(given.shape[0], int):
+        raise ExportError(
+            f"a learned bottleneck trains on batches, {name_of(given)} is fixed to {given.shape}; export the network with a free "
+            "batch, or use --bottleneck none"
+        )
     return shape[1], shape[2], shape[3]
 
 
@@ -203,16 +212,16 @@ def _teach(halves: Halves, samples: Samples, preparation: Preparation) -> _Teach
         crossing = head.run({head.inputs[0]: pictures})
         features.append(torch.from_numpy(crossing[cut]).half())
         scores.append(torch.from_numpy(tail.run(crossing)[tail.outputs[0]]).float())
+    classes = samples.classes((), scores[0].shape[1] if scores[0].ndim == 2 else 0)
     everything = torch.cat(features)
     variance = float(everything[:512].float().var(0).mean()) + 1e-6
-    labels = None if samples.labels is None else torch.from_numpy(samples.labels)
     return _Teacher(
         pictures=list(samples.pictures),
         preparation=preparation,
         features=everything,
         variance=variance,
         scores=torch.cat(scores).flatten(1),
-        labels=labels,
+        labels=None if classes is None else torch.from_numpy(classes),
     )
 
 
@@ -245,8 +254,10 @@ class _Run:
         saved = time.monotonic()
         try:
             while self.step < self.steps:
-                loss = self._advance()
-                on_progress(Progress(stage=self._stage(), step=self.step, steps=self.steps, loss=loss))
+                stage = self._stage()
+                with checkpoints.untorn():
+                    loss = self._advance()
+                on_progress(Progress(stage=stage, step=self.step, steps=self.steps, loss=loss))
                 if time.monotonic() - saved > CHECKPOINT_EVERY_S:
                     self._save()
                     saved = time.monotonic()
@@ -325,8 +336,6 @@ class _Run:
     def _save(self) -> None:
         if self.checkpoint is None:
             return
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.checkpoint.with_suffix(".partial")
         state: dict[str, Any] = {
             "student": self.student.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -335,24 +344,24 @@ class _Run:
             "threads": self.pace.threads,
             "half_precision": self.pace.half_precision,
             "losses": self.losses,
-            "settings": asdict(self.settings),
         }
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
+        checkpoints.write(self.checkpoint, state, self._made_for())
+
+    def _made_for(self) -> dict[str, Any]:
+        """What must be equal for a checkpoint to be of this training. The budget may differ: the steps are fixed by now."""
+        recipe = {name: value for name, value in asdict(self.settings).items() if name not in ("budget_s", "steps")}
+        return {**recipe, "code range": self.student.code_range, "pictures": len(self.teacher.pictures)}
 
     def _restore(self, path: Path) -> None:
+        state = checkpoints.read(path, self._made_for())
         try:
-            state = torch.load(path, weights_only=True)
             self.student.load_state_dict(state["student"])
             self.optimizer.load_state_dict(state["optimizer"])
-        except Exception as error:
-            raise ExportError(
-                f"checkpoint {path} does not fit this export ({error}); remove it, or leave out --resume"
-            ) from error
-        self.step, self.steps = state["step"], state["steps"]
-        self.pace = Pace(threads=state["threads"], half_precision=state["half_precision"])
+            self.step, self.steps, self.losses = state["step"], state["steps"], state["losses"]
+            self.pace = Pace(threads=state["threads"], half_precision=state["half_precision"])
+        except Exception as error:  # a state that does not fit raises whatever it meets first
+            raise checkpoints.refusal(path, str(error)) from error
         self.pace.apply()
-        self.losses = state["losses"]
 
 
 def _first(answer: object) -> torch.Tensor:

@@ -14,6 +14,7 @@ import numpy as np
 
 from isthmus.codec.codec import Codec
 from isthmus.contract.bundle import Bundle
+from isthmus.contract.manifest import Port
 from isthmus.contract.metric import Metric, proportion
 from isthmus.contract.picture import decode_picture, encode_picture
 from isthmus.contract.prepare import Preparation, prepare
@@ -127,6 +128,25 @@ def as_results(bundle: Bundle, samples: Samples, rows: Iterable[Row], command: s
     return {"meta": meta, "rows": [row.as_json() for row in rows]}
 
 
+def class_count(port: Port) -> int:
+    """Number of class scores in an output [batch, class]; 0 where it is of another shape."""
+    return (port.shape[1] or 0) if len(port.shape) == 2 else 0
+
+
+def _truth(bundle: Bundle, samples: Samples, guesses: np.ndarray) -> np.ndarray:
+    """Right classes: the labels, or without labels what the unsplit network guesses."""
+    if samples.labels is None:
+        return guesses
+    count = class_count(bundle.manifest.outputs[0])
+    classes = samples.classes(bundle.manifest.task.labels, count)
+    if classes is None:
+        raise ExportError(
+            f"{samples.origin} has the classes {', '.join(samples.names[:8])} ({len(samples.names)}), {bundle.origin} gives "
+            f"{count} class scores ({', '.join(bundle.manifest.task.labels[:8]) or 'without names'}); give data of its classes"
+        )
+    return classes
+
+
 class _Task:
     """What a right answer is, and what the unsplit network says."""
 
@@ -138,7 +158,7 @@ class _Task:
         started = time.perf_counter()
         self.whole_guesses = np.array([self.guess(picture) for picture in samples.pictures])
         self.whole_ms = (time.perf_counter() - started) / len(samples) * 1e3
-        self._truth = self.whole_guesses if samples.labels is None else samples.labels
+        self._truth = _truth(bundle, samples, self.whole_guesses)
         self._name = "agreement" if samples.labels is None else "accuracy"
 
     def guess(self, picture: np.ndarray) -> int:

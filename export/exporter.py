@@ -7,9 +7,10 @@ written before every gate has passed.
 import datetime
 import json
 import platform
+import re
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +29,7 @@ from isthmus.export import cost, cuts, gates, preprocessing, samples
 from isthmus.export.cuts import Cut
 from isthmus.export.distill import DistillSettings, Learned, Progress, learn
 from isthmus.export.doors import Source, open_model
-from isthmus.export.evaluate import as_results, evaluate
+from isthmus.export.evaluate import as_results, class_count, evaluate
 from isthmus.export.graph import name_of
 from isthmus.export.halves import CodedHalves, quantised, replaced
 from isthmus.export.samples import Samples, prepared
@@ -225,16 +226,16 @@ def _training(learned: Learned | None, data: Samples, settings: ExportSettings) 
 def _task(source: Source, data: Samples) -> Task:
     """A classifier is told by its one output of as many scores as there are class folders."""
     outputs = source.model.graph.outputs
-    shape = outputs[0].shape
-    classes = shape[1] if shape is not None and len(shape) == 2 else None
-    if len(outputs) == 1 and isinstance(classes, int) and classes > 1:
+    classes = class_count(_port(outputs[0]))
+    if len(outputs) == 1 and classes > 1:
         return Task(kind="classification", labels=data.names if len(data.names) == classes else ())
     return Task()
 
 
 def _identifier(name: str) -> str:
-    cleaned = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
-    return cleaned if cleaned[:1].isalnum() else f"model-{cleaned}"
+    """A bundle's id, which the manifest limits to plain letters and 128 of them."""
+    cleaned = re.sub(r"[^A-Za-z0-9._-]", "-", name)
+    return (cleaned if cleaned[:1].isalnum() else f"model-{cleaned}")[:128]
 
 
 def _port(value: ir.Value) -> Port:
@@ -272,6 +273,8 @@ def _write(
         np.savez(folder / "golden.npz", **gates.golden_frames(coded, manifest.points, pictures).arrays())  # type: ignore[arg-type]
         files = {path.name: path for path in folder.iterdir()}
         draft = write_bundle(Path(temporary) / "draft", manifest, files)
+        if held_out.classes(manifest.task.labels, class_count(manifest.outputs[0])) is None:
+            held_out = replace(held_out, labels=None)  # classes of another network: agreement can be measured, accuracy cannot
         on_step(f"measuring on {len(held_out)} pictures that training did not see")
         rows = evaluate(draft, held_out, rivals=("local",))
         sizes = {row.name: row.bytes_mean for row in rows if row.kind == "point"}

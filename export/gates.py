@@ -15,7 +15,7 @@ from isthmus.errors import ExportError
 from isthmus.export.distill import Learned
 from isthmus.export.doors import Source
 from isthmus.export.factory import TORCH_TOLERANCE
-from isthmus.export.halves import CodedHalves
+from isthmus.export.halves import CodedHalves, one_by_one
 from isthmus.export.session import Session, relative_difference
 from isthmus.export.split import Halves
 
@@ -35,9 +35,9 @@ def same_as_torch(source: Source, pictures: np.ndarray) -> Gate | None:
     found = []
     for rows in _batch_sizes(source):
         with torch.no_grad():
-            answer = source.torch_module(torch.from_numpy(pictures[:rows]))
+            answer = source.torch_module(torch.from_numpy(_first(pictures, rows)))
         wanted = [leaf.numpy() for leaf in torch.utils._pytree.tree_leaves(answer) if isinstance(leaf, torch.Tensor)]
-        found.append(relative_difference(list(session.run({session.inputs[0]: pictures[:rows]}).values()), wanted))
+        found.append(relative_difference(list(session.run({session.inputs[0]: _first(pictures, rows)}).values()), wanted))
     return _passed("imported ONNX equals torch", max(found), TORCH_TOLERANCE, f"batch {_and(_batch_sizes(source))}")
 
 
@@ -46,7 +46,7 @@ def same_after_split(source: Source, halves: Halves, pictures: np.ndarray) -> Ga
     whole, head, tail = Session(source.model), Session(halves.head), Session(halves.tail)
     found = []
     for rows in _batch_sizes(source):
-        feeds = {whole.inputs[0]: pictures[:rows]}
+        feeds = {whole.inputs[0]: _first(pictures, rows)}
         joined = tail.run(feeds | head.run(feeds))
         found.append(relative_difference(list(joined.values()), list(whole.run(feeds).values())))
     return _passed("head then tail equals the source", max(found), SPLIT_TOLERANCE, f"batch {_and(_batch_sizes(source))}")
@@ -77,13 +77,12 @@ def same_codes_as_torch(learned: Learned, coded: CodedHalves, pictures: np.ndarr
 
 def changed_by_order(coded: CodedHalves, pictures: np.ndarray) -> float:
     """Share of codes that change when the head takes pictures singly on one thread, not together on two."""
-    one, two = Session(coded.head, threads=1), Session(coded.head, threads=2)
-    singly = [one.run({one.inputs[0]: pictures[index : index + 1]}) for index in range(len(pictures))]
-    together = two.run({two.inputs[0]: pictures})
-    return max(
-        changed_share(np.concatenate([codes[tensor.name] for codes in singly]), together[tensor.name])
-        for tensor in coded.boundary.tensors
-    )
+    two = Session(coded.head, threads=2)
+    shape = coded.head.graph.inputs[0].shape
+    fixed = shape is not None and isinstance(shape[0], int)
+    singly = one_by_one(Session(coded.head, threads=1), pictures)
+    together = one_by_one(two, pictures) if fixed else two.run({two.inputs[0]: pictures})
+    return max(changed_share(singly[tensor.name], together[tensor.name]) for tensor in coded.boundary.tensors)
 
 
 def full_point(coded: CodedHalves) -> OperatingPoint:
@@ -94,9 +93,9 @@ def full_point(coded: CodedHalves) -> OperatingPoint:
 def golden_frames(coded: CodedHalves, points: Sequence[OperatingPoint], pictures: np.ndarray) -> GoldenFrames:
     """Run a few pictures through the shipped networks, one at a time, and keep all that happens."""
     head, tail = Session(coded.head), Session(coded.tail)
-    singly = [head.run({head.inputs[0]: pictures[index : index + 1]}) for index in range(len(pictures))]
-    codes = tuple(np.concatenate([frame[tensor.name] for frame in singly]) for tensor in coded.boundary.tensors)
-    answers = [tail.run(frame) for frame in singly]
+    crossing = one_by_one(head, pictures)
+    codes = tuple(crossing[tensor.name] for tensor in coded.boundary.tensors)
+    answers = [tail.run({name: array[index : index + 1] for name, array in crossing.items()}) for index in range(len(pictures))]
     payloads = {
         (mode, frame, point): Codec(coded.boundary, points, [mode]).encode([array[frame] for array in codes], point=point)
         for mode in (Mode.RAW, Mode.ZSTD)
@@ -105,6 +104,11 @@ def golden_frames(coded: CodedHalves, points: Sequence[OperatingPoint], pictures
     }
     outputs = {name: np.concatenate([answer[name] for answer in answers]) for name in tail.outputs}
     return GoldenFrames(inputs=pictures, codes=codes, outputs=outputs, payloads=payloads)
+
+
+def _first(pictures: np.ndarray, rows: int) -> np.ndarray:
+    """The first `rows` pictures, from the start again where there are fewer."""
+    return np.resize(pictures, (rows, *pictures.shape[1:]))
 
 
 def _batch_sizes(source: Source) -> tuple[int, ...]:

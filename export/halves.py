@@ -7,7 +7,7 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
-from isthmus.contract.boundary import Boundary
+from isthmus.contract.boundary import Boundary, CodeTensor
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError
 from isthmus.export import factory, opset, quantizer
@@ -59,11 +59,12 @@ def quantised(halves: Halves, samples: Samples, preparation: Preparation, *, bit
         raise ExportError(f"this cut lets shapes or inputs cross beside the tensors ({crossing}); name another cut")
     session = Session(halves.head, threads=2)
     few = samples.part(np.arange(min(CALIBRATION_SAMPLES, len(samples))))
-    values = session.run({session.inputs[0]: prepared(few.pictures, preparation)})
+    values = one_by_one(session, prepared(few.pictures, preparation))
     head, tail = halves.head, halves.tail
     version = head.opset_imports[""]
-    tensors = []
-    for index, value in enumerate(halves.head.graph.outputs):
+    tensors: list[CodeTensor] = []
+    # From the last to the first: each fence puts its tensor in front, and the networks end up in the boundary's order.
+    for index, value in reversed(list(enumerate(halves.head.graph.outputs))):
         shape = dimensions(value)
         if shape is None or value.dtype != ir.DataType.FLOAT or len(shape) < 2:
             raise ExportError(
@@ -71,9 +72,15 @@ def quantised(halves: Halves, samples: Samples, preparation: Preparation, *, bit
             )
         chosen = calibrate(values[name_of(value)], bits)
         codes = f"codes_{index}"
-        tensors.append(chosen.tensor(codes, shape[1:]))
+        tensors.insert(0, chosen.tensor(codes, shape[1:]))
         head, tail = _fence(head, tail, chosen, name_of(value), codes, shape[1:], version)
     return CodedHalves(head=head, tail=tail, boundary=Boundary(tensors=tuple(tensors)))
+
+
+def one_by_one(session: Session, pictures: np.ndarray) -> dict[str, np.ndarray]:
+    """Outputs for `pictures`, each run alone as on the device; a network of a fixed batch of 1 takes them no other way."""
+    singly = [session.run({session.inputs[0]: pictures[index : index + 1]}) for index in range(len(pictures))]
+    return {name: np.concatenate([answer[name] for answer in singly]) for name in session.outputs}
 
 
 def _fence(

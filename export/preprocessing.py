@@ -41,6 +41,10 @@ def choose(name: str | None, model: ir.Model) -> Preparation:
         raise ExportError(
             f"this version makes bundles of networks with one picture input [batch, 1 or 3, row, column]; this one takes {listed}"
         )
+    if shape[0] != 1:
+        raise ExportError(
+            f"{name_of(given[0])} takes batches of {shape[0]} only; export the network with a free batch, or with 1"
+        )
     preset = name or ("grey" if shape[1] == 1 else DEFAULT)
     if preset not in PRESETS:
         near = difflib.get_close_matches(preset, PRESETS, n=1)

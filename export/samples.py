@@ -8,6 +8,8 @@ training sees just what `contract.prepare` makes on the device. For evaluation t
 pictures.
 """
 
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,6 +51,25 @@ class Samples:
         """The samples at `indices`."""
         labels = None if self.labels is None else self.labels[indices]
         return replace(self, pictures=[self.pictures[index] for index in indices], labels=labels)
+
+    def classes(self, known: Sequence[str], count: int) -> np.ndarray | None:
+        """Labels as indices of a network's class scores.
+
+        Args:
+            known: names of the network's classes; empty where they are not known.
+            count: of its class scores.
+
+        Returns:
+            int64[n]; None where there are no labels, or where it is unclear which score is whose.
+        """
+        if self.labels is None:
+            return None
+        if known and set(self.names) <= set(known):
+            places = np.array([list(known).index(name) for name in self.names], dtype=np.int64)
+            return np.take(places, self.labels)
+        numbered = all(name == str(index) for index, name in enumerate(self.names))
+        fits = len(self.names) <= count if numbered else len(self.names) == count and not known
+        return self.labels if fits else None
 
     def split(self, share: float, *, seed: int) -> tuple["Samples", "Samples"]:
         """Two disjoint parts, the second with about `share` of the samples, drawn at random and the same for one seed."""
@@ -128,26 +149,46 @@ def _check_memory(count: int, held_bytes: int) -> None:
 
 
 def _read_npz(path: Path, preparation: Preparation | None) -> Samples:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if "images" not in arrays:
-                raise ExportError(
-                    f"{path} holds {', '.join(arrays.files) or 'nothing'}; it needs `images` uint8[n, row, column, 3]"
-                )
-            images = arrays["images"]
-            labels = arrays["labels"].astype(np.int64) if "labels" in arrays else None
-            names = tuple(str(name) for name in arrays["names"]) if "names" in arrays else ()
-    except (OSError, ValueError, EOFError) as error:
-        raise ExportError(f"{path} cannot be read: {error}") from error
+    arrays = _arrays(path)
+    if "images" not in arrays:
+        raise ExportError(f"{path} holds {', '.join(arrays) or 'nothing'}; it needs `images` uint8[n, row, column, 3]")
+    images, labels = arrays["images"], arrays.get("labels")
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or not len(images):
         raise ExportError(
             f"`images` of {path} is {images.dtype}{list(images.shape)}; it must be uint8[n, row, column, 3] in RGB order"
         )
     if labels is not None and labels.shape != (len(images),):
         raise ExportError(f"`labels` of {path} has shape {list(labels.shape)}, there are {len(images)} images")
+    names = () if labels is None else _names(path, labels, arrays.get("names"))
     pictures = [np.ascontiguousarray(image[..., ::-1]) for image in images]
     if preparation is not None:
         pictures = [fit(picture, preparation) for picture in pictures]
-    if labels is not None and not names:
-        names = tuple(str(index) for index in range(int(labels.max()) + 1))
-    return Samples(pictures=pictures, labels=labels, names=names, origin=f"{path.name}, {len(images)} pictures")
+    return Samples(
+        pictures=pictures,
+        labels=None if labels is None else labels.astype(np.int64),
+        names=names,
+        origin=f"{path.name}, {len(images)} pictures",
+    )
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        # numpy leaves a file open that turns out not to be a zip; this one is ours to close.
+        with path.open("rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                raise ExportError(f"{path} holds one unnamed array; it needs `images` uint8[n, row, column, 3]")
+            return {name: loaded[name] for name in loaded.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ExportError(f"{path} cannot be read: {error}") from error
+
+
+def _names(path: Path, labels: np.ndarray, given: np.ndarray | None) -> tuple[str, ...]:
+    """Class names: `given`, or the numbers up to the largest label."""
+    if labels.dtype.kind not in "iu":
+        raise ExportError(f"`labels` of {path} is {labels.dtype}; it must hold integers, the class of each image")
+    low, high = int(labels.min()), int(labels.max())
+    names = tuple(map(str, range(high + 1) if given is None else given.ravel()))
+    if low < 0 or high >= len(names):
+        raise ExportError(f"`labels` of {path} spans {low}..{high}, there are {len(names)} classes, counted from 0")
+    return names

@@ -9,18 +9,19 @@ import time
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from isthmus.errors import IsthmusError, TailUnavailable
+from isthmus.errors import ConfigError, ContractMismatch, IsthmusError, TailUnavailable
 from isthmus.head.frame import Frame
 from isthmus.head.gate import MotionGate
 from isthmus.head.ledger import Ledger, Origin, Summary
 from isthmus.head.link import Link
 from isthmus.head.mailbox import DropPolicy, Mailbox
-from isthmus.head.placement import Local, Outgoing, Sender
+from isthmus.head.placement import Local, Sender
 from isthmus.head.reply import Reply
 from isthmus.head.source import Source
 
 POLL_S = 0.1
 """How often a waiting stage looks whether the run was stopped."""
+_UINT32_MAX = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,9 @@ class Agent:
         gate: drops frames in which nothing moves; None lets all pass.
         drop_policy: `drop-oldest` for live sources; `wait` where every picture counts (files).
         finish_s: after the source ended, how long to wait for a link, and for answers that are in flight.
+
+    Raises:
+        ConfigError: a sender without a link.
     """
 
     def __init__(
@@ -58,6 +62,8 @@ class Agent:
         drop_policy: DropPolicy = "drop-oldest",
         finish_s: float = 10.0,
     ) -> None:
+        if link is None and not isinstance(placement, Local):
+            raise ConfigError(f"the placement {placement.name} needs a link to a server")
         self._source = source
         self._placement = placement
         self._ledger = ledger
@@ -65,14 +71,16 @@ class Agent:
         self._gate = gate
         self._finish_s = finish_s
         self._mailbox: Mailbox[_Waiting] = Mailbox(capacity=1, policy=drop_policy)
-        self._stop = threading.Event()
-        self._broken: IsthmusError | None = None
+        # A plain flag: a signal handler may interrupt whoever holds a lock.
+        self._stopped = False
+        self._broken: Exception | None = None
+        self._sent: dict[int, _Waiting] = {}
         self._due = 0
         self._settled = threading.Condition()
 
     def stop(self) -> None:
         """End the run after the frames at hand; safe from a signal handler."""
-        self._stop.set()
+        self._stopped = True
 
     def run(self) -> Summary:
         """Run until the source ends or `stop` is called.
@@ -80,29 +88,46 @@ class Agent:
         Raises:
             SourceError: the source broke.
             ContractMismatch: the server holds another bundle.
+            Exception: a sink failed, with whatever it raised.
         """
         capture = threading.Thread(target=self._capture, name="isthmus-capture", daemon=True)
         capture.start()
         try:
             self._process()
         finally:
-            self._stop.set()
+            self._stopped = True
             self._mailbox.close()
             capture.join(self._finish_s)
-            with self._settled:
-                self._settled.wait_for(lambda: self._due == 0, self._finish_s)
+            self._settle()
         if self._broken:
             raise self._broken
         return self._ledger.summary
 
     def _capture(self) -> None:
         try:
-            while not self._stop.is_set() and (frame := self._source.read()) is not None:
+            while not self._stopped and (frame := self._source.read()) is not None:
                 self._offer(frame)
-        except IsthmusError as error:
-            self._broken = error
+        except Exception as error:
+            self._fail(error)
         finally:
             self._mailbox.close()
+
+    def _fail(self, error: Exception) -> None:
+        """End the run with an error of another thread; the first one counts."""
+        self._broken = self._broken or error
+        self._stopped = True
+
+    def _settle(self) -> None:
+        """Enter what is left when the run ends: frames that wait, and after `finish_s` those that nobody answered."""
+        for waiting in self._mailbox:
+            self._ledger.drop(waiting.frame, "stopped", stages_s=waiting.stages_s)
+        with self._settled:
+            self._settled.wait_for(lambda: self._due == 0, self._finish_s)
+            late = list(self._sent.values())
+            self._sent.clear()
+        for sent in late:
+            detail = f"no answer came within {self._finish_s:g} s of the end of the run"
+            self._ledger.drop(sent.frame, "link", detail=detail, stages_s=sent.stages_s)
 
     def _offer(self, frame: Frame) -> None:
         stages: dict[str, float] = {}
@@ -115,7 +140,8 @@ class Agent:
                 return
         displaced = self._mailbox.put(_Waiting(frame, stages))
         if displaced is not None:
-            self._ledger.drop(displaced.frame, "newer", stages_s=displaced.stages_s)
+            refused = displaced.frame is frame and self._mailbox.closed
+            self._ledger.drop(displaced.frame, "stopped" if refused else "newer", stages_s=displaced.stages_s)
 
     def _process(self) -> None:
         while self._may_process():
@@ -133,20 +159,27 @@ class Agent:
     def _may_process(self) -> bool:
         """Wait for a credit where one is needed; False when the run is over. The newest frame is taken after the credit came."""
         if self._link is None:
-            return not self._stop.is_set()
+            return not self._is_over()
         ended_at: float | None = None
         while not self._link.wait_credit(POLL_S):
             if self._link.failure:
                 raise self._link.failure
+            if self._is_over() or (self._stopped and not self._link.connected):
+                break
             if self._mailbox.closed:
                 ended_at = ended_at or time.monotonic()
                 if not len(self._mailbox) or time.monotonic() - ended_at > self._finish_s:
                     break
         else:
-            return True
+            return not self._is_over()
+        self._mailbox.close()
         for waiting in self._mailbox:
             self._ledger.drop(waiting.frame, "link", detail="no link before the run ended", stages_s=waiting.stages_s)
         return False
+
+    def _is_over(self) -> bool:
+        """Whether the run was stopped and no frame waits; a source that hangs is not waited for."""
+        return self._stopped and not len(self._mailbox)
 
     def _answer(self, placement: Local, waiting: _Waiting) -> None:
         stages = waiting.stages_until_now()
@@ -165,7 +198,7 @@ class Agent:
         outgoing.capture.sequence = frame.sequence
         remaining = self._ledger.remaining_s(frame)
         if remaining is not None:
-            outgoing.capture.deadline_us = max(1, round(remaining * 1e6))
+            outgoing.capture.deadline_us = min(max(1, round(remaining * 1e6)), _UINT32_MAX)
         stages = stages | outgoing.stages_s
         assert self._link is not None
         try:
@@ -173,26 +206,43 @@ class Agent:
         except TailUnavailable as error:
             self._ledger.drop(frame, "link", detail=str(error), stages_s=stages)
             return
+        sent = _Waiting(frame, stages)
         with self._settled:
             self._due += 1
-        future.add_done_callback(lambda done: self._receive(done, frame, placement, outgoing, stages))
+            self._sent[frame.sequence] = sent
+        origin = Origin(placement=placement.name, setting=placement.setting, payload_bytes=outgoing.payload_bytes)
+        future.add_done_callback(lambda done: self._receive(done, sent, origin))
 
-    def _receive(
-        self, done: Future[Reply], frame: Frame, placement: Sender, outgoing: Outgoing, stages: dict[str, float]
-    ) -> None:
+    def _receive(self, done: Future[Reply], sent: _Waiting, origin: Origin) -> None:
+        """Enter what came of a capture; runs in the thread that reads the answers."""
         try:
-            reply = done.result()
-            origin = Origin(placement=placement.name, setting=placement.setting, payload_bytes=outgoing.payload_bytes)
-            stages = stages | {"network": reply.network_s}
-            stages |= {f"server {stage}": seconds for stage, seconds in reply.server_s.items()}
-            if reply.ok:
-                self._ledger.answer(frame, reply.outputs, origin, stages)
-            else:
-                reason = "deadline" if reply.status == "expired" else "server"
-                self._ledger.drop(frame, reason, detail=reply.message or reply.status, stages_s=stages)
-        except IsthmusError as error:
-            self._ledger.drop(frame, "link", detail=str(error), stages_s=stages)
+            with self._settled:
+                awaited = self._sent.pop(sent.frame.sequence, None) is not None
+            if awaited:
+                self._enter(done, sent, origin)
+        except Exception as error:
+            # A future swallows what its callbacks raise.
+            self._fail(error)
         finally:
             with self._settled:
                 self._due -= 1
                 self._settled.notify_all()
+
+    def _enter(self, done: Future[Reply], sent: _Waiting, origin: Origin) -> None:
+        frame, stages = sent.frame, sent.stages_s
+        try:
+            reply = done.result()
+        except IsthmusError as error:
+            reason = "link" if isinstance(error, TailUnavailable) else "server"
+            self._ledger.drop(frame, reason, detail=str(error), stages_s=stages)
+            return
+        server = {f"server {stage}": seconds for stage, seconds in reply.server_s.items()}
+        stages = {**stages, "network": reply.network_s, **server}
+        if not reply.ok:
+            reason = "deadline" if reply.status == "expired" else "server"
+            self._ledger.drop(frame, reason, detail=reply.message or reply.status, stages_s=stages)
+            return
+        try:
+            self._ledger.answer(frame, reply.outputs, origin, stages)
+        except ContractMismatch as error:
+            self._ledger.drop(frame, "server", detail=str(error), stages_s=stages)

@@ -72,7 +72,11 @@ class Ledger:
         return self._deadline_s - (time.monotonic() - frame.captured_s)
 
     def answer(self, frame: Frame, outputs: Mapping[str, np.ndarray], origin: Origin, stages_s: Mapping[str, float]) -> None:
-        """Enter an answer; one that is late is entered as dropped."""
+        """Enter an answer; one that is late is entered as dropped.
+
+        Raises:
+            ContractMismatch: the outputs are not those of the bundle; nothing was entered.
+        """
         now = time.monotonic()
         latency = now - frame.captured_s
         if self._deadline_s is not None and latency > self._deadline_s:

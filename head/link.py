@@ -7,7 +7,9 @@ when the list changes.
 
 import hashlib
 import random
+import re
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -22,6 +24,10 @@ from isthmus.head.reply import Reply
 from isthmus.head.stream import Stream, greeting
 
 log = structlog.get_logger()
+
+_HOST = re.compile(r"\[[0-9A-Fa-f:.%a-z]+\]|[^\s:/\[\]]+")
+"""A name, an IPv4 address, or an IPv6 address in brackets; no scheme, which gRPC would follow."""
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +50,13 @@ def retry_delays(settings: LinkSettings, random_source: random.Random) -> Iterat
     True
     """
     elapsed = 0.0
+    ceiling = min(settings.retry_max_s, 1.0)
     while elapsed < settings.quick_retry_s:
         delay = random_source.uniform(0.1, 0.5)
         elapsed += delay
         yield delay
-    ceiling = 1.0
     while True:
-        yield random_source.uniform(0.5, max(0.5, ceiling))
+        yield random_source.uniform(min(0.5, ceiling), ceiling)
         ceiling = min(settings.retry_max_s, ceiling * 2)
 
 
@@ -157,10 +163,12 @@ class Link:
             self._keeper.join()
 
     def _keep(self) -> None:
-        while not self._closing.is_set():
-            if not self._connect():
-                return
+        while self._connect():
+            opened_at = time.monotonic()
             self._hold()
+            if time.monotonic() - opened_at < self._settings.quick_retry_s:
+                # A server that takes streams and ends them at once must not be asked without a pause.
+                self._closing.wait(next(retry_delays(self._settings, random.Random())))
 
     def _connect(self) -> bool:
         """Try the addresses until one opens; False when the link is closed or cannot work."""
@@ -181,7 +189,13 @@ class Link:
         manifest = self._bundle.manifest
         hello = greeting(manifest.id, manifest.contract_digest, negotiate([2, 1]), self._device_id, self.session)
         try:
-            stream = Stream(address, hello, connect_timeout_s=self._settings.connect_timeout_s, on_change=self._notify)
+            stream = Stream(
+                address,
+                hello,
+                connect_timeout_s=self._settings.connect_timeout_s,
+                on_change=self._notify,
+                given_up=self._closing.is_set,
+            )
         except TailUnavailable as error:
             log.debug("no stream", address=address, reason=str(error))
             self._last_error = error
@@ -223,6 +237,6 @@ def check_address(address: str) -> str:
         ConfigError: it is not.
     """
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not _HOST.fullmatch(host) or not _PORT.fullmatch(port) or not 0 < int(port) < 65536:
         raise ConfigError(f"{address!r} is not a server address; write HOST:PORT, for example 192.0.2.7:8001")
     return address

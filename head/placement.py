@@ -3,6 +3,7 @@
 `split` and `offload` turn a picture into what goes over the link, `local` answers by itself. Each reports its stages in seconds.
 """
 
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,7 +14,7 @@ from isthmus.codec.codec import Codec
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.picture import encode_picture
-from isthmus.errors import ConfigError
+from isthmus.errors import ConfigError, ContractMismatch
 from isthmus.head.model import DeviceModel, local_network
 
 
@@ -47,21 +48,41 @@ class Sender(Protocol):
 
 
 class Split:
-    """Head network and codec on the device, tail on the server."""
+    """Head network and codec on the device, tail on the server.
+
+    Args:
+        bundle: what runs.
+        threads: onnxruntime threads.
+        point: index of the operating point.
+
+    Raises:
+        ConfigError: the bundle has no such point, or does not say how a picture is prepared.
+        ContractMismatch: the head network does not give the tensors of the boundary.
+    """
 
     name = "split"
 
     def __init__(self, bundle: Bundle, *, threads: int = 1, point: int = 0) -> None:
+        points = bundle.manifest.points
+        if not 0 <= point < len(points):
+            raise ConfigError(f"operating point {point} does not exist; {bundle.origin} has {len(points)}, counted from 0")
+        self.setting = points[point].name
         self._model = DeviceModel(bundle, "head.onnx", threads=threads)
+        names, tensors = self._model.output_names, bundle.manifest.boundary.tensors
+        if sorted(names) != sorted(tensor.name for tensor in tensors):
+            wanted = ", ".join(tensor.name for tensor in tensors)
+            raise ContractMismatch(
+                f"{bundle.origin}: head.onnx gives {', '.join(names)}, the boundary is {wanted}; export it again"
+            )
+        self._order = [names.index(tensor.name) for tensor in tensors]
         self._codec = Codec(bundle.manifest.boundary, bundle.manifest.points)
         self._point = point
-        self.setting = bundle.manifest.points[point].name
 
     def pack(self, picture: np.ndarray) -> Outgoing:
         """Compute and encode the codes of a picture."""
         computed = self._model.compute(picture)
         started = time.perf_counter()
-        payload = self._codec.encode(computed.arrays, point=self._point)
+        payload = self._codec.encode(tuple(computed.arrays[index] for index in self._order), point=self._point)
         stages = {"prepare": computed.prepare_s, "head": computed.compute_s, "encode": time.perf_counter() - started}
         return Outgoing(capture=wire.Capture(point=self._point, codes=payload), payload_bytes=len(payload), stages_s=stages)
 
@@ -108,6 +129,6 @@ def parse_offload(text: str) -> Offload:
         ConfigError: not a format that the server decodes, or not a quality from 1 to 100.
     """
     format_name, _, quality = text.partition("-")
-    if format_name not in ("jpeg", "webp") or not quality.isdigit() or not 1 <= int(quality) <= 100:
+    if format_name not in ("jpeg", "webp") or not re.fullmatch("[0-9]{1,3}", quality) or not 1 <= int(quality) <= 100:
         raise ConfigError(f"{text!r} is not a picture setting; write jpeg or webp and a quality from 1 to 100, as jpeg-75")
     return Offload(format_name, int(quality))

@@ -1,5 +1,6 @@
 """One line for every frame: what became of it. This is what sinks get and what measurement reads."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,8 @@ DROP_REASONS = {
     "newer": "a newer frame took its place while it waited for a credit",
     "deadline": "its deadline passed before it was answered",
     "link": "the link was down or broke while it was in flight",
-    "server": "the server refused it or failed on it",
+    "server": "the server refused it or failed on it, or its answer cannot be read",
+    "stopped": "the run was stopped before its turn came",
 }
 
 
@@ -60,10 +62,12 @@ class Record:
         }
         row = {key: value for key, value in row.items() if value != ""}
         if self.classification:
+            confidence = self.classification.confidence
             row |= {
                 "label": self.classification.label,
                 "index": self.classification.index,
-                "confidence": round(self.classification.confidence, 4),
+                # JSON has no NaN.
+                "confidence": round(confidence, 4) if math.isfinite(confidence) else None,
             }
         if self.latency_s is not None:
             row["latency_ms"] = round(self.latency_s * 1e3, 3)

@@ -6,6 +6,7 @@ import numpy as np
 
 from isthmus.contract import tensor
 from isthmus.contract.generated import split_pb2 as wire
+from isthmus.errors import MalformedPayload
 
 SERVER_STAGES = ("queue", "decode", "compute", "post")
 
@@ -42,13 +43,16 @@ def read(answer: wire.Answer, round_trip_s: float) -> Reply:
     """Read an answer.
 
     Raises:
-        RemoteProtocolError: an output is not what it claims to be.
+        RemoteProtocolError: an output is not what it claims to be, or comes twice.
     """
     times = {stage: getattr(answer.times, f"{stage}_us") / 1e6 for stage in SERVER_STAGES}
     try:
         status = wire.Status.Name(answer.status).removeprefix("STATUS_").lower()
     except ValueError:
         status = f"status {answer.status}"
+    names = [output.name for output in answer.outputs]
+    if len(set(names)) != len(names):
+        raise MalformedPayload(f"answer {answer.sequence} holds an output twice: {', '.join(names)[:200]}")
     return Reply(
         sequence=answer.sequence,
         status=status,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from isthmus.errors import ConfigError, NotBuiltYet
+from isthmus.errors import ConfigError, DeviceError, NotBuiltYet
 from isthmus.head.record import Record
 
 
@@ -35,6 +35,7 @@ class JsonLines:
 
     def __init__(self, path: str) -> None:
         self._lock = threading.Lock()
+        self._path = path
         self._own = path != "-"
         try:
             self._stream: TextIO = Path(path).open("w", encoding="utf-8", buffering=1) if self._own else sys.stdout  # noqa: SIM115
@@ -42,10 +43,22 @@ class JsonLines:
             raise ConfigError(f"sink jsonl:{path} cannot be opened: {error.strerror}") from error
 
     def write(self, record: Record) -> None:
-        """Write one line."""
+        """Write one line.
+
+        Raises:
+            DeviceError: the disk is full or gone.
+            BrokenPipeError: whoever read standard output has ended.
+        """
         line = json.dumps(record.as_json(), separators=(",", ":")) + "\n"
         with self._lock:
-            self._stream.write(line)
+            try:
+                self._stream.write(line)
+                # Standard output is buffered in blocks when it is a pipe.
+                self._stream.flush()
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise DeviceError(f"sink jsonl:{self._path} cannot be written: {error.strerror}; free space there") from error
 
     def close(self) -> None:
         """Close the file, or flush standard output."""

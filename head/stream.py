@@ -31,9 +31,6 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_timeout_ms", 4000),
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 500),
-    ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.enable_retries", 0),
 )
 _CONTRACT_STATUS = {grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.NOT_FOUND}
@@ -47,6 +44,8 @@ _TRANSIENT_STATUS = {
     grpc.StatusCode.ABORTED,
 }
 _ACKNOWLEDGED_KEPT = 4
+_LOOK_S = 0.1
+"""How often an attempt to connect looks whether it was given up."""
 
 
 class Stream:
@@ -57,14 +56,23 @@ class Stream:
         hello: the first message.
         connect_timeout_s: how long connecting and opening may take.
         on_change: called without arguments when a credit arrived, the server drains, or the stream ended.
+        given_up: asked while the connection is made; true ends the attempt.
 
     Raises:
-        TailUnavailable: nobody answers there, or the server has no room.
+        TailUnavailable: nobody answers there, the server has no room, or the attempt was given up.
         ContractMismatch: the server holds another bundle.
         RemoteProtocolError: whoever answers does not speak this protocol.
     """
 
-    def __init__(self, address: str, hello: wire.Open, *, connect_timeout_s: float, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        address: str,
+        hello: wire.Open,
+        *,
+        connect_timeout_s: float,
+        on_change: Callable[[], None],
+        given_up: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.address = address
         self._on_change = on_change
         self._lock = threading.Lock()
@@ -76,17 +84,13 @@ class Stream:
         self.draining = False
         self.acknowledged: deque[int] = deque(maxlen=_ACKNOWLEDGED_KEPT)
         self._outbox: queue.SimpleQueue[wire.ToTail | None] = queue.SimpleQueue()
-        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        # gRPC gives up a connection attempt after this "backoff"; a slow radio needs several round trips.
+        patience = ("grpc.min_reconnect_backoff_ms", round(connect_timeout_s * 1000))
+        self._channel = grpc.insecure_channel(address, options=(*CHANNEL_OPTIONS, patience))
         try:
-            grpc.channel_ready_future(self._channel).result(timeout=connect_timeout_s)
             self._call = split_pb2_grpc.TailStub(self._channel).Stream(iter(self._outbox.get, None))
-            self.opened = self._open(hello, connect_timeout_s)
-        except grpc.FutureTimeoutError as error:
-            self._channel.close()
-            raise TailUnavailable(
-                f"no server answers at {address} within {connect_timeout_s:g} s; is `isthmus serve` running?"
-            ) from error
-        except IsthmusError:
+            self.opened = self._open(hello, connect_timeout_s, given_up)
+        except BaseException:
             self._outbox.put(None)
             self._channel.close()
             raise
@@ -94,18 +98,21 @@ class Stream:
         self._reader = threading.Thread(target=self._read, name=f"isthmus-read-{address}", daemon=True)
         self._reader.start()
 
-    def _open(self, hello: wire.Open, timeout_s: float) -> wire.Opened:
+    def _open(self, hello: wire.Open, timeout_s: float, given_up: Callable[[], bool]) -> wire.Opened:
+        """Greet; gRPC connects meanwhile, and a refused connection ends the call at once."""
         self._outbox.put(wire.ToTail(open=hello))
-        late = threading.Timer(timeout_s, self._call.cancel)
-        late.start()
+        settled = threading.Event()
+        watch = threading.Thread(target=self._cancel_late, args=(timeout_s, given_up, settled), daemon=True)
+        watch.start()
         try:
             first: wire.FromTail = next(self._call)
         except StopIteration as error:
             raise RemoteProtocolError(f"{self.address} closed the stream before it answered the greeting") from error
         except grpc.RpcError as error:
-            raise from_status(self.address, error) from error
+            raise self._not_opened(error, timeout_s) from error
         finally:
-            late.cancel()
+            settled.set()
+            watch.join()
         if first.WhichOneof("message") == "error":
             raise TailUnavailable(f"{self.address} refuses: {first.error.message}")
         if first.WhichOneof("message") != "opened":
@@ -113,6 +120,20 @@ class Stream:
                 f"{self.address} answered the greeting with {first.WhichOneof('message')!r}, not with 'opened'"
             )
         return first.opened
+
+    def _cancel_late(self, timeout_s: float, given_up: Callable[[], bool], settled: threading.Event) -> None:
+        late_at = time.monotonic() + timeout_s
+        while not settled.wait(_LOOK_S):
+            if given_up() or time.monotonic() >= late_at:
+                self._call.cancel()
+                return
+
+    def _not_opened(self, error: grpc.RpcError, timeout_s: float) -> IsthmusError:
+        if error.code() is grpc.StatusCode.CANCELLED:
+            return TailUnavailable(f"no server answers at {self.address} within {timeout_s:g} s; is `isthmus serve` running?")
+        if error.code() is grpc.StatusCode.UNAVAILABLE and "failed to connect" in (error.details() or ""):
+            return TailUnavailable(f"nobody listens at {self.address}; is `isthmus serve` running there?")
+        return from_status(self.address, error)
 
     @property
     def credits(self) -> int:
@@ -140,7 +161,7 @@ class Stream:
         future: Future[Reply] = Future()
         with self._lock:
             if self._ended:
-                raise self._ended
+                raise TailUnavailable(f"the stream is over: {self._ended}") from self._ended
             if self._sent >= self._allowed:
                 raise LocalProtocolError(
                     f"capture {capture.sequence} was sent without a credit ({self._sent} of {self._allowed} used)"
@@ -167,23 +188,27 @@ class Stream:
         self._call.cancel()
 
     def _read(self) -> None:
-        reason: IsthmusError
+        reason: IsthmusError = TailUnavailable(f"{self.address} ended the stream")
         try:
             for message in self._call:
                 self._take(message)
-            reason = TailUnavailable(f"{self.address} ended the stream")
         except grpc.RpcError as error:
             reason = from_status(self.address, error)
-        except ProtocolError as error:
-            self._call.cancel()
+        except IsthmusError as error:
             reason = error
+        finally:
+            # Whatever happened, nobody may wait for a stream that nobody reads.
+            self._call.cancel()
+            self._end(reason)
+
+    def _end(self, reason: IsthmusError) -> None:
         with self._lock:
             self._ended = reason
             stranded = [future for future, _ in self._in_flight.values()]
             self._in_flight.clear()
         self._outbox.put(None)
         for future in stranded:
-            future.set_exception(reason)
+            future.set_exception(reason if isinstance(reason, TailUnavailable) else TailUnavailable(str(reason)))
         self._on_change()
 
     def _take(self, message: wire.FromTail) -> None:

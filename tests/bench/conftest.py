@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from isthmus.bench.content import Fact, Moment, Outcome, ReportContent, Timeline
-from isthmus.bench.report import METHOD
 from isthmus.bench.results import Row, percentiles
 from isthmus.contract.manifest import Gate
 from isthmus.contract.metric import proportion
@@ -23,6 +22,7 @@ def outcome(placement: str, setting: str, right: int, payload: float, stages_ms:
         link=LINK if payload else None,
         point=setting if placement == "split" else None,
         frames=6000,
+        answered=700,
         dropped={"gate": 2210, **({"deadline": 3} if placement == "offload" else {})},
         recall=0.9969,
         bytes_payload_mean=payload,
@@ -102,5 +102,9 @@ def content(outcomes: list[Outcome], timeline: Timeline) -> ReportContent:
             Fact(name="onnxruntime", value="1.32.0 (CPUExecutionProvider)"),
         ),
         commands=("pip install 'isthmus[all]'", "isthmus demo -o demo-output"),
-        notes=METHOD,
+        notes=(
+            "Latency counts from capture to answer, on the device's monotonic clock; clocks of two machines are never compared.",
+            "Wire bytes are counted by the link shaper, both ways.",
+            "Energy: not measured.",
+        ),
     )

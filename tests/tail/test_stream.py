@@ -41,7 +41,7 @@ def gate(monkeypatch):
 
     def wait(self, worker, works):
         Gate.entered.set()
-        assert Gate.open.wait(30)
+        assert Gate.open.wait(10)
         return compute(self, worker, works)
 
     monkeypatch.setattr(TailModel, "compute", wait)
@@ -302,9 +302,10 @@ async def test_more_captures_than_allowed_end_the_stream(gate, device, payload):
         await device.capture(sequence, codes=payload)
     assert await device.end() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "capture 4 of this stream came while 3 were allowed" in await device.details()
+    gate.open.set()
 
 
-async def test_an_oversized_message_ends_its_stream_only(device, serve, connect, payload):
+async def test_an_oversized_message_ends_its_stream_only(serve, connect, payload):
     server = await serve()
     device, other = connect(server), connect(server)
     await device.open()

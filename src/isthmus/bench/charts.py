@@ -118,20 +118,29 @@ def _label(page: Drawing, label: str, x: float, y: float, taken: list[Box]) -> N
     """Write a label beside its point, where it covers nothing that is there already."""
     wide = drawing.text_width(label)
     places = [
-        (left, base)
+        (start, anchor, base)
         for step in range(9)
         for base in dict.fromkeys((y + 4 + step * 9, y + 4 - step * 9))
-        for left in (x + 10, x - 10 - wide)
-        if left >= _LEFT and left + wide <= WIDTH - _RIGHT and _TOP + 9 <= base <= 266
+        for start, anchor in ((x + 10, "start"), (x - 10, "end"))
+        if _LEFT <= start - (wide if anchor == "end" else 0) <= WIDTH - _RIGHT - wide and _TOP + 9 <= base <= 266
     ]
-    for left, base in places or [(x - wide / 2, y - 12)]:
-        box = (left, base - 11, left + wide, base + 3)
-        if not any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken):
-            break
+    boxes = [_box(start, anchor, base, wide) for start, anchor, base in places]
+    free = [index for index, box in enumerate(boxes) if not any(_overlap(box, other) for other in taken)]
+    if places:
+        start, anchor, base = places[free[0] if free else 0]
     else:
-        left, base = (places or [(x - wide / 2, y - 12)])[0]
-    taken.append((left, base - 11, left + wide, base + 3))
-    page.text((left, base), label, style="label")
+        start, anchor, base = WIDTH / 2, "middle", y - 12
+    taken.append(_box(start, anchor, base, wide))
+    page.text((start, base), label, anchor=anchor, style="label")
+
+
+def _box(start: float, anchor: str, base: float, wide: float) -> Box:
+    left = start - wide * {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
+    return left, base - 11, left + wide, base + 3
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def stage_breakdown(outcomes: Sequence[Outcome]) -> Chart:

@@ -7,12 +7,12 @@ the classes follow the reader's light or dark theme.
 import math
 from collections.abc import Callable, Sequence
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 Scale = Callable[[float], float]
 FONT_PX = 12.5
-_CHARACTER_PX = 0.56 * FONT_PX
-"""Mean advance of a character in common sans-serif fonts."""
+_CHARACTER_PX = 0.62 * FONT_PX
+"""Mean advance of a character in common bold sans-serif fonts."""
 
 
 class Drawing:
@@ -128,8 +128,3 @@ def marker(kind: int, x: float, y: float, radius: float = 5.5) -> str:
         f"M{x:.1f} {y - radius * 1.2:.1f}l{1.15 * radius:.1f} {2.1 * radius:.1f}h{-2.3 * radius:.1f}z",
     )
     return shapes[kind % len(shapes)]
-
-
-def escaped(words: str) -> Markup:
-    """A text made safe to stand in HTML."""
-    return escape(words)

@@ -1,0 +1,180 @@
+"""From what was measured to the files people read: `results.json`, `results.csv`, `report.html`."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import isthmus
+from isthmus.bench import summary, verdict, words
+from isthmus.bench.content import Fact, Moment, Outcome, ReportContent, Timeline
+from isthmus.bench.demo import BANNER, Demonstrated
+from isthmus.bench.measure import Measured
+from isthmus.bench.report import bundle_facts, machine_facts, write_report
+from isthmus.bench.results import Results, Row, write_csv, write_results
+from isthmus.bench.stream import Streamed
+from isthmus.contract.bundle import Bundle, open_bundle
+from isthmus.devices.detect import detect
+
+NOTES = (
+    "Latency: single-stream; a frame is due when the one before it is answered by all placements, which take turns. From the "
+    "gate to the answer, by the device's monotonic clock.",
+    "Network time is the round trip minus the server's own total; the clocks of the two sides are never compared.",
+    "Wire bytes are TCP payload both ways, counted by the link shaper, opening the stream and warm-up included.",
+    "Device and server share this machine's cores; a board is slower, a server faster.",
+    "Pictures go into the network as it is; one trained on compressed pictures would lose less.",
+    "Neighbouring frames are alike, so intervals that count frames are narrower than the truth.",
+    "Energy: not measured.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What was written.
+
+    Attributes:
+        results: as in `results.json`.
+        report: the HTML file.
+        said: sentences for the terminal, the verdict first.
+    """
+
+    results: Results
+    report: Path
+    said: Sequence[str]
+
+
+def demo(found: Demonstrated, folder: Path) -> Published:
+    """Write the demo's files into `folder`.
+
+    Raises:
+        ConfigError: they cannot be written.
+    """
+    rows = summary.rows(found.measured)
+    said = [*verdict.sentences(rows), _streamed(found.streamed, found.settings.link)]
+    command = "make demo"
+    meta = _meta(found.bundle, found.measured, command) | {
+        "banner": BANNER,
+        "data": found.material.description,
+        "teacher": found.teacher.model_dump(),
+        "stream": found.streamed.facts
+        | {
+            "link": found.settings.link,
+            "bytes_wire_mean": round(found.streamed.wire_bytes_mean, 1),
+            "metric": found.streamed.accuracy.model_dump(),
+            "recall": found.streamed.recall,
+        },
+        "wall_s": round(found.wall_s, 1),
+    }
+    content = ReportContent(
+        title="Isthmus demo: local, offload and split side by side",
+        banner=BANNER,
+        verdict=said,
+        outcomes=_outcomes(rows, found.measured),
+        reference=found.teacher,
+        timeline=_timeline(found),
+        bundle=[Fact(name="data", value=found.material.description), *bundle_facts(found.bundle)],
+        files={name: entry.size_bytes for name, entry in found.bundle.manifest.files.items()},
+        gates=found.bundle.manifest.gates,
+        machine=machine_facts(detect()),
+        commands=[command],
+        notes=NOTES,
+        created=_now(),
+    )
+    return _write(Results(meta=meta, rows=tuple(rows)), content, folder, said)
+
+
+def bench(bundle: Path, source: str, measured: Measured, folder: Path, command: str) -> Published:
+    """Write a bench run's files into `folder`.
+
+    Raises:
+        ConfigError: they cannot be written.
+    """
+    opened = open_bundle(bundle)
+    rows = summary.rows(measured)
+    said = verdict.sentences(rows)
+    content = ReportContent(
+        title=f"Isthmus bench: {opened.manifest.id} on {source}",
+        verdict=said,
+        outcomes=_outcomes(rows, measured),
+        bundle=bundle_facts(opened),
+        files={name: entry.size_bytes for name, entry in opened.manifest.files.items()},
+        gates=opened.manifest.gates,
+        machine=machine_facts(detect()),
+        commands=[command],
+        notes=NOTES,
+        created=_now(),
+    )
+    meta = _meta(opened, measured, command) | {"data": source}
+    return _write(Results(meta=meta, rows=tuple(rows)), content, folder, said)
+
+
+def _write(results: Results, content: ReportContent, folder: Path, said: Sequence[str]) -> Published:
+    write_results(folder / "results.json", results)
+    write_csv(folder / "results.csv", results.rows)
+    write_report(folder / "report.html", content)
+    return Published(results=results, report=folder / "report.html", said=said)
+
+
+def _meta(bundle: Bundle, measured: Measured, command: str) -> dict[str, object]:
+    return {
+        "isthmus": isthmus.__version__,
+        "created": _now(),
+        "command": command,
+        "scenario": "single-stream",
+        "bundle": bundle.manifest.id,
+        "contract_digest": bundle.digest,
+        "frames": measured.frames,
+        "frames_with_something": len(measured.truths),
+        "frames_empty": measured.empty_frames,
+        "frames_empty_dropped": measured.empty_dropped,
+        "gate_ms_median": round(float(np.median(measured.gate_s)) * 1e3, 4) if measured.gate_s else None,
+        "energy": "not measured",
+        "notes": list(NOTES),
+    }
+
+
+def _outcomes(rows: Sequence[Row], measured: Measured) -> list[Outcome]:
+    return [
+        Outcome(row=row, latencies_ms=np.asarray(cell.latencies_s) * 1e3) for row, cell in zip(rows, measured.cells, strict=True)
+    ]
+
+
+def _streamed(streamed: Streamed, link: str) -> str:
+    facts = streamed.facts
+    dropped = ", ".join(f"{count} by {reason}" for reason, count in sorted(facts["dropped"].items())) or "none"
+    return (
+        f"`isthmus run` streamed {facts['frames']} frames over {link}: {facts['answered']} answered at "
+        f"{streamed.accuracy.value:.1%} accuracy, dropped {dropped}; {words.size(streamed.wire_bytes_mean)} on the wire for each, "
+        f"{words.size(facts['resident_bytes'])} resident, first answer {facts['first_answer_s']} s after the stream began."
+    )
+
+
+def _timeline(found: Demonstrated) -> Timeline:
+    truths = found.measured.truths
+    moments = []
+    for record in sorted(found.streamed.records, key=lambda record: record["sequence"]):
+        sequence = record["sequence"]
+        answered = "index" in record
+        truth = truths.get(sequence)
+        moments.append(
+            Moment(
+                sequence=sequence,
+                shown=truth is not None,
+                gate_open=record.get("reason") != "gate",
+                answered=answered,
+                correct=record["index"] == truth if answered and truth is not None else None,
+            )
+        )
+    recall = "not known" if found.streamed.recall is None else f"{found.streamed.recall:.1%}"
+    return Timeline(
+        moments=moments,
+        frames_per_s=found.settings.stream_fps if found.material.gate else None,
+        subject="digit" if found.material.gate else "object",
+        summary=f"Recall of the gate {recall}; {found.streamed.accuracy.value:.1%} of the answers were right.",
+    )
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

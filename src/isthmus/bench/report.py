@@ -1,6 +1,5 @@
 """One HTML file that tells what a measurement found. It loads nothing: an engineer can send it to anyone and it still opens."""
 
-import os
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -12,40 +11,19 @@ from isthmus.bench import words
 from isthmus.bench.charts import Chart, accuracy_against_bytes, latency_distribution, stage_breakdown
 from isthmus.bench.content import Fact, Outcome, ReportContent, Timeline
 from isthmus.bench.look import names
+from isthmus.bench.output import write_whole
 from isthmus.bench.strips import strips
 from isthmus.contract.bundle import Bundle
 from isthmus.devices.detect import Machine
-from isthmus.errors import ConfigError
-
-METHOD = (
-    "Placements are measured in one run on one sequence: every frame goes through every placement before the next frame comes, "
-    "in an order that rotates, so that whatever else the machine does falls on all of them alike.",
-    "Latency counts from the moment a frame is due to the moment its answer is there, on the device's monotonic clock.",
-    "Clocks of different machines are never compared: network time is the round trip minus the time the server says it had the "
-    "frame, and server stages are durations on the server's own clock.",
-    "Payload is what the codec or the picture encoder gave. Wire bytes are counted by the link shaper, both ways, with gRPC and "
-    "HTTP/2 framing and the opening of the stream, without TCP and IP headers.",
-    "Intervals are Wilson's score intervals at 95% (Wilson 1927); they say how far chance in the sampled frames reaches, nothing "
-    "about other data.",
-    "Energy: not measured.",
-)
-"""What holds for every run of `isthmus bench`; a caller adds what is particular to its run."""
 
 
 def write_report(path: Path, content: ReportContent) -> None:
-    """Write the report; a reader never sees half of it.
+    """Write the report, whole or not at all.
 
     Raises:
         ConfigError: the file cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(render(content), encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise ConfigError(f"cannot write {path}: {error.strerror}") from error
+    write_whole(path, render(content))
 
 
 def render(content: ReportContent) -> str:

@@ -1,13 +1,12 @@
 """`results.json`: what a measurement found, as `{"meta": {...}, "rows": [...]}`, and the same rows as CSV.
 
-The names of the fields are fixed; a row may carry more of them (`setting`, `answered`), and a reader keeps what it does not know.
+The names of the fields are fixed; a row may carry more of them, and a reader keeps what it does not know.
 Times are milliseconds, sizes bytes, shares 0 to 1. `null` means that nothing was measured, never zero.
 """
 
 import csv
 import io
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from isthmus.bench.output import write_whole
 from isthmus.contract.metric import Metric, proportion
 from isthmus.errors import ConfigError
 
@@ -46,6 +46,8 @@ class Row(_Part):
     point: str | None
     frames: int = Field(ge=0)
     """Frames of the sequence, answered or not."""
+    answered: int = Field(default=0, ge=0)
+    """Frames that this placement answered."""
     dropped: dict[str, int]
     """Reason -> frames."""
     recall: float | None = Field(ge=0, le=1)
@@ -101,7 +103,7 @@ def write_results(path: Path, results: Results) -> None:
     Raises:
         ConfigError: the file cannot be written.
     """
-    _write(path, results.model_dump_json(indent=2) + "\n")
+    write_whole(path, results.model_dump_json(indent=2) + "\n")
 
 
 def read_results(path: Path) -> Results:
@@ -136,7 +138,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
-    _write(path, text.getvalue())
+    write_whole(path, text.getvalue())
 
 
 def _flat(value: dict[str, Any], before: str = "") -> dict[str, Any]:
@@ -147,14 +149,3 @@ def _flat(value: dict[str, Any], before: str = "") -> dict[str, Any]:
         else:
             found[before + name] = part
     return found
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise ConfigError(f"cannot write {path}: {error.strerror}") from error

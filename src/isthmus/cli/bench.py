@@ -12,6 +12,7 @@ from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
     from isthmus.bench.progress import Progress as Report
+    from isthmus.bench.publish import Published
 
 
 def demo(
@@ -71,7 +72,8 @@ def bench(
             bundle, source, placements.split(","), links.split(","), limit=frames, every=every, gate=gate, on_progress=show
         )
         show.end()
-    published = publish.bench(bundle, source, measured, output)
+    command = f"isthmus bench {bundle} -o {output} --source {source} --placements {placements} --links {links}"
+    published = publish.bench(bundle, source, measured, output, command)
     _print(published, as_json=as_json)
 
 
@@ -106,5 +108,15 @@ class _Shower:
             self._bar.update(self._task, total=1.0, completed=1.0)
 
 
-def _print(published: object, *, as_json: bool) -> None:
-    del published, as_json
+def _print(published: "Published", *, as_json: bool) -> None:
+    from isthmus.bench.table import results_table
+
+    if as_json:
+        typer.echo(published.results.model_dump_json(indent=2))
+        return
+    guard.out.print(results_table(published.results.rows))
+    for sentence in published.said:
+        guard.out.print(sentence, highlight=False, markup=False)
+    if banner := published.results.meta.get("banner"):
+        guard.out.print(str(banner), style="bold", highlight=False)
+    guard.out.print(f"Report: {published.report}", highlight=False)

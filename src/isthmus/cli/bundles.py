@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from isthmus.bench.words import size
 from isthmus.cli import guard
-from isthmus.cli.results import print_json, print_table, size
+from isthmus.cli.results import print_json, print_table
 
 BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .isthmus file or a bundle folder.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

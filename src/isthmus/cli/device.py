@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from isthmus.bench.words import size
 from isthmus.cli import guard
-from isthmus.cli.results import print_json, print_table, size
+from isthmus.cli.results import print_json, print_table
 
 app = typer.Typer(help="What this machine is and what it can measure.", no_args_is_help=True)
 

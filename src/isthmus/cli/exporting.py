@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from isthmus.bench.words import size
 from isthmus.cli import guard
 from isthmus.cli.bundles import BundleArgument, JsonOption
 from isthmus.cli.quantity import seconds
-from isthmus.cli.results import print_json, print_table, size
+from isthmus.cli.results import print_json, print_table
 from isthmus.errors import UsageError
 
 ModelArgument = Annotated[

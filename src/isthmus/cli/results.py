@@ -22,14 +22,3 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     out.print(table)
-
-
-def size(count: float) -> str:
-    """Bytes for people.
-
-    >>> size(532), size(1394.27), size(2_000_000)
-    ('532 B', '1.39 kB', '2.00 MB')
-    """
-    if count < 1000:
-        return f"{count:.0f} B"
-    return f"{count / 1000:.2f} kB" if count < 1_000_000 else f"{count / 1_000_000:.2f} MB"

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from isthmus.bench.words import size
 from isthmus.cli import guard
 from isthmus.cli.bundles import BundleArgument, JsonOption
 from isthmus.cli.quantity import seconds
-from isthmus.cli.results import print_json, size
+from isthmus.cli.results import print_json
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:

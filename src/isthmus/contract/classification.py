@@ -35,6 +35,8 @@ def classify(outputs: Mapping[str, np.ndarray], manifest: Manifest) -> Classific
             f"the answer holds {', '.join(sorted(outputs)) or 'nothing'}, the bundle's first output is {name!r}"
         )
     scores = np.asarray(outputs[name], dtype=np.float64).ravel()
+    if not scores.size:
+        raise ContractMismatch(f"{name!r} holds no class scores, its shape is {list(np.shape(outputs[name]))}")
     labels = manifest.task.labels
     if labels and len(labels) != scores.size:
         raise ContractMismatch(f"{scores.size} class scores came, the bundle names {len(labels)} labels")

@@ -33,4 +33,6 @@ def proportion(name: str, successes: int, trials: int) -> Metric:
     spread = _Z * _Z / trials
     centre = (share + spread / 2) / (1 + spread)
     half = _Z * math.sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
-    return Metric(name=name, value=share, low=max(0.0, centre - half), high=min(1.0, centre + half))
+    # At 0 and 1 the bound is the share itself; in floats it may fall on the wrong side of it.
+    low, high = min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half))
+    return Metric(name=name, value=share, low=low, high=high)

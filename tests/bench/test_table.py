@@ -1,0 +1,33 @@
+import io
+
+from rich.console import Console
+
+from isthmus.bench.content import Outcome
+from isthmus.bench.results import Latency, Row
+from isthmus.bench.table import results_table
+
+
+def shown(rows: list[Row], title: str = "") -> list[str]:
+    console = Console(width=240, record=True, file=io.StringIO())
+    console.print(results_table(rows, title=title))
+    return console.export_text().splitlines()
+
+
+def test_a_row_shows_accuracy_bytes_and_latency(outcomes: list[Outcome]) -> None:
+    line = next(line for line in shown([one.row for one in outcomes]) if "split full" in line)
+    for words in ("1mbit/20ms", "97.3%", "95.9 to 98.3%", "2210", "99.7%", "214 B", "421 B", "network 23.4, server compute 6.90"):
+        assert words in line
+
+
+def test_what_was_not_measured_is_a_dash_and_no_zero(outcomes: list[Outcome]) -> None:
+    row = outcomes[0].row.model_copy(update={"latency_ms": Latency(), "recall": None, "stages_ms": {}})
+    assert shown([row])[3].count("│ - ") + shown([row])[3].count(" - │") >= 4
+
+
+def test_markup_in_a_setting_is_shown_as_it_is(outcomes: list[Outcome]) -> None:
+    row = outcomes[0].row.model_copy(update={"setting": "[red]x[/red]"})
+    assert any("local [red]x[/red]" in line for line in shown([row], title="[bold]t"))
+
+
+def test_no_rows_make_an_empty_table() -> None:
+    assert any("placement" in line for line in shown([]))

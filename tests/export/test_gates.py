@@ -1,0 +1,144 @@
+import dataclasses
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+import torch
+
+from isthmus.codec.payload import Mode
+from isthmus.contract.prepare import Preparation
+from isthmus.errors import ExportError
+from isthmus.export import cuts, gates
+from isthmus.export.bottleneck import Decoder, Encoder
+from isthmus.export.distill import Learned
+from isthmus.export.halves import CodedHalves, quantised, replaced
+from isthmus.export.samples import Samples, prepared
+from isthmus.export.split import split
+
+PREPARATION = Preparation(width=16, height=16)
+SAMPLES = Samples(
+    pictures=list(np.random.default_rng(2).integers(0, 256, (12, 16, 16, 3), np.uint8)), labels=None, names=(), origin="noise"
+)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return prepared(SAMPLES.pictures, PREPARATION)
+
+
+@pytest.fixture(scope="module")
+def halves(residual_source):
+    return split(residual_source.model, cuts.find(cuts.enumerate(residual_source.model), "add_30"))
+
+
+@pytest.fixture(scope="module")
+def coded(halves):
+    return quantised(halves, SAMPLES, PREPARATION, bits=4)
+
+
+@pytest.fixture(scope="module")
+def learned():
+    torch.manual_seed(0)
+    encoder = Encoder(3, 4, 4).train()
+    for _ in range(8):
+        encoder(torch.rand(8, 3, 16, 16))
+    decoder = Decoder(4, (4, 4), (8, 8, 8)).eval()
+    return Learned(encoder=encoder.eval(), decoder=decoder, grid=(4, 4), code_range=(-8, 7), steps=0, wall_s=0.0)
+
+
+@pytest.fixture(scope="module")
+def learned_coded(residual_source, learned):
+    return replaced(split(residual_source.model, cuts.find(cuts.enumerate(residual_source.model), "relu")), learned, PREPARATION)
+
+
+def corrupted(model, share=0.3):
+    """A copy whose largest weight tensor has become a little larger."""
+    copy = model.clone()
+    weights = [value for value in copy.graph.initializers.values() if value.const_value.dtype == ir.DataType.FLOAT]
+    largest = max(weights, key=lambda value: (value.const_value.size, value.name))
+    largest.const_value = ir.tensor(largest.const_value.numpy() * np.float32(1 + share), name=largest.name)
+    return copy
+
+
+def check_failure(name, gate):
+    """The gate stops the export in one line that has its value and its limit."""
+    with pytest.raises(ExportError, match=rf"^gate '{name}' failed: (inf|[\d.e+-]+), at most [\d.e+-]+ \(.+\)") as failure:
+        gate()
+    assert "\n" not in str(failure.value)
+
+
+def check_passed(gate):
+    assert 0 <= gate.value <= gate.limit
+    assert gate.detail
+    return gate
+
+
+def test_the_imported_model_is_compared_with_torch(residual_source, pictures):
+    assert check_passed(gates.same_as_torch(residual_source, pictures)).detail == "batch 1 and 3"
+    wrong = dataclasses.replace(residual_source, model=corrupted(residual_source.model))
+    check_failure("imported ONNX equals torch", lambda: gates.same_as_torch(wrong, pictures))
+
+
+def test_a_file_has_no_torch_to_compare_with(residual_source, pictures):
+    assert gates.same_as_torch(dataclasses.replace(residual_source, torch_module=None), pictures) is None
+
+
+@pytest.mark.parametrize("half", ["head", "tail"])
+def test_a_half_that_differs_from_the_source_fails(residual_source, halves, pictures, half):
+    check_passed(gates.same_after_split(residual_source, halves, pictures))
+    wrong = dataclasses.replace(halves, **{half: corrupted(getattr(halves, half))})
+    check_failure("head then tail equals the source", lambda: gates.same_after_split(residual_source, wrong, pictures))
+
+
+def test_few_pictures_still_make_a_batch_of_three(residual_source, halves, pictures, monkeypatch):
+    rows = []
+    monkeypatch.setattr(gates.Session, "run", lambda _self, feeds: rows.append(len(next(iter(feeds.values())))) or {})
+    gates.same_after_split(residual_source, halves, pictures[:1])
+    assert set(rows) == {1, 3}
+
+
+def test_a_fixed_batch_is_checked_at_one_row(residual_source, halves, pictures):
+    fixed = dataclasses.replace(residual_source, dynamic_batch=False)
+    assert gates.same_after_split(fixed, halves, pictures).detail == "batch 1"
+
+
+class Joined(CodedHalves):
+    """Coded halves whose joined network is corrupt, as after a faulty merge."""
+
+    def joined(self):
+        return corrupted(super().joined())
+
+
+def test_a_joined_network_that_differs_fails(coded, pictures):
+    check_passed(gates.same_when_quantised(coded, pictures))
+    wrong = Joined(head=coded.head, tail=coded.tail, boundary=coded.boundary)
+    check_failure("head, codec, tail equal the quantised whole", lambda: gates.same_when_quantised(wrong, pictures))
+
+
+def test_an_encoder_that_gives_other_codes_than_torch_fails(learned, learned_coded, pictures):
+    check_passed(gates.same_codes_as_torch(learned, learned_coded, pictures))
+    wrong = dataclasses.replace(learned_coded, head=corrupted(learned_coded.head))
+    check_failure("head codes equal torch", lambda: gates.same_codes_as_torch(learned, wrong, pictures))
+
+
+def test_codes_hardly_depend_on_batch_and_threads(coded, pictures):
+    assert gates.changed_by_order(coded, pictures) <= gates.CHANGED_CODES_MAX
+
+
+def test_a_head_of_a_fixed_batch_is_measured_row_by_row(model_of, pictures):
+    text = "n (float[1, 3, 16, 16] x) => (float[1, 3, 16, 16] y) { t = Relu (x) y = Softmax <axis = 0> (t) }"
+    model = model_of(text)
+    fixed = quantised(split(model, cuts.find(cuts.enumerate(model), "t")), SAMPLES, PREPARATION, bits=4)
+    assert gates.changed_by_order(fixed, pictures) == 0.0
+
+
+def test_the_full_point_takes_every_channel_of_every_tensor(coded):
+    assert gates.full_point(coded).channels == (8, 8)
+
+
+def test_golden_frames_hold_every_frame_point_and_mode(coded, pictures):
+    frames = gates.golden_frames(coded, [gates.full_point(coded)], pictures[:3])
+    assert len(frames) == 3
+    assert set(frames.payloads) == {(mode, frame, 0) for mode in (Mode.RAW, Mode.ZSTD) for frame in range(3)}
+    assert [codes.shape for codes in frames.codes] == [(3, 8, 8, 8)] * 2
+    assert {name: output.shape for name, output in frames.outputs.items()} == {"linear": (3, 5)}

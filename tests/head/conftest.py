@@ -1,0 +1,143 @@
+"""Real servers on loopback for the device agent: the edge server in a thread, and peers that break the rules."""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from isthmus.contract.bundle import Bundle
+from isthmus.contract.generated import split_pb2 as wire
+from isthmus.contract.generated import split_pb2_grpc
+from isthmus.head.frame import Frame, Source
+from isthmus.head.link import Link, LinkSettings
+from isthmus.tail.server import Server, ServerSettings
+
+QUICK = LinkSettings(connect_timeout_s=2.0)
+
+
+class Tail:
+    """The edge server in a thread with an event loop of its own."""
+
+    def __init__(self, bundle: Bundle, **settings: Any) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="tail")
+        self._thread.start()
+        self._server = Server(ServerSettings(**{"grpc_port": 0, "metrics_port": None, "workers": 1, **settings}), bundle)
+        self._wait(self._server.start())
+        self.port = self._server.grpc_port
+        self.address = f"127.0.0.1:{self.port}"
+        self._running = True
+
+    def _wait(self, coroutine: Any) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def stop(self, grace_s: float = 0.0) -> None:
+        if self._running:
+            self._running = False
+            self._wait(self._server.stop(grace_s))
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+
+@pytest.fixture
+def serve(tiny_bundle: Bundle) -> Iterator[Callable[..., Tail]]:
+    """A function that starts a server; arguments are a bundle and the server's settings."""
+    with contextlib.ExitStack() as stack:
+
+        def start(bundle: Bundle = tiny_bundle, **settings: Any) -> Tail:
+            tail = Tail(bundle, **settings)
+            stack.callback(tail.stop)
+            return tail
+
+        yield start
+
+
+@pytest.fixture
+def connect(tiny_bundle: Bundle) -> Iterator[Callable[..., Link]]:
+    """A function that makes a link to addresses and waits for it."""
+    with contextlib.ExitStack() as stack:
+
+        def make(*addresses: str, bundle: Bundle = tiny_bundle, settings: LinkSettings = QUICK) -> Link:
+            link = stack.enter_context(Link(bundle, addresses, device_id="camera", settings=settings))
+            link.wait_connected(20)
+            return link
+
+        yield make
+
+
+Script = Callable[[Iterator[wire.ToTail]], Iterable[wire.FromTail]]
+
+
+class _Scripted(split_pb2_grpc.TailServicer):
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def Stream(self, requests: Iterator[wire.ToTail], _context: object) -> Iterator[wire.FromTail]:  # noqa: N802
+        yield from self._script(requests)
+
+
+@pytest.fixture
+def peer() -> Iterator[Callable[[Script | None], str]]:
+    """A function that starts a gRPC server whose streams follow a script, and gives its address; None: it knows no such call."""
+    with contextlib.ExitStack() as stack:
+
+        def start(script: Script | None) -> str:
+            pool = stack.enter_context(ThreadPoolExecutor(4))
+            server = grpc.server(pool, options=[("grpc.so_reuseport", 0)])
+            if script:
+                split_pb2_grpc.add_TailServicer_to_server(_Scripted(script), server)
+            port = server.add_insecure_port("127.0.0.1:0")
+            server.start()
+            stack.callback(lambda: server.stop(None).wait())
+            return f"127.0.0.1:{port}"
+
+        yield start
+
+
+@pytest.fixture
+def no_threads_left() -> Iterator[None]:
+    """Every thread of a test ends with it."""
+    before = set(threading.enumerate())
+    yield
+    # Threads that were told to end get a moment; gRPC's own poll every 0.2 s.
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+    assert [thread.name for thread in set(threading.enumerate()) - before] == []
+
+
+class Pictures(Source):
+    """Random pictures from memory; `before` is called with the sequence number before each one."""
+
+    def __init__(self, count: int, *, first: int = 0, before: Callable[[int], None] = lambda _sequence: None) -> None:
+        self.length = count
+        self._next = first
+        self._end = first + count
+        self._before = before
+
+    def read(self) -> Frame | None:
+        if self._next == self._end:
+            return None
+        sequence, self._next = self._next, self._next + 1
+        self._before(sequence)
+        image = np.random.default_rng(sequence).integers(0, 256, size=(32, 32, 3), dtype=np.uint8)
+        return Frame(sequence=sequence, image=image, captured_s=time.monotonic(), name=f"{sequence}.png")
+
+
+@pytest.fixture
+def pictures() -> type[Pictures]:
+    """The source of random pictures."""
+    return Pictures
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """uint8[32, 32, 3]."""
+    return np.random.default_rng(7).integers(0, 256, size=(32, 32, 3), dtype=np.uint8)
