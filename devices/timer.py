@@ -42,4 +42,4 @@ class LoopClock:
 
     def call_at(self, when: float, callback: Callable[[], object], /) -> asyncio.TimerHandle:
         """Call back at `when`; a loop that rounds may be early and has to be asked again."""
-        return self._loop.call_later(max(0.0, when - time.monotonic()), callback)
+        return self._loop.call_later(when - time.monotonic(), callback)

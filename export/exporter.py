@@ -19,7 +19,7 @@ import onnx_ir as ir
 import onnxruntime
 
 import isthmus
-from isthmus.contract.bundle import SUFFIX, Bundle, write_bundle
+from isthmus.contract.bundle import SUFFIX, Bundle, check_target, write_bundle
 from isthmus.contract.manifest import Cut as CutRecord
 from isthmus.contract.manifest import Gate, Manifest, Port, Side, Task, Training
 from isthmus.contract.prepare import Preparation
@@ -105,6 +105,7 @@ def export(
         UsageError, ExportError: the model, the cut, the data or a gate; one line says which and why. Nothing is written then.
         BundleError: the output cannot be written.
     """
+    check_target(output)
     on_step(f"opening {reference}")
     source = open_model(reference)
     preparation = preprocessing.choose(settings.preprocess, source.model)

@@ -29,6 +29,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     # A dead link is noticed after 1 s + 4 s at the latest; a time-out below 3 s calls a link with 5% loss dead.
     ("grpc.keepalive_time_ms", 1000),
     ("grpc.keepalive_timeout_ms", 4000),
+    # gRPC 1.8x waits for the answer to a ping by this setting, 60 s unless told; the one above alone does nothing.
+    ("grpc.http2.ping_timeout_ms", 4000),
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.enable_retries", 0),

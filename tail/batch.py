@@ -145,7 +145,7 @@ class Batcher(Generic[Work, Result]):
             ready = [job for job in batch if self._wanted(job)]
             if ready:
                 self._compute(worker, ready)
-            self._post([job for job in batch if not job.cancelled])
+            self._post(batch)
             if last:
                 return
 

@@ -9,7 +9,6 @@ compares and thresholds, and a NaN passes or fails all comparisons silently.
 """
 
 import time
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -22,12 +21,9 @@ from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.limits import DEFAULT, Limits
 from isthmus.contract.prepare import prepare
+from isthmus.devices import golden
 from isthmus.devices.runtime import Network, relative_error
 from isthmus.errors import BundleError, DeviceError, NotBuiltYet
-
-GOLDEN_NAME = "golden.npz"
-GOLDEN_ERROR_MAX = 1e-3
-"""Relative to the largest output: float32 sums in another order stay below 1e-4, a wrong network is far above."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,45 +158,21 @@ class TailModel:
             raise BundleError(f"{self.bundle.origin}: tail.onnx takes {given}, the boundary has {wanted}; export it again")
 
     def _check_golden(self) -> None:
-        """Run the golden frames, one at a time and, where the batch axis is free, all at once."""
-        codes, wanted = self._read_golden()
-        count = len(codes[0])
+        frames = golden.read(self.bundle)
+        golden.check_tail(self.bundle, frames, self._tails[0])
+        self.batches = self._gives_the_same_in_batches(frames)
+
+    def _gives_the_same_in_batches(self, frames: golden.GoldenFrames) -> bool:
+        """Whether all golden frames at once give what they give one by one. A free first axis does not promise it: it may be a
+        detector's list of boxes, or a reshape inside may have kept the batch of the export."""  # noqa: D205, D209
         tail = self._tails[0]
-        for index in range(count):
-            got = self._run_tail(tail, [array[index : index + 1] for array in codes])
-            self._compare(got, {name: array[index : index + 1] for name, array in wanted.items()})
-        # Not every free first axis is the batch (a detector's list of boxes is free too), so the outputs must show it.
-        if count > 1 and all(port.shape[:1] == (None,) for port in (*tail.inputs, *tail.outputs)):
-            self._compare(self._run_tail(tail, codes), wanted)
-            self.batches = True
-
-    def _compare(self, got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> None:
-        for name, want in wanted.items():
-            if name not in got:
-                raise BundleError(f"{self.bundle.origin}: tail.onnx has no output {name!r}; it has {', '.join(got)}")
-            error = relative_error(got[name], want)
-            if error > GOLDEN_ERROR_MAX:
-                raise BundleError(
-                    f"{self.bundle.origin}: output {name!r} differs from the golden one by {error:.2g}, "
-                    f"at most {GOLDEN_ERROR_MAX:g} is taken; export it again or use another onnxruntime"
-                )
-
-    def _read_golden(self) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
-        boundary = self.bundle.manifest.boundary
-        names = [port.name for port in self.bundle.manifest.outputs]
+        if len(frames) < 2 or any(port.shape[:1] != (None,) for port in (*tail.inputs, *tail.outputs)):
+            return False
         try:
-            # Opened here and not by numpy, which leaves a file that is no archive open.
-            with self.bundle.path(GOLDEN_NAME).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                codes = [arrays[f"codes_{index}"] for index in range(len(boundary.tensors))]
-                wanted = {name: arrays[f"outputs_{name}"] for name in names}
-        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-            raise BundleError(f"{self.bundle.origin}: {GOLDEN_NAME} cannot be read ({error})") from error
-        counts = {len(array) if array.ndim else 0 for array in (*codes, *wanted.values())}
-        if len(counts) != 1 or 0 in counts:
-            raise BundleError(f"{self.bundle.origin}: {GOLDEN_NAME} holds {sorted(counts)} frames, one number above 0 is needed")
-        for index in range(len(codes[0])):
-            boundary.check([array[index] for array in codes])
-        return codes, wanted
+            outputs = self._run_tail(tail, frames.codes)
+        except DeviceError:
+            return False
+        return all(relative_error(outputs[name], want) <= golden.OUTPUT_ERROR_MAX for name, want in frames.outputs.items())
 
 
 def _rows(outputs: Mapping[str, np.ndarray], count: int) -> list[Mapping[str, np.ndarray]]:

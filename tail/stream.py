@@ -213,9 +213,6 @@ class DeviceStream:
             self._outbox.answer(pending, wire.STATUS_INVALID, str(error))
             return
         expires_at = pending.arrived_at + capture.deadline_us / 1e6 if capture.HasField("deadline_us") else None
-        if expires_at is not None and self._house.clock() >= expires_at:
-            self._outbox.answer(pending, wire.STATUS_EXPIRED, "the deadline had passed before the frame was queued")
-            return
         self._submit(pending, work, expires_at)
 
     def _admit(self, capture: wire.Capture) -> Pending:
@@ -289,7 +286,7 @@ class DeviceStream:
 
     def _answer_failed(self, pending: Pending, job: Job[Work, Computed]) -> None:
         if job.expired:
-            self._outbox.answer(pending, wire.STATUS_EXPIRED, "the deadline passed while the frame waited")
+            self._outbox.answer(pending, wire.STATUS_EXPIRED, "the deadline passed before the frame was computed")
         elif isinstance(job.error, RemoteProtocolError):
             self._outbox.answer(pending, wire.STATUS_INVALID, str(job.error))
         elif isinstance(job.error, IsthmusError):

@@ -39,7 +39,8 @@ def echo() -> Iterator[str]:
 
 
 @pytest.fixture
-def nowhere() -> str:
-    """`host:port` where nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"127.0.0.1:{listener.getsockname()[1]}"
+def nowhere() -> Iterator[str]:
+    """`host:port` where nothing listens, and which nobody else is given meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{bound.getsockname()[1]}"

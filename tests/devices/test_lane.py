@@ -209,6 +209,17 @@ def test_a_line_may_close_while_it_is_delivered_to():
     assert road.arrived == [(0.0, b"c")]
 
 
+def test_a_line_that_closes_while_it_is_delivered_to_leaves_one_timer():
+    road = Road("1mbit/0ms")
+    line = DelayLine(road.lane, lambda _: line.close())
+    line.put(bytes(3000))
+    road.line().put(b"b" * 1000)
+    road.clock.pass_until(0.012)
+    assert len([call for _, _, call in road.clock.calls if call.callback is not None]) == 1
+    road.clock.pass_until(1.0)
+    assert road.arrived == [(pytest.approx(0.011584 + 0.008), b"b" * 1000)]
+
+
 def test_a_line_may_hold_the_queue_and_what_travels():
     assert Road("8mbit/200ms").lane.limit_bytes == QUEUE_BYTES + 100_000
     assert Road("1mbit/0ms").lane.limit_bytes == QUEUE_BYTES

@@ -22,10 +22,10 @@ def connect(address: str) -> socket.socket:
 
 
 def receive(connection: socket.socket, size: int) -> bytes:
-    data = b""
+    data = bytearray()
     while len(data) < size and (part := connection.recv(size - len(data))):
         data += part
-    return data
+    return bytes(data)
 
 
 def exchange(connection: socket.socket, data: bytes) -> bytes:
@@ -178,6 +178,17 @@ def test_a_sender_is_stopped_and_loses_nothing(shaper):
         shaper.set_profile(parse("unlimited"))
         shaper.set_up(True)
         assert receive(connection, sent) == data[:sent]
+
+
+def test_a_reader_that_was_slow_gets_everything(echo):
+    data = bytes(range(256)) * 40_000
+    with run_in_thread(echo, parse("900mbit/0ms")) as shaper, connect(shaper.address) as connection:
+        sender = threading.Thread(target=connection.sendall, args=(data,))
+        sender.start()
+        # Until every buffer on the way is full; on a slow machine fewer are, and the assertion still holds.
+        sender.join(0.3)
+        assert receive(connection, len(data)) == data
+        sender.join()
 
 
 def test_half_close_is_passed_on_and_the_other_way_stays_open(shaper):

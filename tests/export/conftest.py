@@ -122,6 +122,12 @@ def handmade():
     return {name: make_model(text) for name, text in TEXTS.items()}
 
 
+@pytest.fixture(scope="session")
+def skip_network():
+    """The hand-made model with skips, for fixtures that outlive a test; not to be changed."""
+    return make_model(SKIP)
+
+
 @pytest.fixture
 def networks(monkeypatch):
     """Work in the folder of `networks.py`, so that `networks:NAME` opens."""

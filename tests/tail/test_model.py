@@ -29,8 +29,34 @@ def test_a_network_of_fixed_batch_is_not_batched(make_tiny_bundle):
     assert len(model.compute(0, frames(1))) == 1
 
 
+def test_a_network_that_cannot_take_several_frames_is_not_batched(make_tiny_bundle):
+    """The flattening kept the batch of one, though the axis says any length."""
+    body = """
+        floats = Cast <to = 1> (codes)
+        pooled = GlobalAveragePool (floats)
+        one = Constant <value = int64[2] {1, 4}> ()
+        flat = Reshape (pooled, one)
+        scores = Gemm (flat, weights, bias)
+    """
+    model = TailModel.load(make_tiny_bundle(tail_body=body), workers=1)
+    assert not model.batches
+
+
+def test_a_network_whose_frames_touch_each_other_is_not_batched(make_tiny_bundle):
+    body = """
+        floats = Cast <to = 1> (codes)
+        across = ReduceMax <axes = [0]> (floats)
+        mixed = Add (floats, across)
+        pooled = GlobalAveragePool (mixed)
+        flat = Flatten (pooled)
+        scores = Gemm (flat, weights, bias)
+    """
+    model = TailModel.load(make_tiny_bundle(tail_body=body), workers=1)
+    assert not model.batches
+
+
 def test_outputs_that_are_not_the_golden_ones_are_refused(make_tiny_bundle):
-    with pytest.raises(BundleError, match=r"output 'scores' differs from the golden one by 0\.\d+, at most 0\.001"):
+    with pytest.raises(BundleError, match=r"fails the gate 'tail outputs' here: 0\.\d+, at most 0\.001"):
         TailModel.load(make_tiny_bundle(golden_offset=0.05), workers=1)
 
 

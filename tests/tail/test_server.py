@@ -147,6 +147,12 @@ def test_a_signal_ends_the_program_and_is_returned(tiny_bundle, number):
     assert (program.returncode, err) == (0, "")
 
 
+async def test_serving_pages_leaves_the_signals_alone(serve):
+    before = signal.getsignal(signal.SIGTERM)
+    await serve(metrics_port=0)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 # ------------------------------------------------------------------------------------------------------- rude neighbours
 
 
@@ -183,10 +189,9 @@ async def test_a_busy_grpc_port_is_told(serve, tiny_bundle, capfd):
 
 async def test_a_busy_metrics_port_is_told_and_leaves_nothing_running(serve, tiny_bundle):
     port = (await serve(metrics_port=0)).metrics_port
-    running = threading.active_count()
     with pytest.raises(DeviceError, match=f"cannot listen for metrics on 127.0.0.1:{port}: Address already in use"):
         await Server(ServerSettings(grpc_port=0, metrics_port=port, workers=1), tiny_bundle).start()
-    assert threading.active_count() <= running
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("isthmus")] == ["isthmus-worker-0"]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.org", "192.0.2.1"])

@@ -35,11 +35,12 @@ def gate(monkeypatch):
     """Holds every computation until `open` is set; `entered` tells that one began."""
 
     class Gate:
-        entered, open = threading.Event(), threading.Event()
+        entered, open, frames = threading.Event(), threading.Event(), 0
 
     compute = TailModel.compute
 
     def wait(self, worker, works):
+        Gate.frames += len(works)
         Gate.entered.set()
         assert Gate.open.wait(10)
         return compute(self, worker, works)
@@ -94,10 +95,12 @@ async def test_the_total_time_covers_the_stages(device, payload):
     assert 0 < times.compute_us <= stages <= times.total_us + 4  # four roundings
 
 
-async def test_close_ends_the_stream_well_after_its_answers(device, payload):
+async def test_close_ends_the_stream_well_after_its_answers(gate, device, payload):
     for sequence in (1, 2, 3):
         await device.capture(sequence, codes=payload)
     await device.send(close=wire.Close())
+    await asyncio.sleep(0.05)  # the close is read while all three are unanswered; it passes without
+    gate.open.set()
     assert [(await device.answer()).sequence for _ in range(3)] == [1, 2, 3]
     assert await device.end() == grpc.StatusCode.OK
 
@@ -358,9 +361,11 @@ async def test_a_new_stream_takes_the_session_over_and_the_old_one_ends(gate, se
     old = connect(server)
     session = (await old.open()).session
     await old.capture(1, codes=payload)
+    await old.capture(2, codes=payload)
     await asyncio.to_thread(gate.entered.wait, 30)
     new = connect(server)
     assert (await new.open(session=session)).resumed
     assert await old.end() == grpc.StatusCode.ABORTED
     gate.open.set()
-    assert (await new.ask(2, codes=payload, reference=1)).status == wire.STATUS_OK
+    assert (await new.ask(3, codes=payload, reference=1)).status == wire.STATUS_OK
+    assert gate.frames == 2, "the queued frame of the old stream was computed, or the frame of the new one was not"

@@ -143,11 +143,12 @@ def _outcomes(rows: Sequence[Row], measured: Measured) -> list[Outcome]:
 
 def _streamed(streamed: Streamed, link: str) -> str:
     facts = streamed.facts
-    dropped = ", ".join(f"{count} by {reason}" for reason, count in sorted(facts["dropped"].items())) or "none"
+    reasons = {"gate": "by the gate", "newer": "for a newer frame", "link": "for want of a link"}
+    dropped = ", ".join(f"{count} {reasons.get(reason, f'by {reason}')}" for reason, count in facts["dropped"].items()) or "none"
     return (
         f"`isthmus run` streamed {facts['frames']} frames over {link}: {facts['answered']} answered at "
-        f"{streamed.accuracy.value:.1%} accuracy, dropped {dropped}; {words.size(streamed.wire_bytes_mean)} on the wire for each, "
-        f"{words.size(facts['resident_bytes'])} resident, first answer {facts['first_answer_s']} s after the stream began."
+        f"{streamed.accuracy.value:.1%} accuracy, dropped {dropped}; {words.size(streamed.wire_bytes_mean)} on the wire "
+        f"for each, {words.size(facts['resident_bytes'])} resident, first answer after {facts['first_answer_s']} s."
     )
 
 

@@ -1,7 +1,8 @@
-"""The rows of a measurement as one table for the terminal."""
+"""The rows of a measurement as one table for the terminal; it fits 100 columns."""
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -10,31 +11,31 @@ from isthmus.bench.results import Row
 
 
 def results_table(rows: Sequence[Row], *, title: str = "") -> Table:
-    """One line for each row; texts are shown as they are, markup in them means nothing.
+    """One line for each row; markup in texts means nothing. `stage_lines` tells where the time went.
 
     Args:
         rows: of a result file.
         title: above the table.
     """
-    table = Table(title=Text(title) if title else None, title_justify="left", header_style="bold")
-    table.add_column("placement")
-    if any(row.link for row in rows):
-        table.add_column("link")
+    table = Table(title=Text(title) if title else None, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    table.add_column("placement", no_wrap=True)
     metric = rows[0].metric.name if rows else "accuracy"
-    for name in (metric, "95%", "gate dropped", "recall", "payload", "wire", "p50 ms", "p95 ms", "p99 ms"):
-        table.add_column(Text(name), justify="right")
-    table.add_column("longest stages, ms", overflow="fold")
+    for name in (f"{metric}, 95%", "gated", "recall", "payload", "wire", "p50 ms", "p95 ms", "p99 ms"):
+        table.add_column(Text(name), justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*map(Text, _cells(row, with_link=any(other.link for other in rows))))
+        table.add_row(*map(Text, _cells(row)))
     return table
 
 
-def _cells(row: Row, *, with_link: bool) -> list[str]:
+def stage_lines(rows: Sequence[Row]) -> list[str]:
+    """For each row the means of its longest stages."""
+    return [f"{row.label}{f' over {row.link}' if row.link else ''}: {words.main_stages(row, 6)}" for row in rows]
+
+
+def _cells(row: Row) -> list[str]:
     return [
         row.label,
-        *([row.link or words.UNKNOWN] if with_link else []),
-        words.share(row.metric.value),
-        words.interval(row.metric),
+        f"{words.share(row.metric.value)} ({words.interval(row.metric)})",
         str(row.dropped.get("gate", 0)),
         words.share(row.recall),
         words.size(row.bytes_payload_mean),
@@ -42,5 +43,4 @@ def _cells(row: Row, *, with_link: bool) -> list[str]:
         words.milliseconds(row.latency_ms.p50),
         words.milliseconds(row.latency_ms.p95),
         words.milliseconds(row.latency_ms.p99),
-        words.main_stages(row),
     ]

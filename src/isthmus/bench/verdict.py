@@ -23,7 +23,7 @@ def sentences(rows: Sequence[Row]) -> list[str]:
 
 
 def _advice(fastest: Row) -> str:
-    found = f"{words.milliseconds(fastest.latency_ms.p50)} median at {fastest.metric.value:.1%} {fastest.metric.name}"
+    found = f"{words.milliseconds(fastest.latency_ms.p50)} ms median at {fastest.metric.value:.1%} {fastest.metric.name}"
     where = f" over {fastest.link}" if fastest.link else ""
     if fastest.placement == "local":
         return (
@@ -46,5 +46,5 @@ def _split(row: Row, rows: Sequence[Row]) -> str:
             f", {ratio:.1f} times fewer than {smallest.setting} at {smallest.metric.value:.1%} against its {row.metric.value:.1%}"
         )
     if head is not None:
-        text += f"; its head takes {words.milliseconds(head)}"
+        text += f"; its head takes {words.milliseconds(head)} ms"
     return text + "."

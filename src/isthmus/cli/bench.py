@@ -109,12 +109,16 @@ class _Shower:
 
 
 def _print(published: "Published", *, as_json: bool) -> None:
-    from isthmus.bench.table import results_table
+    from isthmus.bench.table import results_table, stage_lines
 
     if as_json:
         typer.echo(published.results.model_dump_json(indent=2))
         return
     guard.out.print(results_table(published.results.rows))
+    guard.out.print("Mean stages in ms", style="bold")
+    for line in stage_lines(published.results.rows):
+        guard.out.print(f"  {line}", highlight=False, markup=False)
+    guard.out.print()
     for sentence in published.said:
         guard.out.print(sentence, highlight=False, markup=False)
     if banner := published.results.meta.get("banner"):

@@ -16,9 +16,18 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 INTERRUPTED = 130
-out = Console()
+NARROWEST = 110
+"""Columns of our widest table: what is piped to a file is laid out for it, and not for 80 columns."""
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=max(NARROWEST, console.width))
+
+
+out = _console(stderr=False)
 """Results."""
-err = Console(stderr=True)
+err = _console(stderr=True)
 """Progress, warnings and errors, so that results can be piped."""
 
 

@@ -142,14 +142,13 @@ def write_bundle(target: Path, manifest: Manifest, files: Mapping[str, Path]) ->
     Raises:
         BundleError: the target cannot be written, is a folder that is not a bundle, or a file's name is not a plain one.
     """
+    check_target(target)
     entries = {name: _entry(path) for name, path in files.items() if name not in UNSIGNED_FILES}
     try:
         complete = Manifest.model_validate({**manifest.model_dump(), "files": {n: e.model_dump() for n, e in entries.items()}})
     except ValidationError as error:
         raise BundleError(f"cannot write {target}: {error.errors()[0]['msg']}") from error
     complete = complete.model_copy(update={"contract_digest": complete.computed_digest()})
-    if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST_NAME).exists():
-        raise BundleError(f"{target} is a folder that is not a bundle; name another target")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".isthmus-", dir=target.parent) as temporary:
@@ -157,6 +156,16 @@ def write_bundle(target: Path, manifest: Manifest, files: Mapping[str, Path]) ->
     except OSError as error:
         raise BundleError(f"cannot write {target}: {error.strerror or error}") from error
     return open_bundle(target)
+
+
+def check_target(target: Path) -> None:
+    """Refuse a target that would overwrite something that is no bundle; for whoever works long before writing.
+
+    Raises:
+        BundleError: the target is a folder with something else in it.
+    """
+    if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST_NAME).exists():
+        raise BundleError(f"{target} is a folder that is not a bundle; name another target")
 
 
 def _write_into(temporary: Path, target: Path, manifest: Manifest, files: Mapping[str, Path]) -> None:

@@ -1,0 +1,180 @@
+import dataclasses
+import json
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from isthmus.codec.codec import Codec
+from isthmus.contract.bundle import write_bundle
+from isthmus.contract.manifest import Port, Task
+from isthmus.contract.metric import Metric, proportion
+from isthmus.contract.picture import decode_picture, encode_picture
+from isthmus.contract.prepare import prepare
+from isthmus.devices.runtime import Network
+from isthmus.errors import ExportError, NotBuiltYet, UsageError
+from isthmus.export import evaluate as evaluation
+from isthmus.export.evaluate import QUALITIES, evaluate, parse_rivals
+from isthmus.export.exporter import ExportSettings, export
+from isthmus.export.samples import Samples
+
+CLASSES = ("boot", "dress", "hat", "scarf", "shoe")
+COLUMNS = {"setting", "bytes_mean", "metric", "device_mmac", "device_ms"}
+
+
+@pytest.fixture(scope="module")
+def samples():
+    """Pictures larger than the input, of two points of colour each, labelled at random."""
+    random = np.random.default_rng(5)
+    pictures = [np.kron(random.integers(0, 256, (2, 2, 3), np.uint8), np.ones((12, 10, 1), np.uint8)) for _ in range(20)]
+    return Samples(pictures=pictures, labels=random.integers(0, 5, 20), names=CLASSES, origin="colours")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory, samples, skip_network):
+    """The hand-made network with skips, quantised to 2 bits at two tensors, so that answers do change."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    ir.save(skip_network, folder / "skip.onnx")
+    images = np.stack([picture[..., ::-1] for picture in samples.pictures])
+    np.savez(folder / "data.npz", images=images, labels=samples.labels, names=CLASSES)
+    settings = ExportSettings(cut="second", bottleneck="none", bits=2, data=folder / "data.npz")
+    return export(str(folder / "skip.onnx"), folder / "bundle", settings).bundle
+
+
+def whole_guesses(bundle, pictures):
+    network = Network.load(bundle.path("whole.onnx"))
+    scores = [network.run({"x": prepare(picture, bundle.manifest.preparation)})["answer"] for picture in pictures]
+    return np.array([int(score.argmax()) for score in scores])
+
+
+def split_guesses(bundle, pictures):
+    """Guesses and payload sizes, step by step as head and tail do it."""
+    manifest = bundle.manifest
+    head, tail = Network.load(bundle.path("head.onnx")), Network.load(bundle.path("tail.onnx"))
+    codec = Codec(manifest.boundary, manifest.points)
+    guesses, sizes = [], []
+    for picture in pictures:
+        codes = head.run({"x": prepare(picture, manifest.preparation)})
+        payload = codec.encode([codes["codes_0"][0], codes["codes_1"][0]])
+        first, second = codec.decode(payload)
+        guesses.append(int(tail.run({"codes_0": first[None], "codes_1": second[None]})["answer"].argmax()))
+        sizes.append(len(payload))
+    return np.array(guesses), sizes
+
+
+def right(guesses, truth, name="accuracy"):
+    return proportion(name, int((guesses == truth).sum()), len(truth))
+
+
+def without_labels(samples):
+    return dataclasses.replace(samples, labels=None, names=())
+
+
+def test_rows_have_the_columns_of_the_command_line(bundle, samples):
+    rows = evaluate(bundle, samples)
+    results = json.loads(json.dumps(evaluation.as_results(bundle, samples, rows, "isthmus evaluate")))
+    assert results["meta"]["contract_digest"] == bundle.digest
+    assert results["meta"]["metric"] == "top-1 accuracy"
+    assert [next(iter(row.items())) for row in results["rows"][:2]] == [("point", "full"), ("rival", "local")]
+    for row in results["rows"]:
+        assert set(row) - {"point", "rival"} == COLUMNS
+        assert Metric.model_validate(row["metric"]).name == "accuracy"
+
+
+def test_the_point_is_measured_with_the_real_payloads(bundle, samples):
+    (row,) = evaluate(bundle, samples, rivals=())
+    guesses, sizes = split_guesses(bundle, samples.pictures)
+    assert (row.metric, row.bytes_mean) == (right(guesses, samples.labels), np.mean(sizes))
+    assert row.device_mmac == bundle.manifest.head.flops / 2e6
+    assert row.device_ms > 0
+    assert row.setting == "none 4+4ch"
+
+
+def test_the_local_rival_is_the_whole_network(bundle, samples):
+    row = evaluate(bundle, samples, rivals=("local",))[1]
+    assert row.metric == right(whole_guesses(bundle, samples.pictures), samples.labels)
+    assert (row.kind, row.name, row.bytes_mean) == ("rival", "local", 0.0)
+    assert row.device_mmac == bundle.manifest.whole.flops / 2e6
+
+
+@pytest.mark.parametrize("name", ["jpeg", "webp"])
+def test_a_picture_rival_sends_real_bytes_and_answers_on_what_arrives(bundle, samples, name):
+    rows = evaluate(bundle, samples, rivals=(name,))[1:]
+    assert [row.setting for row in rows] == [f"q{quality}" for quality in QUALITIES[name]]
+    coded = [encode_picture(picture, name, QUALITIES[name][0]) for picture in samples.pictures]
+    arrived = [decode_picture(data, name, pixels_max=1 << 20) for data in coded]
+    assert rows[0].metric == right(whole_guesses(bundle, arrived), samples.labels)
+    assert rows[0].bytes_mean == np.mean([len(data) for data in coded])
+    assert (rows[0].device_mmac, rows[0].device_ms) == (0.0, None)
+    assert rows[0].bytes_mean < rows[-1].bytes_mean
+
+
+def test_without_labels_agreement_with_the_whole_network_is_measured(bundle, samples):
+    rows = evaluate(bundle, without_labels(samples), rivals=("local",))
+    guesses, _ = split_guesses(bundle, samples.pictures)
+    assert rows[0].metric == right(guesses, whole_guesses(bundle, samples.pictures), "agreement")
+    assert rows[1].metric == proportion("agreement", 20, 20)
+
+
+def test_classes_are_matched_by_name_not_by_place(bundle, samples):
+    kept = np.flatnonzero(samples.labels >= 3)
+    two = dataclasses.replace(samples.part(kept), labels=samples.labels[kept] - 3, names=CLASSES[3:])
+    row = evaluate(bundle, two, rivals=("local",))[1]
+    assert row.metric == right(whole_guesses(bundle, two.pictures), samples.labels[kept])
+
+
+def test_classes_of_another_network_are_refused_in_one_line(bundle, samples):
+    foreign = dataclasses.replace(samples, names=("boot", "dress", "hat", "scarf", "tie"))
+    with pytest.raises(ExportError, match=r"has the classes boot, .*tie \(5\), .* gives 5 class scores \(boot") as refused:
+        evaluate(bundle, foreign)
+    assert "\n" not in str(refused.value)
+
+
+def with_manifest(bundle, tmp_path, leave_out="", **changed):
+    files = {name: bundle.path(name) for name in bundle.manifest.files if name != leave_out}
+    return write_bundle(tmp_path / "changed", bundle.manifest.model_copy(update=changed), files)
+
+
+def test_a_bundle_without_the_whole_network_is_refused(bundle, samples, tmp_path):
+    with pytest.raises(ExportError, match=r"lacks whole\.onnx; it cannot be evaluated"):
+        evaluate(with_manifest(bundle, tmp_path, leave_out="whole.onnx"), samples)
+
+
+def test_a_bundle_that_takes_no_pictures_is_refused(bundle, samples, tmp_path):
+    with pytest.raises(ExportError, match="takes no pictures"):
+        evaluate(with_manifest(bundle, tmp_path, preparation=None), samples)
+
+
+def test_a_bundle_without_class_names_takes_as_many_classes_as_it_has_scores(bundle, samples, tmp_path):
+    unnamed = with_manifest(bundle, tmp_path, task=Task(kind="classification"))
+    row = evaluate(unnamed, samples, rivals=("local",))[1]
+    assert row.metric == right(whole_guesses(bundle, samples.pictures), samples.labels)
+
+
+@pytest.mark.parametrize(("shape", "count"), [((None, 7), 7), ((None, None), 0), ((None, 4, 4), 0), ((7,), 0)])
+def test_class_scores_are_told_by_their_shape(shape, count):
+    assert evaluation.class_count(Port(name="y", datatype="FP32", shape=shape)) == count
+
+
+@pytest.mark.parametrize(
+    ("names", "rivals"), [("jpeg,webp,local", ("jpeg", "webp", "local")), (" local , local,", ("local",)), ("", ())]
+)
+def test_rivals_are_read_once_each(names, rivals):
+    assert parse_rivals(names) == rivals
+
+
+def test_an_unknown_rival_is_refused():
+    with pytest.raises(UsageError, match="there is no rival 'png'; known: jpeg, webp, local"):
+        parse_rivals("jpeg,png")
+
+
+@pytest.mark.parametrize("name", ["avif", "h264", "h265"])
+def test_a_later_rival_is_named_as_such(name):
+    with pytest.raises(NotBuiltYet, match=f"rival {name} is not built yet"):
+        parse_rivals(f"local,{name}")
+
+
+def test_progress_names_what_is_measured(bundle, samples):
+    said = []
+    evaluate(bundle, samples.part(np.arange(2)), rivals=("local", "webp"), on_step=said.append)
+    assert said == ["point full", "rival local", *(f"rival webp {quality}" for quality in QUALITIES["webp"])]

@@ -1,0 +1,198 @@
+import json
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from isthmus.contract.bundle import open_bundle
+from isthmus.devices import golden
+from isthmus.devices.runtime import Network
+from isthmus.errors import BundleError, ExportError, UsageError
+from isthmus.export import distill, exporter, gates
+from isthmus.export.distill import DistillSettings
+from isthmus.export.exporter import ExportSettings, export
+from isthmus.export.pace import Pace
+
+FIXED = """
+n (float[1, 3, 8, 8] x) => (float[1, 4, 8, 8] y) {
+    t = Conv <pads = [1, 1, 1, 1]> (x, w1, b1)
+    u = Relu (t)
+    y = Softmax <axis = 0> (u)
+}
+"""
+TRAINING = DistillSettings(steps=30, batch=8)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(distill, "fastest", lambda step: (step(way := Pace(threads=1, half_precision=False)), way)[1])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """24 pictures of five named classes."""
+    path = tmp_path_factory.mktemp("data") / "some.npz"
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (24, 20, 18, 3), np.uint8)
+    np.savez(path, images=images, labels=np.arange(24) % 5, names=["boot", "dress", "hat", "scarf", "shoe"])
+    return path
+
+
+@pytest.fixture
+def skip_file(tmp_path, handmade):
+    ir.save(handmade["skip"], tmp_path / "skip.onnx")
+    return str(tmp_path / "skip.onnx")
+
+
+def check_on_this_machine(bundle):
+    """What `isthmus verify` does."""
+    frames = golden.read(bundle)
+    golden.check_codec(bundle, frames)
+    golden.check_head(bundle, frames, Network.load(bundle.path("head.onnx")))
+    golden.check_tail(bundle, frames, Network.load(bundle.path("tail.onnx")))
+
+
+def check_record(bundle, names):
+    manifest = bundle.manifest
+    assert [gate.name for gate in manifest.gates] == names
+    assert all(gate.value <= gate.limit for gate in manifest.gates)
+    assert manifest.contract_digest == manifest.computed_digest()
+    assert [point.name for point in manifest.points] == ["full"]
+    assert manifest.points[0].bytes_mean > 0
+    assert {"head.onnx", "tail.onnx", "whole.onnx", "golden.npz"} == set(manifest.files)
+    results = json.loads((bundle.folder / "evaluation.json").read_text())
+    assert [row.get("point") or row.get("rival") for row in results["rows"]] == ["full", "local"]
+    assert manifest.points[0].bytes_mean == pytest.approx(results["rows"][0]["bytes_mean"], abs=0.06)
+
+
+@pytest.mark.parametrize("cut", ["active", "second"])
+def test_a_file_is_exported_without_a_bottleneck(skip_file, data, tmp_path, cut):
+    said = []
+    made = export(skip_file, tmp_path / "a.isthmus", ExportSettings(cut=cut, bottleneck="none", data=data), on_step=said.append)
+    bundle = open_bundle(tmp_path / "a.isthmus")
+    assert bundle.digest == made.bundle.digest
+    assert (tmp_path / "a.isthmus").is_file()
+    check_record(bundle, ["head then tail equals the source", "head, codec, tail equal the quantised whole"])
+    check_on_this_machine(bundle)
+    assert bundle.manifest.id == "skip"
+    assert bundle.manifest.cut.tensors[-1] == cut
+    assert (bundle.manifest.training, bundle.manifest.cut.replaces_head) == (None, False)
+    assert bundle.manifest.task.labels == ("boot", "dress", "hat", "scarf", "shoe")
+    assert said[-1] == f"writing {tmp_path / 'a.isthmus'}"
+
+
+def test_a_factory_is_exported_with_a_learned_bottleneck_to_a_folder(networks, data, tmp_path):
+    seen = []
+    settings = ExportSettings(cut="relu", channels=4, bits=3, data=data, distill=TRAINING, licence="none")
+    made = export("networks:residual", tmp_path / "deeper" / "made", settings, on_progress=seen.append)
+    bundle = open_bundle(tmp_path / "deeper" / "made")
+    assert bundle.folder == tmp_path / "deeper" / "made"
+    check_record(
+        bundle,
+        [
+            "imported ONNX equals torch",
+            "head then tail equals the source",
+            "head codes equal torch",
+            "head, codec, tail equal the quantised whole",
+        ],
+    )
+    check_on_this_machine(bundle)
+    manifest = bundle.manifest
+    assert (manifest.cut.replaces_head, manifest.source, manifest.licence) == (True, "networks:residual", "none")
+    assert [(tensor.shape, tensor.bits) for tensor in manifest.boundary.tensors] == [((4, 4, 4), 3)]
+    assert manifest.training.stages[0] == {"steps": 30, "interrupted": False}
+    assert (manifest.training.samples, len(seen), made.learned.steps) == (22, 30, 30)
+    assert list((tmp_path / "deeper").iterdir()) == [tmp_path / "deeper" / "made"]
+
+
+def test_ctrl_c_while_training_still_gives_a_bundle_and_can_be_resumed(skip_file, data, tmp_path):
+    def interrupt(progress):
+        if progress.step == 12:
+            raise KeyboardInterrupt
+
+    settings = ExportSettings(cut="active", data=data, distill=TRAINING)
+    made = export(skip_file, tmp_path / "a.isthmus", settings, on_progress=interrupt)
+    assert made.bundle.manifest.training.stages[0] == {"steps": 12, "interrupted": True}
+    assert (tmp_path / "a.checkpoint").is_file()
+    seen = []
+    resumed = ExportSettings(cut="active", data=data, distill=TRAINING, resume=True)
+    made = export(skip_file, tmp_path / "a.isthmus", resumed, on_progress=seen.append)
+    assert made.bundle.manifest.training.stages[0] == {"steps": 30, "interrupted": False}
+    assert [progress.step for progress in seen] == list(range(13, 31))
+    assert not (tmp_path / "a.checkpoint").exists()
+
+
+def test_a_gate_that_fails_leaves_nothing_and_keeps_what_was_there(skip_file, data, tmp_path, monkeypatch):
+    settings = ExportSettings(cut="active", bottleneck="none", data=data)
+    export(skip_file, tmp_path / "old", settings)
+    before = open_bundle(tmp_path / "old").digest
+    monkeypatch.setattr(gates, "QUANTISED_TOLERANCE", -1.0)
+    for name in ("new.isthmus", "old"):
+        with pytest.raises(ExportError, match=r"gate 'head, codec, tail .*' failed: .*, at most -1 .*nothing was written"):
+            export(skip_file, tmp_path / name, settings)
+    assert not (tmp_path / "new.isthmus").exists()
+    assert open_bundle(tmp_path / "old").digest == before
+
+
+@pytest.mark.parametrize("bottleneck", ["none", "learned"])
+def test_without_pictures_there_is_nothing_to_work_on(skip_file, tmp_path, bottleneck):
+    with pytest.raises(UsageError, match=f"--bottleneck {bottleneck} needs pictures to work on; give --data"):
+        export(skip_file, tmp_path / "a.isthmus", ExportSettings(cut="active", bottleneck=bottleneck))
+
+
+def test_one_picture_is_too_few(skip_file, tmp_path):
+    np.savez(tmp_path / "one.npz", images=np.zeros((1, 8, 8, 3), np.uint8))
+    with pytest.raises(ExportError, match="holds 1 picture; at least 2 are needed"):
+        export(skip_file, tmp_path / "a.isthmus", ExportSettings(cut="active", data=tmp_path / "one.npz"))
+
+
+def test_two_pictures_are_enough_without_training(skip_file, tmp_path):
+    np.savez(tmp_path / "two.npz", images=np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8))
+    settings = ExportSettings(cut="active", bottleneck="none", data=tmp_path / "two.npz")
+    check_on_this_machine(export(skip_file, tmp_path / "a", settings).bundle)
+
+
+def test_a_network_of_a_fixed_batch_of_one_is_exported(data, tmp_path, proto_of):
+    onnx.save(proto_of(FIXED), tmp_path / "fixed.onnx")
+    settings = ExportSettings(cut="u", bottleneck="none", data=data)
+    bundle = export(str(tmp_path / "fixed.onnx"), tmp_path / "a", settings).bundle
+    assert bundle.manifest.input.shape == (1, 3, 8, 8)
+    assert bundle.manifest.task.kind == "features"
+    check_on_this_machine(bundle)
+
+
+def test_pictures_of_other_classes_are_used_without_their_labels(skip_file, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "other.npz", images=images, labels=np.arange(12) % 7, names=list("abcdefg"))
+    settings = ExportSettings(cut="active", bottleneck="none", data=tmp_path / "other.npz")
+    bundle = export(skip_file, tmp_path / "a", settings).bundle
+    results = json.loads((bundle.folder / "evaluation.json").read_text())
+    assert (results["meta"]["metric"], bundle.manifest.task.labels) == ("agreement with the unsplit network", ())
+
+
+@pytest.mark.parametrize("text", ["n (float[batch, 16] x) => (float[batch, 16] y) { t = Relu (x) y = Neg (t) }"])
+def test_a_network_that_takes_no_picture_is_refused_in_one_line(data, tmp_path, proto_of, text):
+    onnx.save(proto_of(text), tmp_path / "vector.onnx")
+    with pytest.raises(ExportError, match=r"one picture input \[batch, 1 or 3, row, column\]; this one takes x") as refused:
+        export(str(tmp_path / "vector.onnx"), tmp_path / "a", ExportSettings(data=data))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_folder_that_is_no_bundle_is_not_overwritten(skip_file, data, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "precious.jpg").write_bytes(b"picture")
+    said = []
+    with pytest.raises(BundleError, match="is a folder that is not a bundle"):
+        export(skip_file, tmp_path / "photos", ExportSettings(cut="active", bottleneck="none", data=data), on_step=said.append)
+    assert (tmp_path / "photos" / "precious.jpg").read_bytes() == b"picture"
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("name", "identifier"),
+    [("my model", "my-model"), ("modèle", "mod-le"), (".hidden", "model-.hidden"), ("网络", "model---"), ("a" * 200, "a" * 128)],
+)
+def test_every_file_name_becomes_an_identifier(name, identifier):
+    assert exporter._identifier(name) == identifier
