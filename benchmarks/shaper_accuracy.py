@@ -63,6 +63,7 @@ def shaper_command(target: str, profile: link.LinkProfile) -> Iterator[str]:
         assert process.stdout is not None
         yield process.stdout.readline().split()[1]
         process.terminate()
+        process.communicate()
 
 
 @contextlib.contextmanager

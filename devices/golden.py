@@ -170,8 +170,7 @@ def check_head(bundle: Bundle, frames: GoldenFrames, network: Network) -> Gate:
                 raise BundleError(f"{bundle.origin}: the head gives {', '.join(outputs)}, the boundary wants {tensor.name!r}")
             shares.append(changed_share(outputs[tensor.name][0], codes[frame]))
     share, limit = float(np.mean(shares)), bundle.manifest.changed_code_share_max
-    gate = Gate(name="head codes", value=share, limit=limit, detail=f"share of changed codes, {len(frames)} golden frames")
-    return _passed(bundle, gate)
+    return _passed(bundle, "head codes", share, limit, f"share of changed codes, {len(frames)} golden frames")
 
 
 def check_tail(bundle: Bundle, frames: GoldenFrames, network: Network) -> Gate:
@@ -191,18 +190,11 @@ def check_tail(bundle: Bundle, frames: GoldenFrames, network: Network) -> Gate:
             if name not in outputs:
                 raise BundleError(f"{bundle.origin}: the tail gives {', '.join(outputs)}, the manifest promises {name!r}")
             errors.append(relative_error(outputs[name], wanted[frame : frame + 1]))
-    gate = Gate(
-        name="tail outputs",
-        value=max(errors),
-        limit=OUTPUT_ERROR_MAX,
-        detail=f"largest relative difference, {len(frames)} golden frames",
-    )
-    return _passed(bundle, gate)
+    detail = f"largest relative difference, {len(frames)} golden frames"
+    return _passed(bundle, "tail outputs", max(errors), OUTPUT_ERROR_MAX, detail)
 
 
-def _passed(bundle: Bundle, gate: Gate) -> Gate:
-    if not gate.value <= gate.limit:
-        raise BundleError(
-            f"{bundle.origin} fails the gate {gate.name!r} here: {gate.value:.3g}, at most {gate.limit:.3g} ({gate.detail})"
-        )
-    return gate
+def _passed(bundle: Bundle, name: str, value: float, limit: float, detail: str) -> Gate:
+    if not value <= limit:
+        raise BundleError(f"{bundle.origin} fails the gate {name!r} here: {value:.3g}, at most {limit:.3g} ({detail})")
+    return Gate(name=name, value=value, limit=limit, detail=detail)

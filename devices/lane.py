@@ -180,7 +180,6 @@ class DelayLine:
         self._lane = lane
         self._deliver = deliver
         self._travelling: deque[tuple[float, bytes | Ending]] = deque()
-        self._last_s = -math.inf
         self._timer: Timer | None = None
         lane.add(self)
 
@@ -196,8 +195,7 @@ class DelayLine:
 
     def travel(self, item: bytes | Ending, arrives_s: float) -> None:
         """Take what the lane has sent; it is delivered at `arrives_s`, or later if that would overtake."""
-        self._last_s = max(self._last_s, arrives_s)
-        self._travelling.append((self._last_s, item))
+        self._travelling.append((arrives_s, item))
         if self._timer is None:
             self.deliver_due()
 

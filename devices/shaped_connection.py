@@ -77,7 +77,11 @@ class ConnectionEnd(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.pause_reading()
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-        _socket(self._transport).setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BUFFER_BYTES)
+        own = _socket(self._transport)
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BUFFER_BYTES)
+        # The lane has cut the bytes into segments; Nagle's algorithm would hold the last for a delayed acknowledgement, 40 ms.
+        # asyncio turns it off only for sockets that say they are TCP, which accepted ones do not.
+        own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._made is not None:
             self._made()
 
@@ -174,7 +178,6 @@ class Connection:
         self._closed = closed
         self._gone = asyncio.Event()
         self._joining: asyncio.Task[None] | None = None
-        self._is_aborted = False
 
     async def take(self, accepted: socket.socket) -> None:
         """Own an accepted, non-blocking socket from here on."""
@@ -182,7 +185,6 @@ class Connection:
 
     def abort(self) -> None:
         """Reset both ends now."""
-        self._is_aborted = True
         if self._joining is not None:
             self._joining.cancel()
         self._client.abort()
@@ -195,8 +197,6 @@ class Connection:
     def _accepted(self) -> None:
         self._joining = asyncio.get_running_loop().create_task(self._join())
         self._joining.add_done_callback(lambda _: self._end_lost())
-        if self._is_aborted:
-            self.abort()
 
     async def _join(self) -> None:
         # The handshake: the client may send after one round trip, the server answers half a round trip later.

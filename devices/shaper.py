@@ -98,6 +98,7 @@ class Shaper:
         listener, self._listener = self._listener, None
         asyncio.get_running_loop().remove_reader(listener)
         listener.close()
+        # A connection without its socket could not be aborted.
         await asyncio.gather(*self._accepting)
         self.reset()
         while self._connections:
@@ -214,7 +215,8 @@ async def _serve_until_signal(shaper: Shaper) -> int:
         print(f"shaping {shaper.address} to {shaper.profile}", flush=True)
         code = await ended
         passed = shaper.counters()
-        print(f"passed up_bytes={passed.up_bytes} down_bytes={passed.down_bytes}", flush=True)
+        with contextlib.suppress(BrokenPipeError):
+            print(f"passed up_bytes={passed.up_bytes} down_bytes={passed.down_bytes}", flush=True)
         return code
 
 

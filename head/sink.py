@@ -1,5 +1,6 @@
 """Where records go."""
 
+import contextlib
 import json
 import sys
 import threading
@@ -64,7 +65,9 @@ class JsonLines:
         """Close the file, or flush standard output."""
         with self._lock:
             if self._own:
-                self._stream.close()
+                # What could not be written was told when it was written.
+                with contextlib.suppress(OSError):
+                    self._stream.close()
             else:
                 self._stream.flush()
 

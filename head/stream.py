@@ -29,7 +29,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     # A dead link is noticed after 1 s + 4 s at the latest; a time-out below 3 s calls a link with 5% loss dead.
     ("grpc.keepalive_time_ms", 1000),
     ("grpc.keepalive_timeout_ms", 4000),
-    # gRPC 1.8x waits for the answer to a ping by this setting, 60 s unless told; the one above alone does nothing.
+    # The answer to a ping is waited for by this setting, 60 s unless told; with the one above alone a dead link lives on.
     ("grpc.http2.ping_timeout_ms", 4000),
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.http2.max_pings_without_data", 0),

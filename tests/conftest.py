@@ -8,6 +8,8 @@ import onnx
 import onnxruntime
 import pytest
 
+from isthmus.codec.codec import Codec
+from isthmus.codec.payload import Mode
 from isthmus.contract.boundary import Boundary, CodeTensor, OperatingPoint
 from isthmus.contract.bundle import Bundle, write_bundle
 from isthmus.contract.manifest import Cut, Manifest, Port, Side, Task
@@ -87,6 +89,13 @@ def _manifest(name: str) -> Manifest:
     )
 
 
+def _payloads(manifest: Manifest, codes: np.ndarray) -> dict[str, np.ndarray]:
+    codec = Codec(manifest.boundary, manifest.points, [Mode.RAW])
+    places = [(frame, point) for frame in range(len(codes)) for point in range(len(manifest.points))]
+    coded = {f"payload_RAW_{frame}_{point}": codec.encode([codes[frame]], point=point) for frame, point in places}
+    return {name: np.frombuffer(payload, dtype=np.uint8) for name, payload in coded.items()}
+
+
 @pytest.fixture(scope="session")
 def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle:
     """A function that writes a bundle.
@@ -114,7 +123,7 @@ def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle
         images = np.random.default_rng(seed).random((3, 3, SIDE, SIDE), dtype=np.float32)
         codes = _run(head, image=images)
         scores = np.concatenate([_run(tail, codes=codes[index : index + 1]) for index in range(3)]) + golden_offset
-        np.savez(folder / "golden.npz", input=images, codes_0=codes, outputs_scores=scores)
+        np.savez(folder / "golden.npz", input=images, codes_0=codes, outputs_scores=scores, **_payloads(_manifest(name), codes))
         files: dict[str, Path] = {file: folder / file for file in [*networks, "golden.npz"] if file not in without}
         return write_bundle(folder / "bundle", _manifest(name), files)
 

@@ -122,6 +122,17 @@ def test_a_dead_link_lets_new_connections_hang(shaper):
         assert receive(connection, 5) == b"hello"
 
 
+def test_the_handshake_of_a_new_connection_waits_for_the_link(echo):
+    with run_in_thread(echo, parse("unlimited/40ms")) as shaper:
+        shaper.set_up(False)
+        with connect(shaper.address) as connection:
+            assert_silent(connection)
+            start_s = time.monotonic()
+            shaper.set_up(True)
+            exchange(connection, b"x")
+            assert time.monotonic() - start_s >= 0.080
+
+
 def test_a_dead_link_holds_the_end_of_a_connection_too(shaper):
     with connect(shaper.address) as connection:
         exchange(connection, b"x")
@@ -224,8 +235,9 @@ def test_a_reset_by_the_client_reaches_the_server():
 
 
 def test_a_target_that_is_not_there_closes_the_client(nowhere):
-    with run_in_thread(nowhere, parse("unlimited")) as shaper, connect(shaper.address) as connection:
-        with pytest.raises(ConnectionResetError):
+    with run_in_thread(nowhere, parse("unlimited")) as shaper:
+        # The reset may come before `connect` has returned.
+        with pytest.raises(ConnectionResetError), connect(shaper.address) as connection:
             connection.recv(1)
         assert shaper.counters() == Counters(up_bytes=0, down_bytes=0)
 

@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,14 @@ def handmade():
 def skip_network():
     """The hand-made model with skips, for fixtures that outlive a test; not to be changed."""
     return make_model(SKIP)
+
+
+@pytest.fixture
+def ctrl_c():
+    """Python's handler of SIGINT, in place even where tests run in the background of a shell, which ignores the signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

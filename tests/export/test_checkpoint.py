@@ -31,7 +31,7 @@ def test_a_long_reason_becomes_one_short_line(tmp_path):
     assert len(words) < len(str(tmp_path)) + 300
 
 
-def test_ctrl_c_waits_for_the_end_of_the_block():
+def test_ctrl_c_waits_for_the_end_of_the_block(ctrl_c):
     done = []
 
     @checkpoint.untorn()
@@ -42,16 +42,16 @@ def test_ctrl_c_waits_for_the_end_of_the_block():
     with pytest.raises(KeyboardInterrupt):
         step()
     assert done == ["the rest"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is ctrl_c
 
 
-def test_an_error_in_the_block_puts_the_handler_back():
+def test_an_error_in_the_block_puts_the_handler_back(ctrl_c):
     with pytest.raises(ValueError, match="torn"), checkpoint.untorn():
         raise ValueError("torn")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is ctrl_c
 
 
-def test_another_thread_is_left_alone():
+def test_another_thread_is_left_alone(ctrl_c):
     seen = []
 
     def work():
@@ -61,4 +61,4 @@ def test_another_thread_is_left_alone():
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert seen == [signal.default_int_handler]
+    assert seen == [ctrl_c]

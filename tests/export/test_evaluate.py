@@ -10,13 +10,14 @@ from isthmus.contract.bundle import write_bundle
 from isthmus.contract.manifest import Port, Task
 from isthmus.contract.metric import Metric, proportion
 from isthmus.contract.picture import decode_picture, encode_picture
-from isthmus.contract.prepare import prepare
+from isthmus.contract.prepare import Preparation, prepare
 from isthmus.devices.runtime import Network
 from isthmus.errors import ExportError, NotBuiltYet, UsageError
 from isthmus.export import evaluate as evaluation
 from isthmus.export.evaluate import QUALITIES, evaluate, parse_rivals
 from isthmus.export.exporter import ExportSettings, export
-from isthmus.export.samples import Samples
+from isthmus.export.samples import Samples, prepared
+from isthmus.export.session import Session
 
 CLASSES = ("boot", "dress", "hat", "scarf", "shoe")
 COLUMNS = {"setting", "bytes_mean", "metric", "device_mmac", "device_ms"}
@@ -32,9 +33,13 @@ def samples():
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory, samples, skip_network):
-    """The hand-made network with skips, quantised to 2 bits at two tensors, so that answers do change."""
+    """The hand-made network with skips, its scores levelled, quantised to 2 bits at two tensors, so that answers do differ."""
     folder = tmp_path_factory.mktemp("evaluated")
-    ir.save(skip_network, folder / "skip.onnx")
+    model = skip_network.clone()
+    scores = Session(model).run({"x": prepared(samples.pictures, Preparation(width=8, height=8))})["answer"]
+    bias = model.graph.initializers["b3"]
+    bias.const_value = ir.tensor(bias.const_value.numpy() - scores.mean(0), name="b3")
+    ir.save(model, folder / "skip.onnx")
     images = np.stack([picture[..., ::-1] for picture in samples.pictures])
     np.savez(folder / "data.npz", images=images, labels=samples.labels, names=CLASSES)
     settings = ExportSettings(cut="second", bottleneck="none", bits=2, data=folder / "data.npz")
@@ -68,6 +73,13 @@ def right(guesses, truth, name="accuracy"):
 
 def without_labels(samples):
     return dataclasses.replace(samples, labels=None, names=())
+
+
+def test_answers_differ_among_pictures_and_between_whole_and_split(bundle, samples):
+    whole, (split, _) = whole_guesses(bundle, samples.pictures), split_guesses(bundle, samples.pictures)
+    assert len(set(whole)) > 2
+    assert len(set(split)) > 2
+    assert 0 < (whole == split).mean() < 1
 
 
 def test_rows_have_the_columns_of_the_command_line(bundle, samples):
@@ -172,6 +184,22 @@ def test_an_unknown_rival_is_refused():
 def test_a_later_rival_is_named_as_such(name):
     with pytest.raises(NotBuiltYet, match=f"rival {name} is not built yet"):
         parse_rivals(f"local,{name}")
+
+
+def test_head_and_whole_network_are_timed_alike_without_the_preparation(bundle, samples, monkeypatch):
+    now = [0.0]
+
+    def slow(*arguments):
+        now[0] += 50.0
+        return prepare(*arguments)
+
+    def clock():
+        now[0] += 0.5
+        return now[0]
+
+    monkeypatch.setattr(evaluation, "prepare", slow)
+    monkeypatch.setattr(evaluation.time, "perf_counter", clock)
+    assert [row.device_ms for row in evaluate(bundle, samples, rivals=("local",))] == [500.0, 500.0]
 
 
 def test_progress_names_what_is_measured(bundle, samples):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,6 @@ from isthmus.head.model import DeviceModel, local_network
 
 def changed(bundle, **fields):
     """The bundle with other words in its manifest."""
-    import dataclasses
-
     return dataclasses.replace(bundle, manifest=bundle.manifest.model_copy(update=fields))
 
 

@@ -46,7 +46,7 @@ def test_offload_packs_the_picture_itself(picture, format_name):
     outgoing = Offload(format_name, 90).pack(picture)
     sent = outgoing.capture.picture
     assert sent.format == format_name
-    assert decode_picture(sent.data, sent.format).shape == picture.shape
+    assert decode_picture(sent.data, sent.format, pixels_max=32 * 32).shape == picture.shape
     assert outgoing.payload_bytes == len(sent.data)
 
 

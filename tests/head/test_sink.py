@@ -108,6 +108,7 @@ def test_a_full_disk_is_an_error_of_one_line():
     sink = open_sink("jsonl:/dev/full")
     with pytest.raises(DeviceError, match="No space left"):
         sink.write(record())
+    sink.close()
 
 
 def test_a_file_that_cannot_be_opened_is_a_config_error(tmp_path):

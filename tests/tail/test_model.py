@@ -36,7 +36,11 @@ def test_a_network_that_cannot_take_several_frames_is_not_batched(make_tiny_bund
         pooled = GlobalAveragePool (floats)
         one = Constant <value = int64[2] {1, 4}> ()
         flat = Reshape (pooled, one)
-        scores = Gemm (flat, weights, bias)
+        answer = Gemm (flat, weights, bias)
+        frames = Shape <start = 0, end = 1> (codes)
+        five = Constant <value = int64[1] {5}> ()
+        wanted = Concat <axis = 0> (frames, five)
+        scores = Expand (answer, wanted)
     """
     model = TailModel.load(make_tiny_bundle(tail_body=body), workers=1)
     assert not model.batches

@@ -42,7 +42,11 @@ class DemoSettings:
     webp_quality: int = 50
     measure_every: int = 5
     """Of the frames that pass the gate, every so many-th is answered by every placement."""
-    stream_fps: float = 60.0
+    stream_fps: float = 90.0
+    belts: int = 60
+    """Belts of 6000 frames to train on; every eighth frame with a digit is drawn."""
+    frames: int = 6000
+    """Of the test sequence; some 20 digits pass."""
     seed: int = 0
 
 
@@ -71,7 +75,7 @@ def demonstrate(
     folder.mkdir(parents=True, exist_ok=True)
     on_progress(Progress(part="drawing the pictures" if data is None else "reading the pictures"))
     material = (
-        materials.digits(folder, seed=settings.seed)
+        materials.digits(folder, seed=settings.seed, belts=settings.belts, frames=settings.frames)
         if data is None
         else materials.folder_of_pictures(data, folder, seed=settings.seed)
     )

@@ -22,12 +22,11 @@ INPUT = Preparation(width=128, height=96)
 """Input of the demo's network; the camera gives 320x240."""
 TRAIN_SCANS, VALIDATION_SCANS = 1000, 297
 """Of 1797; the other 500 are for the test."""
-TRAIN_BELTS, TRAIN_FRAMES = 60, 6000
+TRAIN_FRAMES = 6000
 TRAIN_EVERY = 8
 """Neighbouring frames are all but the same; many digits seen a few times teach more than a few digits seen often."""
 EMPTY_SHARE = 0.001
 """Of the frames that show nothing, the part that is trained on as class `nothing`."""
-TEST_FRAMES = 6000
 NOTHING = "nothing"
 
 
@@ -58,19 +57,19 @@ class Material:
     stream_frames: int
 
 
-def digits(folder: Path, *, seed: int = 0) -> Material:
-    """Draw the belt frames into `folder`."""
+def digits(folder: Path, *, seed: int = 0, belts: int = 60, frames: int = 6000) -> Material:
+    """Draw the belt frames into `folder`: so many belts to train on, and a test sequence of so many frames."""
     from sklearn.datasets import load_digits
 
     scans = load_digits()
     sprites, labels = scans.images.astype(np.uint8), scans.target.astype(np.uint8)
     order = np.random.default_rng(seed).permutation(len(sprites))
     train, _validation, test = np.split(order, [TRAIN_SCANS, TRAIN_SCANS + VALIDATION_SCANS])
-    belts = [Belt(sprites[train], labels[train], seed=seed + 1 + index, frames=TRAIN_FRAMES) for index in range(TRAIN_BELTS)]
+    drawn_belts = [Belt(sprites[train], labels[train], seed=seed + 1 + index, frames=TRAIN_FRAMES) for index in range(belts)]
     names = (*map(str, range(10)), NOTHING)
-    drawn = _labelled(belts, np.random.default_rng(seed), every=TRAIN_EVERY, empty_share=EMPTY_SHARE)
+    drawn = _labelled(drawn_belts, np.random.default_rng(seed), every=TRAIN_EVERY, empty_share=EMPTY_SHARE)
     _save(folder / "train.npz", *drawn, names)
-    last = Belt(sprites[test], labels[test], seed=seed + 1000, frames=TEST_FRAMES)
+    last = Belt(sprites[test], labels[test], seed=seed + 1000, frames=frames)
     _save(folder / "test.npz", *_labelled([last], np.random.default_rng(seed), every=1, empty_share=0.0), names)
     path = folder / "test-belt.npz"
     last.save(path)
@@ -84,9 +83,9 @@ def digits(folder: Path, *, seed: int = 0) -> Material:
         scenes=lambda: _belt_scenes(str(path)),
         description=(
             f"scikit-learn digits on a synthetic belt: {TRAIN_SCANS} scans train, {len(test)} other scans in the test sequence "
-            f"of {TEST_FRAMES} frames of 320x240"
+            f"of {frames} frames of 320x240"
         ),
-        stream_frames=TEST_FRAMES,
+        stream_frames=frames,
     )
 
 

@@ -78,6 +78,7 @@ def bench(
 
 
 def _bar() -> Progress:
+    guard.only_warnings()
     return Progress(
         TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=guard.err, disable=not guard.err.is_terminal
     )

@@ -35,10 +35,10 @@ class _State:
     verbose = False
 
 
-def set_up(*, verbose: bool) -> None:
-    """Configure logs: to standard error, for people on a terminal and as JSON elsewhere."""
+def set_up(*, verbose: bool, level: int = logging.INFO) -> None:
+    """Configure logs: to standard error, for people on a terminal and as JSON elsewhere; `verbose` shows all of them."""
     _State.verbose = verbose
-    level = logging.DEBUG if verbose else logging.INFO
+    level = logging.DEBUG if verbose else level
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=True) if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     )
@@ -54,6 +54,11 @@ def set_up(*, verbose: bool) -> None:
         # Looked up at each line: standard error may be another one by then.
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
+
+
+def only_warnings() -> None:
+    """Log warnings and errors only, for commands that show their progress; `-v` still shows all."""
+    set_up(verbose=_State.verbose, level=logging.WARNING)
 
 
 def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
