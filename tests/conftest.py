@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime
@@ -134,3 +135,14 @@ def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle
 def tiny_bundle(make_tiny_bundle: MakeTinyBundle) -> Bundle:
     """A bundle: a 32 x 32 picture, one boundary tensor of int4[4, 4, 4], five scores."""
     return make_tiny_bundle()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of five pictures of noise, 60x40."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for index in range(5):
+        cv2.imwrite(str(folder / f"{index}.png"), random.integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    return folder

@@ -6,8 +6,6 @@ import socket
 import subprocess
 import sys
 
-import cv2
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -15,16 +13,6 @@ from isthmus.bench import programs
 from isthmus.cli.main import app
 
 runner = CliRunner()
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    random = np.random.default_rng(0)
-    for index in range(5):
-        cv2.imwrite(str(folder / f"{index}.png"), random.integers(0, 256, (40, 60, 3), dtype=np.uint8))
-    return folder
 
 
 @pytest.fixture(scope="module")

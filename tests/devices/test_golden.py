@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from isthmus.codec import zstd
 from isthmus.codec.codec import Codec
 from isthmus.codec.payload import Mode, pack
+from isthmus.codec.symbols import from_codes
 from isthmus.contract.bundle import Bundle, write_bundle
 from isthmus.devices import golden
 from isthmus.devices.golden import GoldenFrames
@@ -185,6 +187,17 @@ def test_a_payload_of_other_codes_is_found(tiny_bundle):
     frames.payloads[Mode.RAW, 0, 0] = frames.payloads[Mode.RAW, 1, 0]
     with pytest.raises(BundleError, match=r"golden payload 0 \(raw\) decodes to other codes; the codecs differ"):
         golden.check_codec(tiny_bundle, frames)
+
+
+def test_codes_that_encode_to_other_bytes_are_found(tiny_bundle):
+    frames = computed(tiny_bundle)
+    frames.payloads[Mode.RAW, 0, 0] = pack(Mode.ZSTD, zstd.encode(from_codes([frames.codes[0][0]], *_first_point(tiny_bundle))))
+    with pytest.raises(BundleError, match="golden codes 0 encode to other bytes; the codecs differ"):
+        golden.check_codec(tiny_bundle, frames)
+
+
+def _first_point(bundle):
+    return bundle.manifest.boundary, bundle.manifest.points[0]
 
 
 def test_a_payload_that_is_too_long_is_found(tiny_bundle):

@@ -1,0 +1,46 @@
+"""Documentation that can break: links, examples, and what it says of the code."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from isthmus.bench import programs
+from isthmus.bench.results import Row
+from isthmus.errors import IsthmusError
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted((ROOT / "docs").rglob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_resolve(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_example_answers_every_picture(make_tiny_bundle, pictures):
+    bundle = make_tiny_bundle()
+    with programs.server(bundle.folder) as server:
+        command = [sys.executable, ROOT / "examples/answer_pictures.py", bundle.folder, pictures, server.match["grpc"]]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert sorted(line.split()[0] for line in done.stdout.splitlines()) == [f"{index}.png" for index in range(5)]
+
+
+def test_result_fields_are_documented():
+    text = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    assert [name for name in Row.model_fields if f"`{name}`" not in text] == []
+
+
+def test_exit_codes_in_the_docs_are_those_of_the_errors():
+    text = " ".join((ROOT / "docs/cli.md").read_text(encoding="utf-8").split())
+    codes = {kind.exit_code for kind in _all_errors(IsthmusError)}
+    assert codes == {1, 2, 3, 4, 5}
+    assert "0 ok, 1 failed, 2 usage, 3 configuration, 4 contract mismatch, 5 server unreachable" in text
+
+
+def _all_errors(kind):
+    return [kind, *(found for child in kind.__subclasses__() for found in _all_errors(child))]
