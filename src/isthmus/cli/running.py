@@ -59,7 +59,7 @@ def run(
     from isthmus.head.agent import Agent
     from isthmus.head.gate import MotionGate
     from isthmus.head.ledger import Ledger
-    from isthmus.head.sink import open_sink
+    from isthmus.head.sink import Callback, Sink, open_sink
     from isthmus.head.source import open_source
 
     for given, option in ((config, "--config"), (tls_ca, "--tls-ca"), (token_file, "--token-file")):
@@ -74,7 +74,7 @@ def run(
     with ExitStack() as stack:
         frames = stack.enter_context(open_source(source, fps=fps))
         link = None if placement == "local" else stack.enter_context(_link(opened, tail, name))
-        sinks = [open_sink(reference) for reference in sink or []]
+        sinks: list[Sink] = [open_sink(reference) for reference in sink or []]
         for opened_sink in sinks:
             stack.callback(opened_sink.close)
         if link is not None:
@@ -84,6 +84,9 @@ def run(
                 f"{bundle}, {frames.description} and {', '.join(tail or ['the local network'])} are in order", highlight=False
             )
             return
+        if guard.err.is_terminal:
+            status = stack.enter_context(guard.err.status("waiting for the first frame"))
+            sinks.append(Callback(lambda _record: status.update(_counts(ledger.summary))))
         live = fps is not None or frames.length is None
         ledger = Ledger(
             opened.manifest,
@@ -148,6 +151,10 @@ def _report(summary: "Summary", ready_s: float, resident: int, *, as_json: bool)
     if as_json:
         print_json({"command": "run"}, [facts])
         return
-    dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(summary.dropped.items())) or "none"
+    print(_counts(summary), file=sys.stderr)
+
+
+def _counts(summary: "Summary") -> str:
+    dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(dict(summary.dropped).items())) or "none"
     sent = f", {size(summary.payload_bytes / summary.answered)} a frame" if summary.answered and summary.payload_bytes else ""
-    print(f"{summary.frames} frames: {summary.answered} answered{sent}; dropped: {dropped}", file=sys.stderr)
+    return f"{summary.frames} frames: {summary.answered} answered{sent}; dropped: {dropped}"
