@@ -100,7 +100,7 @@ def run_agent(arguments: list[str]) -> Footprint:
                 if not answered:
                     first_answer_s = time.monotonic() - started
                 answered += 1
-            if frames % 20 == 1:
+            if frames % 10 == 1:
                 # The last look may come after the agent's end.
                 with contextlib.suppress(DeviceError):
                     peak = max(peak, peak_resident_bytes(process.pid))
@@ -112,8 +112,8 @@ def run_agent(arguments: list[str]) -> Footprint:
     return Footprint(
         frames=frames,
         answered=answered,
-        # Kibibytes, as getrusage(2) says.
-        peak_bytes=max(peak, usage.ru_maxrss * 1024 if peak else 0),
+        # Not ru_maxrss: it counts what this process held when it started the agent.
+        peak_bytes=peak,
         first_answer_s=first_answer_s,
         cpu_s=usage.ru_utime + usage.ru_stime,
         wall_s=wall_s,
@@ -169,7 +169,7 @@ def show(rows: list[dict[str, object]], drawing_ms: float) -> None:
     table = Table(*columns)
     for row in rows:
         table.add_row(*(str(row[column]) for column in columns))
-    console = Console(stderr=True)
+    console = Console(stderr=True, width=110)
     console.print(table)
     console.print(f"drawing a belt frame takes {drawing_ms:.3f} ms of CPU, which is in cpu_ms_per_frame", highlight=False)
 

@@ -101,7 +101,10 @@ def read(path: str | Path, preparation: Preparation | None = None) -> Samples:
     """
     place = Path(path)
     if place.is_dir():
-        return _read_folder(place, preparation)
+        try:
+            return _read_folder(place, preparation)
+        except OSError as error:
+            raise ExportError(f"{place} cannot be read: {error.strerror}") from error
     if place.suffix == ".npz":
         return _read_npz(place, preparation)
     if not place.exists():

@@ -12,7 +12,6 @@ from isthmus.cli import guard
 from isthmus.cli.bundles import BundleArgument, JsonOption
 from isthmus.cli.quantity import seconds
 from isthmus.cli.results import print_json, print_table
-from isthmus.errors import UsageError
 
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="model.onnx, or package.module:factory giving (nn.Module, example inputs).")
@@ -177,9 +176,6 @@ def evaluate(
     opened = open_bundle(bundle)
     chosen = evaluation.parse_rivals(rivals)
     pictures = samples.read(data)
-    labels = opened.manifest.task.labels
-    if pictures.labels is not None and labels and pictures.names != labels:
-        raise UsageError(f"classes of {data} are {', '.join(pictures.names)}; the bundle knows {', '.join(labels)}")
     rows = evaluation.evaluate(
         opened, pictures, chosen, on_step=lambda words: guard.err.print(f"measuring {words}", highlight=False)
     )
