@@ -269,8 +269,8 @@ class _Run:
         except KeyboardInterrupt:
             self._save()
             return True
-        if self.checkpoint:
-            self.checkpoint.unlink(missing_ok=True)
+        # Kept at the end too: who writes the bundle removes it once that is done.
+        self._save()
         return False
 
     def _stage(self) -> str:

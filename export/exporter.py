@@ -127,6 +127,8 @@ def export(
     passed.append(gates.same_when_quantised(coded, pictures))
     manifest = _manifest(source, cut, halves, coded, learned, data, preparation, settings, [g for g in passed if g], pictures)
     bundle = _write(output, manifest, source, coded, pictures[:GOLDEN_FRAMES], held_out, on_step)
+    if learned is not None and not learned.interrupted:
+        _checkpoint(output).unlink(missing_ok=True)
     return Exported(bundle=bundle, cut=cut, learned=learned)
 
 
