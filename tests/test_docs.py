@@ -10,6 +10,7 @@ import pytest
 from isthmus.bench import programs
 from isthmus.bench.results import Row
 from isthmus.errors import IsthmusError
+from isthmus.head.record import DROP_REASONS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted((ROOT / "docs").rglob("*.md"))
@@ -44,3 +45,8 @@ def test_exit_codes_in_the_docs_are_those_of_the_errors():
 
 def _all_errors(kind):
     return [kind, *(found for child in kind.__subclasses__() for found in _all_errors(child))]
+
+
+def test_every_drop_reason_is_documented():
+    text = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    assert [reason for reason in DROP_REASONS if f"| `{reason}` |" not in text] == []

@@ -143,7 +143,7 @@ def _outcomes(rows: Sequence[Row], measured: Measured) -> list[Outcome]:
 
 def _streamed(streamed: Streamed, link: str) -> str:
     facts = streamed.facts
-    reasons = {"gate": "by the gate", "newer": "for a newer frame", "link": "for want of a link"}
+    reasons = {"gate": "by the gate", "newer": "for a newer frame", "link": "for want of a link", "stopped": "at the end"}
     dropped = ", ".join(f"{count} {reasons.get(reason, f'by {reason}')}" for reason, count in facts["dropped"].items()) or "none"
     return (
         f"`isthmus run` streamed {facts['frames']} frames over {link}: {facts['answered']} answered at "
