@@ -179,6 +179,8 @@ def _by_index(cuts: Sequence[Cut], index: int) -> Cut:
 
 
 def _within_share(cuts: Sequence[Cut], share: float) -> Cut:
+    if not 0 < share <= 1:
+        raise UsageError(f"a cut at {share:.0%} of the FLOPs does not exist; give a share above 0% and up to 100%")
     candidates = [cut for cut in cuts if cut.is_single and cut.bytes is not None and cut.flops_share <= share]
     if not candidates:
         earliest = min((cut.flops_share for cut in cuts if cut.is_single), default=None)

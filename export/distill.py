@@ -7,8 +7,9 @@ the loop:
 2. *distillation*: through the frozen tail, the teacher's class probabilities at temperature 2 (Hinton et al. 2015), the labels
    where there are any, and the features at a lower weight.
 
-The number of steps is fixed before training from the measured time of a step and the budget; after that nothing depends on the
-clock, so a run that was interrupted and resumed takes the same steps as one that was not.
+A budget in seconds becomes a number of steps before training, from the measured time of a step, and is lowered on the way where
+the machine turns out slower. With a given number of steps nothing depends on the clock: a run that was interrupted and resumed
+ends with the same weights as one that was not.
 """
 
 import copy
@@ -37,6 +38,8 @@ from isthmus.export.split import Halves
 
 FEATURE_BATCH = 64
 CHECKPOINT_EVERY_S = 20.0
+REPLAN_EVERY = 20
+"""Steps between two looks at the clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +152,7 @@ def learn(
         ExportError: the cut is not one picture-shaped tensor, the batch is fixed, there are fewer than 2 pictures, an operator
             of the tail cannot be trained through, the checkpoint is of another training, or the loss diverged.
     """
+    started = time.monotonic()
     torch.manual_seed(settings.seed)
     shape = _feature_shape(halves)
     if len(samples) < 2:
@@ -163,8 +167,7 @@ def learn(
     code_range = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
     student = _Student(encoder, Decoder(channels, grid, shape), code_range)
     tail = OnnxModule(halves.tail).eval().requires_grad_(requires_grad=False)
-    run = _Run(student, tail, teacher, settings, checkpoint)
-    started = time.monotonic()
+    run = _Run(student, tail, teacher, settings, checkpoint, started)
     run.prepare(resume=resume)
     interrupted = run.train(on_progress)
     student.eval()
@@ -234,8 +237,15 @@ class _Run:
     """Training state: what a checkpoint holds, and how it moves on."""
 
     def __init__(
-        self, student: _Student, tail: nn.Module, teacher: _Teacher, settings: DistillSettings, checkpoint: Path | None
+        self,
+        student: _Student,
+        tail: nn.Module,
+        teacher: _Teacher,
+        settings: DistillSettings,
+        checkpoint: Path | None,
+        started: float,
     ) -> None:
+        self.started = started
         self.student = channels_last(student)
         self.tail = tail
         self.teacher = teacher
@@ -243,6 +253,7 @@ class _Run:
         self.checkpoint = checkpoint
         self.step = 0
         self.steps = 0
+        self.measured_at: float | None = None
         self.pace = Pace(threads=1, half_precision=False)
         self.losses: list[dict[str, float]] = []
         self.optimizer = torch.optim.AdamW(student.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
@@ -260,6 +271,7 @@ class _Run:
         try:
             while self.step < self.steps:
                 stage = self._stage()
+                self._keep_budget()
                 with checkpoints.untorn():
                     loss = self._advance()
                 on_progress(Progress(stage=stage, step=self.step, steps=self.steps, loss=loss))
@@ -272,6 +284,17 @@ class _Run:
         # Kept at the end too: who writes the bundle removes it once that is done.
         self._save()
         return False
+
+    def _keep_budget(self) -> None:
+        """Lower the number of steps where the last ones were slower than planned."""
+        if self.settings.steps is not None or self.step % REPLAN_EVERY:
+            return
+        now = time.monotonic()
+        if self.measured_at is not None:
+            left_s = self.settings.budget_s - (now - self.started)
+            step_s = (now - self.measured_at) / REPLAN_EVERY
+            self.steps = min(self.steps, max(self.step + REPLAN_EVERY, self.step + int(left_s / step_s)))
+        self.measured_at = now
 
     def _stage(self) -> str:
         return "features" if self.step < self.steps * self.settings.feature_share else "distillation"
@@ -332,7 +355,7 @@ class _Run:
         self.pace.apply()
         share = self.settings.feature_share
         step_s = share * features.step_s + (1 - share) * distillation.step_s
-        self.steps = self.settings.steps or max(20, int(self.settings.budget_s / step_s))
+        self.steps = self.settings.steps or max(20, int((self.settings.budget_s - (time.monotonic() - self.started)) / step_s))
 
     def _trial(self, stage: str, way: Pace) -> None:
         self.pace = way

@@ -6,7 +6,7 @@ so this table flatters the split and says so in its meta.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from isthmus.contract.bundle import Bundle
 from isthmus.contract.manifest import Port
 from isthmus.contract.metric import Metric, proportion
 from isthmus.contract.picture import decode_picture, encode_picture
-from isthmus.contract.prepare import Preparation, prepare
+from isthmus.contract.prepare import Preparation, fit, prepare
 from isthmus.devices.runtime import Network
 from isthmus.errors import ExportError, NotBuiltYet, UsageError
 from isthmus.export.samples import Samples
@@ -110,7 +110,7 @@ def evaluate(
     for name in rivals:
         for quality in QUALITIES.get(name, ()):
             on_step(f"rival {name} {quality}")
-            rows.append(_picture(samples, task, name, quality))
+            rows.extend(_pictures(samples, task, name, quality))
     return rows
 
 
@@ -152,7 +152,7 @@ class _Task:
 
     def __init__(self, bundle: Bundle, samples: Samples, preparation: Preparation) -> None:
         self._network = Network.load(bundle.path("whole.onnx"))
-        self._preparation = preparation
+        self.preparation = preparation
         self._input = bundle.manifest.input.name
         self._output = bundle.manifest.outputs[0].name
         classes = _classes(bundle, samples)
@@ -164,7 +164,7 @@ class _Task:
 
     def guess(self, picture: np.ndarray) -> int:
         """The class that the unsplit network sees."""
-        prepared = prepare(picture, self._preparation)
+        prepared = prepare(picture, self.preparation)
         started = time.perf_counter()
         outputs = self._network.run({self._input: prepared})
         self._durations_s.append(time.perf_counter() - started)
@@ -203,13 +203,23 @@ def _point(bundle: Bundle, samples: Samples, task: _Task, index: int) -> Row:
     )
 
 
-def _picture(samples: Samples, task: _Task, format_name: str, quality: int) -> Row:
+def _pictures(samples: Samples, task: "_Task", format_name: str, quality: int) -> list[Row]:
+    """The rival as it comes from the camera and, where that is larger, shrunk to the network's input, as the split does."""
+    size = (task.preparation.height, task.preparation.width)
+    whole = _picture(samples.pictures, task, format_name, quality, f"q{quality}")
+    if all(picture.shape[:2] == size for picture in samples.pictures):
+        return [whole]
+    fitted = [fit(picture, task.preparation) for picture in samples.pictures]
+    return [whole, _picture(fitted, task, format_name, quality, f"q{quality}@{size[1]}x{size[0]}")]
+
+
+def _picture(pictures: Sequence[np.ndarray], task: "_Task", format_name: str, quality: int, setting: str) -> Row:
     sizes, guesses = [], []
-    for picture in samples.pictures:
+    for picture in pictures:
         data = encode_picture(picture, format_name, quality)
         sizes.append(len(data))
         guesses.append(task.guess(decode_picture(data, format_name, pixels_max=PIXELS_MAX)))
-    return _row("rival", format_name, f"q{quality}", float(np.mean(sizes)), task.score(np.array(guesses)), 0.0, None)
+    return _row("rival", format_name, setting, float(np.mean(sizes)), task.score(np.array(guesses)), 0.0, None)
 
 
 def _row(kind: str, name: str, setting: str, size: float, metric: Metric, mmac: float, milliseconds: float | None) -> Row:

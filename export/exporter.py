@@ -117,6 +117,8 @@ def export(
     passed = [gates.same_as_torch(source, pictures), gates.same_after_split(source, halves, pictures)]
     learned = None
     if settings.bottleneck == "learned":
+        if settings.resume and not _checkpoint(output).exists():
+            on_step(f"there is no checkpoint {_checkpoint(output)}; training from the start")
         learned = _learn(halves, data, preparation, settings, _checkpoint(output), on_step, on_progress)
         coded = replaced(halves, learned, preparation)
         passed.append(gates.same_codes_as_torch(learned, coded, pictures))

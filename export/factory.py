@@ -2,8 +2,10 @@
 
 import contextlib
 import importlib
+import io
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -94,8 +96,15 @@ def to_onnx(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> Export
         if len(names) == len(arguments):
             return Exported(model=model, feeds={n: a.numpy() for n, a in zip(names, arguments, strict=True)})
         failure = failure or ValueError(f"{len(arguments)} example inputs, of which the model reads {len(names)}")
-    lines = str(failure).strip().splitlines() or [type(failure).__name__]
-    raise ExportError(f"torch does not export {type(module).__name__}: {lines[0]}") from failure
+    raise ExportError(f"torch does not export {type(module).__name__}: {_reason(failure)}") from failure
+
+
+def _reason(failure: BaseException | None) -> str:
+    """The first line of the innermost cause; torch's own message only tells how many steps its exporter has."""
+    while failure is not None and failure.__cause__ is not None:
+        failure = failure.__cause__
+    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", str(failure)).splitlines() if line.strip()]
+    return lines[0] if lines else type(failure).__name__
 
 
 def _two_rows(value: torch.Tensor) -> torch.Tensor:
@@ -122,9 +131,9 @@ def _export(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], *, free: 
 def _quiet() -> Iterator[None]:
     """Silence what the exporter prints and warns about itself; its exceptions carry what matters."""
     before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -14,6 +14,7 @@ from isthmus.codec.codec import Codec
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.picture import encode_picture
+from isthmus.contract.prepare import Preparation, fit
 from isthmus.errors import ConfigError, ContractMismatch
 from isthmus.head.model import DeviceModel, local_network
 
@@ -92,14 +93,25 @@ class Offload:
 
     name = "offload"
 
-    def __init__(self, format_name: str = "jpeg", quality: int = 75) -> None:
+    def __init__(self, format_name: str = "jpeg", quality: int = 75, *, fitted_to: Preparation | None = None) -> None:
+        """Choose what is sent.
+
+        Args:
+            format_name: `jpeg` or `webp`.
+            quality: 1 to 100.
+            fitted_to: shrink the picture to the input of this preparation first, as the split does; None sends the whole frame.
+        """
         self._format = format_name
         self._quality = quality
-        self.setting = f"{format_name}-{quality}"
+        self._fitted_to = fitted_to
+        size = f"@{fitted_to.width}x{fitted_to.height}" if fitted_to else ""
+        self.setting = f"{format_name}-{quality}{size}"
 
     def pack(self, picture: np.ndarray) -> Outgoing:
         """Compress a picture."""
         started = time.perf_counter()
+        if self._fitted_to is not None:
+            picture = fit(picture, self._fitted_to)
         data = encode_picture(picture, self._format, self._quality)
         capture = wire.Capture(picture=wire.Picture(format=self._format, data=data))
         return Outgoing(capture=capture, payload_bytes=len(data), stages_s={"encode": time.perf_counter() - started})

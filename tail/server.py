@@ -276,8 +276,9 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", limits.message_bytes),
         # A second server on the same port would take half of the devices, silently.
         ("grpc.so_reuseport", 0),
-        # Devices ping every second while a capture is outstanding; without these the server answers too_many_pings.
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 500),
+        # Devices ping every second while their stream is open; without this the server answers too_many_pings. (Older gRPC called
+        # it min_recv_ping_interval_without_data_ms; that name is ignored in silence.)
+        ("grpc.http2.min_ping_interval_without_data_ms", 500),
         ("grpc.keepalive_permit_without_calls", 1),
         # A server that hears nothing for a minute asks, so that half-open connections do not hold streams.
         ("grpc.keepalive_time_ms", 60_000),

@@ -5,12 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 from typer.testing import CliRunner
 
 from isthmus.bench import programs
 from isthmus.cli.main import app
+from isthmus.head.link import Link
 
 runner = CliRunner()
 
@@ -118,3 +120,12 @@ def test_sigterm_ends_the_server_with_143(make_tiny_bundle):
     with programs.server(make_tiny_bundle().folder) as running:
         running._process.send_signal(signal.SIGTERM)
         assert running._process.wait(20) == 143
+
+
+def test_pings_of_an_idle_stream_do_not_cost_the_link(make_tiny_bundle, server):
+    # A server that thinks one ping a second too many says so after the third.
+    with Link(make_tiny_bundle(), [server.match["grpc"]], device_id="idle") as link:
+        link.wait_connected(10.0)
+        threading.Event().wait(5.5)
+        assert link.connected
+        assert link.reconnects == 0

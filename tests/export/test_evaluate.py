@@ -111,8 +111,11 @@ def test_the_local_rival_is_the_whole_network(bundle, samples):
 
 @pytest.mark.parametrize("name", ["jpeg", "webp"])
 def test_a_picture_rival_sends_real_bytes_and_answers_on_what_arrives(bundle, samples, name):
-    rows = evaluate(bundle, samples, rivals=(name,))[1:]
+    everything = evaluate(bundle, samples, rivals=(name,))[1:]
+    rows, shrunk = everything[::2], everything[1::2]
     assert [row.setting for row in rows] == [f"q{quality}" for quality in QUALITIES[name]]
+    assert [row.setting.partition("@")[0] for row in shrunk] == [row.setting for row in rows]
+    assert shrunk[-1].bytes_mean < rows[-1].bytes_mean
     coded = [encode_picture(picture, name, QUALITIES[name][0]) for picture in samples.pictures]
     arrived = [decode_picture(data, name, pixels_max=1 << 20) for data in coded]
     assert rows[0].metric == right(whole_guesses(bundle, arrived), samples.labels)

@@ -1,5 +1,6 @@
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from isthmus.codec.codec import Codec
 from isthmus.contract.boundary import Boundary, CodeTensor
 from isthmus.contract.picture import decode_picture
+from isthmus.contract.prepare import Preparation
 from isthmus.devices.runtime import Network
 from isthmus.errors import ConfigError, ContractMismatch
 from isthmus.head.model import DeviceModel
@@ -76,3 +78,11 @@ def test_a_picture_setting_is_read_back_as_it_is_written(format_name, quality):
 def test_another_picture_setting_is_refused(text):
     with pytest.raises(ConfigError, match="as jpeg-75"):
         parse_offload(text)
+
+
+def test_a_picture_may_be_shrunk_to_the_input_before_it_is_sent():
+    small = Preparation(width=32, height=24)
+    picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+    sent = Offload("jpeg", 75, fitted_to=small).pack(picture)
+    assert cv2.imdecode(np.frombuffer(sent.capture.picture.data, np.uint8), cv2.IMREAD_COLOR).shape == (24, 32, 3)
+    assert Offload("jpeg", 75, fitted_to=small).setting == "jpeg-75@32x24"

@@ -71,6 +71,7 @@ class Measured:
         passed: sequences that passed the gate.
         empty_frames: frames that are known to show nothing.
         empty_dropped: those of them that the gate dropped.
+        every: of the frames that passed, only every so many-th was answered.
         metric: `accuracy`, or `agreement` where the unsplit network's answers stand for the truth.
         gate_s: time of the gate on each frame.
         wall_s: of the whole run.
@@ -83,6 +84,7 @@ class Measured:
     passed: set[int] = field(default_factory=set)
     empty_frames: int = 0
     empty_dropped: int = 0
+    every: int = 1
     metric: str = "accuracy"
     gate_s: list[float] = field(default_factory=list)
     wall_s: float = 0.0
@@ -120,7 +122,7 @@ def measure(
     """
     if not cells:
         raise ConfigError("nothing to measure: no placement was chosen")
-    result = Measured(cells=cells)
+    result = Measured(cells=cells, every=every)
     started = time.perf_counter()
     shapers: list[tuple[Cell, programs.Program]] = []
     with ExitStack() as stack:

@@ -22,8 +22,9 @@ def results_table(rows: Sequence[Row], *, title: str = "") -> Table:
     metric = rows[0].metric.name if rows else "accuracy"
     for name in (f"{metric}, 95%", "gated", "recall", "payload", "wire", "p50 ms", "p95 ms", "p99 ms"):
         table.add_column(Text(name), justify="right", no_wrap=True)
+    links = {row.link for row in rows if row.link}
     for row in rows:
-        table.add_row(*map(Text, _cells(row)))
+        table.add_row(*map(Text, _cells(row, with_link=len(links) > 1)))
     return table
 
 
@@ -32,9 +33,9 @@ def stage_lines(rows: Sequence[Row]) -> list[str]:
     return [f"{row.label}{f' over {row.link}' if row.link else ''}: {words.main_stages(row, 6)}" for row in rows]
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, *, with_link: bool) -> list[str]:
     return [
-        row.label,
+        f"{row.label} {row.link}" if with_link and row.link else row.label,
         f"{words.share(row.metric.value)} ({words.interval(row.metric)})",
         str(row.dropped.get("gate", 0)),
         words.share(row.recall),

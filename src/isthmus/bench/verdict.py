@@ -5,9 +5,6 @@ from collections.abc import Sequence
 from isthmus.bench import words
 from isthmus.bench.results import Row
 
-WORSE_POINTS = 0.01
-"""A placement this much below the best one counts as less accurate."""
-
 
 def sentences(rows: Sequence[Row]) -> list[str]:
     """About the rows of one run, the most important sentence first."""
@@ -15,7 +12,8 @@ def sentences(rows: Sequence[Row]) -> list[str]:
     if not answered:
         return ["No frame was answered; there is nothing to compare."]
     best = max(row.metric.value for row in answered)
-    good = [row for row in answered if row.metric.value >= best - WORSE_POINTS]
+    # Whose interval reaches the best one cannot be told apart from it; speed decides among these.
+    good = [row for row in answered if row.metric.high >= best]
     fastest = min(good, key=lambda row: row.latency_ms.p50 or 0.0)
     said = [_advice(fastest)]
     said += [_split(row, answered) for row in answered if row.placement == "split"]

@@ -1,5 +1,6 @@
 """`isthmus cuts`, `isthmus export` and `isthmus evaluate`."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -155,6 +156,13 @@ def export(
         f"{size(point.bytes_mean or 0)} a frame, contract {made.bundle.digest[:12]}",
         highlight=False,
     )
+    for row in json.loads((made.bundle.folder / "evaluation.json").read_text(encoding="utf-8"))["rows"]:
+        metric = row["metric"]
+        name = "split" if "point" in row else "unsplit"
+        found = f"{metric['value']:.1%} ({metric['low']:.1%} to {metric['high']:.1%})"
+        guard.out.print(f"{name}: {metric['name']} {found} on held-out pictures", highlight=False)
+    if manifest.head.flops >= manifest.whole.flops:
+        guard.err.print("The head costs more than the unsplit network: this split saves the device nothing.", style="yellow")
     if made.learned is not None and made.learned.interrupted:
         guard.out.print(
             f"Training was interrupted after {made.learned.steps} steps; --resume goes on from there.", highlight=False

@@ -19,7 +19,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration, 4 contract mismatch, 5 server unreachable, 130 interrupted.",
+    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration, 4 contract mismatch, 5 server unreachable, 130 interrupted, "
+    "143 terminated.",
 )
 
 MAKE, USE, MEASURE = "Make a bundle", "Use a bundle", "Measure"

@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from isthmus.contract.manifest import MANIFEST_NAME, SCHEMA_VERSION, FileEntry, Manifest
-from isthmus.errors import BundleError, ContractMismatch
+from isthmus.errors import BundleError, ConfigError, ContractMismatch
 
 SUFFIX = ".isthmus"
 MANIFEST_MAX_BYTES = 4 << 20
@@ -159,11 +159,19 @@ def write_bundle(target: Path, manifest: Manifest, files: Mapping[str, Path]) ->
 
 
 def check_target(target: Path) -> None:
-    """Refuse a target that would overwrite something that is no bundle; for whoever works long before writing.
+    """Refuse a target that cannot be written or would overwrite what is no bundle; for whoever works long before writing.
 
     Raises:
         BundleError: the target is a folder with something else in it.
+        ConfigError: nothing can be written there.
     """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be written: {error.strerror}; name another target") from error
+    if target.exists() and not target.is_dir() and not target.is_file():
+        raise ConfigError(f"{target} is not a file or a folder; name another target")
     if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST_NAME).exists():
         raise BundleError(f"{target} is a folder that is not a bundle; name another target")
 

@@ -1,0 +1,35 @@
+"""Mistakes that `export` must find before it works for minutes."""
+
+from typer.testing import CliRunner
+
+from isthmus.cli.main import app
+
+runner = CliRunner()
+
+
+def _export(*arguments):
+    return runner.invoke(app, ["export", *map(str, arguments)])
+
+
+def test_an_output_that_cannot_be_written_is_found_first(make_tiny_bundle, pictures):
+    whole = make_tiny_bundle().folder / "whole.onnx"
+    done = _export(whole, "-o", "/proc/nothing.isthmus", "--data", pictures)
+    assert done.exit_code == 3
+    assert "cannot be written" in done.stderr
+    assert "training" not in done.stderr
+
+
+def test_a_share_above_the_whole_is_no_cut(make_tiny_bundle, pictures, tmp_path):
+    whole = make_tiny_bundle().folder / "whole.onnx"
+    done = _export(whole, "-o", tmp_path / "b.isthmus", "--data", pictures, "--cut", "250%")
+    assert done.exit_code == 2
+    assert "250%" in done.stderr
+
+
+def test_what_was_measured_is_printed(make_tiny_bundle, pictures, tmp_path):
+    whole = make_tiny_bundle().folder / "whole.onnx"
+    done = _export(
+        whole, "-o", tmp_path / "b.isthmus", "--data", pictures, "--cut", "folded", "--bottleneck", "none", "--bits", 8
+    )
+    assert done.exit_code == 0, done.stderr
+    assert "agreement" in done.stdout
