@@ -21,7 +21,7 @@ def results_table(rows: Sequence[Row], *, title: str = "") -> Table:
     table.add_column("placement", no_wrap=True)
     metric = rows[0].metric.name if rows else "accuracy"
     for name in (f"{metric}, 95%", "gated", "recall", "payload", "wire", "p50 ms", "p95 ms", "p99 ms"):
-        table.add_column(Text(name), justify="right", no_wrap=True)
+        table.add_column(Text(name), justify="right", overflow="fold")
     links = {row.link for row in rows if row.link}
     for row in rows:
         table.add_row(*map(Text, _cells(row, with_link=len(links) > 1)))

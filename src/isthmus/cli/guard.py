@@ -16,7 +16,7 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 INTERRUPTED = 130
-NARROWEST = 110
+NARROWEST = 124
 """Columns of our widest table: what is piped to a file is laid out for it, and not for 80 columns."""
 
 
