@@ -107,7 +107,6 @@ _EXTRAS = {
     "onnx": "export",
     "onnx_ir": "export",
     "onnxscript": "export",
-    "matplotlib": "bench",
     "jinja2": "bench",
     "sklearn": "bench",
     "psutil": "bench",
