@@ -32,11 +32,10 @@ from isthmus.export.bottleneck import Decoder, Encoder, encoder_stride, round_st
 from isthmus.export.graph import dimensions, name_of
 from isthmus.export.interpreter import OnnxModule
 from isthmus.export.pace import Pace, channels_last, fastest
-from isthmus.export.samples import Samples, prepared
-from isthmus.export.session import Session
+from isthmus.export.samples import Samples
 from isthmus.export.split import Halves
+from isthmus.export.teacher import Teacher, teach
 
-FEATURE_BATCH = 64
 CHECKPOINT_EVERY_S = 20.0
 REPLAN_EVERY = 20
 """Steps between two looks at the clock."""
@@ -100,26 +99,6 @@ class _Student(nn.Module):
         return restored
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Teacher:
-    """What the unsplit network gives on every training sample."""
-
-    pictures: list[np.ndarray]
-    preparation: Preparation
-    features: torch.Tensor
-    variance: float
-    scores: torch.Tensor
-    labels: torch.Tensor | None
-
-    def batch(self, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        pictures = torch.from_numpy(prepared([self.pictures[index] for index in indices], self.preparation)).contiguous(
-            memory_format=torch.channels_last
-        )
-        chosen = torch.from_numpy(indices)
-        labels = None if self.labels is None else self.labels[chosen]
-        return pictures, self.features[chosen].float(), self.scores[chosen], labels
-
-
 def learn(
     halves: Halves,
     samples: Samples,
@@ -157,7 +136,7 @@ def learn(
     shape = _feature_shape(halves)
     if len(samples) < 2:
         raise ExportError(f"training needs at least 2 pictures, got {len(samples)}; some hundred make a good result")
-    teacher = _teach(halves, samples, preparation)
+    teacher = teach(halves, samples, preparation)
     size = (preparation.height, preparation.width)
     stride = encoder_stride(size, shape[1:])
     encoder = Encoder(preparation.channels, channels, stride)
@@ -205,34 +184,6 @@ def _feature_shape(halves: Halves) -> tuple[int, int, int]:
     return shape[1], shape[2], shape[3]
 
 
-def _teach(halves: Halves, samples: Samples, preparation: Preparation) -> _Teacher:
-    """Run the teacher once over all samples."""
-    head, tail = Session(halves.head, threads=2), Session(halves.tail, threads=2)
-    cut = name_of(halves.head.graph.outputs[0])
-    features, scores = [], []
-    for start in range(0, len(samples), FEATURE_BATCH):
-        pictures = prepared(samples.pictures[start : start + FEATURE_BATCH], preparation)
-        crossing = head.run({head.inputs[0]: pictures})
-        features.append(_compact(torch.from_numpy(crossing[cut])))
-        scores.append(torch.from_numpy(tail.run(crossing)[tail.outputs[0]]).float())
-    classes = samples.classes((), scores[0].shape[1] if scores[0].ndim == 2 else 0)
-    everything = torch.cat(features)
-    variance = float(everything[:512].float().var(0).mean()) + 1e-6
-    return _Teacher(
-        pictures=list(samples.pictures),
-        preparation=preparation,
-        features=everything,
-        variance=variance,
-        scores=torch.cat(scores).flatten(1),
-        labels=None if classes is None else torch.from_numpy(classes),
-    )
-
-
-def _compact(features: torch.Tensor) -> torch.Tensor:
-    """As float16 where all values fit, which halves the memory and changes nothing at the weight of a training target."""
-    return features.half() if float(features.abs().max()) < torch.finfo(torch.float16).max else features
-
-
 class _Run:
     """Training state: what a checkpoint holds, and how it moves on."""
 
@@ -240,7 +191,7 @@ class _Run:
         self,
         student: _Student,
         tail: nn.Module,
-        teacher: _Teacher,
+        teacher: Teacher,
         settings: DistillSettings,
         checkpoint: Path | None,
         started: float,
