@@ -107,6 +107,8 @@ _EXTRAS = {
     "onnx": "export",
     "onnx_ir": "export",
     "onnxscript": "export",
+    "transformers": "export",
+    "cryptography": "head",
     "jinja2": "bench",
     "sklearn": "bench",
     "psutil": "bench",
