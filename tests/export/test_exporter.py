@@ -9,7 +9,7 @@ from isthmus.contract.bundle import open_bundle
 from isthmus.devices import golden
 from isthmus.devices.runtime import Network
 from isthmus.errors import BundleError, ExportError, UsageError
-from isthmus.export import distill, exporter, gates
+from isthmus.export import distill, gates
 from isthmus.export.distill import DistillSettings
 from isthmus.export.exporter import ExportSettings, export
 from isthmus.export.pace import Pace
@@ -188,11 +188,3 @@ def test_a_folder_that_is_no_bundle_is_not_overwritten(skip_file, data, tmp_path
         export(skip_file, tmp_path / "photos", ExportSettings(cut="active", bottleneck="none", data=data), on_step=said.append)
     assert (tmp_path / "photos" / "precious.jpg").read_bytes() == b"picture"
     assert said == []
-
-
-@pytest.mark.parametrize(
-    ("name", "identifier"),
-    [("my model", "my-model"), ("modèle", "mod-le"), (".hidden", "model-.hidden"), ("网络", "model---"), ("a" * 200, "a" * 128)],
-)
-def test_every_file_name_becomes_an_identifier(name, identifier):
-    assert exporter._identifier(name) == identifier

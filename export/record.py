@@ -1,0 +1,143 @@
+"""What a bundle's manifest says of an export."""
+
+import datetime
+import platform
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+
+import isthmus
+from isthmus.contract.manifest import Cut as CutRecord
+from isthmus.contract.manifest import Gate, Manifest, Port, Side, Task, Training
+from isthmus.contract.prepare import Preparation
+from isthmus.contract.tensor import DATATYPES
+from isthmus.errors import ExportError
+from isthmus.export import cost, gates
+from isthmus.export.cuts import Cut
+from isthmus.export.distill import Learned
+from isthmus.export.doors import Source
+from isthmus.export.evaluate import class_count
+from isthmus.export.graph import name_of
+from isthmus.export.halves import CodedHalves
+from isthmus.export.samples import Samples
+from isthmus.export.settings import ExportSettings
+
+ONNXRUNTIME_MIN = "1.17"
+"""First release that reads opset 17 to 20 on every 64-bit ARM board of the profiles."""
+CHANGED_CODES_FLOOR = 0.001
+"""0.1% of codes by one step is normal across instruction sets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Making:
+    """An export that has passed its gates.
+
+    Attributes:
+        settings: what was asked for.
+        source: the network as it came in.
+        preparation: how a picture becomes its input.
+        cut: where it was cut.
+        coded: both networks of the bundle.
+        learned: the trained bottleneck; None where nothing was trained.
+        data: pictures that were worked on.
+        held_out: pictures that were not.
+        frames: float32[n, ...], prepared pictures of the held-out part, for the gates and the golden frames.
+        gates: what was checked.
+    """
+
+    settings: ExportSettings
+    source: Source
+    preparation: Preparation
+    cut: Cut
+    coded: CodedHalves
+    learned: Learned | None
+    data: Samples
+    held_out: Samples
+    frames: np.ndarray
+    gates: tuple[Gate, ...]
+
+
+def manifest(made: Making) -> Manifest:
+    """The manifest of an export, without files, digests and what is measured later."""
+    model, coded, settings = made.source.model, made.coded, made.settings
+    changed = gates.changed_by_order(coded, made.frames)
+    return Manifest(
+        id=identifier(made.source.name),
+        version=settings.version,
+        files={},
+        opset=coded.head.opset_imports[""],
+        onnxruntime_min=ONNXRUNTIME_MIN,
+        input=_port(model.graph.inputs[0]),
+        preparation=made.preparation,
+        outputs=tuple(_port(value) for value in model.graph.outputs),
+        boundary=coded.boundary,
+        bottleneck=settings.bottleneck,
+        points=(gates.full_point(coded),),
+        cut=CutRecord(
+            tensors=made.cut.tensors,
+            operator=made.cut.operator,
+            flops_share=made.cut.flops_share,
+            replaces_head=made.learned is not None,
+        ),
+        head=_side(coded.head),
+        tail=_side(coded.tail),
+        whole=_side(model),
+        task=_task(made.source, made.data),
+        changed_code_share_max=max(CHANGED_CODES_FLOOR, 4 * changed),
+        gates=made.gates,
+        training=_training(made.learned, made.data, settings),
+        source=made.source.reference,
+        licence=settings.licence,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        writer=f"isthmus {isthmus.__version__}, onnxruntime {onnxruntime.__version__}, {platform.machine()}",
+    )
+
+
+def _training(learned: Learned | None, data: Samples, settings: ExportSettings) -> Training | None:
+    if learned is None:
+        return None
+    stages: tuple[dict[str, Any], ...] = ({"steps": learned.steps, "interrupted": learned.interrupted}, *learned.losses)
+    return Training(
+        recipe="isthmus",
+        seed=settings.distill.seed,
+        stages=stages,
+        data=data.origin,
+        samples=len(data),
+        wall_s=round(learned.wall_s, 1),
+    )
+
+
+def _task(source: Source, data: Samples) -> Task:
+    """A classifier is told by its one output of as many scores as there are class folders."""
+    outputs = source.model.graph.outputs
+    classes = class_count(_port(outputs[0]))
+    if len(outputs) == 1 and classes > 1:
+        return Task(kind="classification", labels=data.names if len(data.names) == classes else ())
+    return Task()
+
+
+def identifier(name: str) -> str:
+    """A bundle's id, which the manifest limits to plain letters and 128 of them."""
+    cleaned = re.sub(r"[^A-Za-z0-9._-]", "-", name)
+    return (cleaned if cleaned[:1].isalnum() else f"model-{cleaned}")[:128]
+
+
+def _port(value: ir.Value) -> Port:
+    if value.dtype is None or value.shape is None:
+        raise ExportError(f"{name_of(value)} has no known type or shape")
+    dtype = value.dtype.numpy().newbyteorder("<")
+    named = [name for name, known in DATATYPES.items() if known == dtype]
+    if not named:
+        raise ExportError(f"{name_of(value)} is {value.dtype}, which cannot be sent; known: {', '.join(DATATYPES)}")
+    return Port(
+        name=name_of(value), datatype=named[0], shape=tuple(size if isinstance(size, int) else None for size in value.shape)
+    )
+
+
+def _side(model: ir.Model) -> Side:
+    found = cost.of_graph(model.graph)
+    return Side(flops=found.flops, parameters=found.parameters)

@@ -1,0 +1,36 @@
+"""What to make of a network: the choices of one export."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from isthmus.export.distill import DistillSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSettings:
+    """What to make.
+
+    Attributes:
+        cut: selector, see `export.cuts`.
+        bottleneck: `none` puts a quantiser at the cut; `learned` trains an encoder that replaces what is before it.
+        channels: of the codes of a learned bottleneck.
+        bits: of a code.
+        data: image folder or npz for calibration and training.
+        preprocess: name of a preset of `export.preprocessing`; None chooses by the network's input.
+        distill: recipe of the training.
+        resume: go on from the checkpoint beside the output.
+        version: of the bundle.
+        licence: of the network, in words.
+    """
+
+    cut: str = "auto"
+    bottleneck: Literal["none", "learned"] = "learned"
+    channels: int = 8
+    bits: int = 4
+    data: Path | None = None
+    preprocess: str | None = None
+    distill: DistillSettings = field(default_factory=DistillSettings)
+    resume: bool = False
+    version: str = "1"
+    licence: str = ""
