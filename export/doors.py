@@ -22,6 +22,7 @@ import onnx
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
+from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError, NotBuiltYet, UsageError
 from isthmus.export import batch, examples, opset, shapes
 from isthmus.export.graph import data_inputs, name_of, subgraphs
@@ -49,6 +50,10 @@ class Source:
         example_inputs: one array per fed input in their order, of batch 2 where the batch is dynamic; from the factory, or made
             from the declared shapes. The model runs on them.
         dynamic_batch: rows can be batched freely, checked by running two batch sizes.
+        has_batch: values inside the model carry the batch on axis 0. False where the file knew no batch: its input and outputs
+            then got an axis of one in front, and nothing between them has it.
+        preparation: how the model's own preprocessing file says a picture becomes its input; None where nothing says so.
+        labels: names of its classes in the order of its scores, as the model's own configuration has them; else empty.
     """
 
     model: ir.Model
@@ -57,6 +62,9 @@ class Source:
     torch_module: torch.nn.Module | None
     example_inputs: tuple[np.ndarray, ...]
     dynamic_batch: bool
+    has_batch: bool = True
+    preparation: Preparation | None = None
+    labels: tuple[str, ...] = ()
 
 
 def open_model(reference: str) -> Source:

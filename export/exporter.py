@@ -62,7 +62,7 @@ def export(
     check_target(output)
     on_step(f"opening {reference}")
     source = open_model(reference)
-    preparation = preprocessing.choose(settings.preprocess, source.model)
+    preparation = preprocessing.choose(settings.preprocess, source.model, suggested=source.preparation)
     cut = cuts.find(cuts.enumerate(source.model), settings.cut)
     halves = split(source.model, cut)
     on_step(f"cut at {', '.join(cut.tensors)}: {cut.flops_share:.0%} of the FLOPs before it")

@@ -19,6 +19,9 @@ import onnx_ir as ir
 BATCH = "batch"
 """Name of the batch dimension in every model that has passed a door."""
 
+PICTURE_CHANNELS = (1, 3)
+"""Grey and colour; an axis of another size is not taken for the channels of a picture."""
+
 SHAPE_OPERATORS = frozenset({"Shape", "Size"})
 """Operators whose result depends on the dimensions of their input and not on its content."""
 

@@ -116,7 +116,8 @@ def _task(source: Source, data: Samples) -> Task:
     outputs = source.model.graph.outputs
     classes = class_count(_port(outputs[0]))
     if len(outputs) == 1 and classes > 1:
-        return Task(kind="classification", labels=data.names if len(data.names) == classes else ())
+        known = next((names for names in (source.labels, data.names) if len(names) == classes), ())
+        return Task(kind="classification", labels=known)
     return Task()
 
 

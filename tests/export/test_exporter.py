@@ -175,7 +175,7 @@ def test_pictures_of_other_classes_are_used_without_their_labels(skip_file, tmp_
 @pytest.mark.parametrize("text", ["n (float[batch, 16] x) => (float[batch, 16] y) { t = Relu (x) y = Neg (t) }"])
 def test_a_network_that_takes_no_picture_is_refused_in_one_line(data, tmp_path, proto_of, text):
     onnx.save(proto_of(text), tmp_path / "vector.onnx")
-    with pytest.raises(ExportError, match=r"one picture input \[batch, 1 or 3, row, column\]; this one takes x") as refused:
+    with pytest.raises(ExportError, match=r"one picture input \[batch, 1 or 3, row, column\].*; this one takes x") as refused:
         export(str(tmp_path / "vector.onnx"), tmp_path / "a", ExportSettings(data=data))
     assert "\n" not in str(refused.value)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from isthmus.contract.prepare import prepare
+from isthmus.contract.prepare import Preparation, prepare
 from isthmus.errors import ExportError, UsageError
 from isthmus.export import preprocessing
 
@@ -68,9 +68,30 @@ def test_a_preset_of_another_number_of_channels_is_refused(taking, name, channel
 
 @pytest.mark.parametrize("shape", [{"channels": 4}, {"rows": "height"}])
 def test_an_input_that_is_no_picture_is_refused_in_one_line(taking, shape):
-    with pytest.raises(ExportError, match=r"one picture input \[batch, 1 or 3, row, column\]; this one takes x") as refused:
+    with pytest.raises(ExportError, match=r"one picture input \[batch, 1 or 3, row, column\].*; this one takes x") as refused:
         preprocessing.choose(None, taking(**shape))
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("channels", "rows", "columns", "layout"), [(3, 5, 7, "nchw"), (5, 7, 3, "nhwc"), (3, 7, 3, "nchw"), (6, 4, 1, "nhwc")]
+)
+def test_the_axis_of_1_or_3_is_the_channels(taking, channels, rows, columns, layout):
+    chosen = preprocessing.choose(None, taking(channels, rows, columns))
+    assert chosen.layout == layout
+    assert prepare(RED, chosen).shape == (1, channels, rows, columns)
+
+
+def test_what_comes_with_the_model_is_taken_unless_a_name_is_given(taking):
+    own = Preparation(width=9, height=9, fit="crop", mean=(0.1, 0.2, 0.3), interpolation="bicubic")
+    chosen = preprocessing.choose(None, taking(), suggested=own)
+    assert chosen == own.model_copy(update={"height": 5, "width": 7})
+    assert preprocessing.choose("bytes", taking(), suggested=own).scale == 1.0
+
+
+def test_what_comes_with_the_model_must_fit_it(taking):
+    with pytest.raises(ExportError, match="comes with the model gives 3 channels, the network takes 1"):
+        preprocessing.choose(None, taking(channels=1), suggested=Preparation(width=9, height=9))
 
 
 def test_two_inputs_are_refused(handmade):
