@@ -4,7 +4,8 @@
     ├── UsageError             the command was given something it cannot use (exit 2)
     ├── ConfigError            a setting is missing, unknown or out of range
     ├── BundleError            the artefact is damaged, incomplete or of another version
-    │   └── ContractMismatch   both ends are sound and do not belong together
+    │   ├── ContractMismatch   both ends are sound and do not belong together
+    │   └── SignatureError     nobody who is trusted vouches for it
     ├── ProtocolError          the conversation between head and tail went wrong
     │   ├── LocalProtocolError     this end broke a rule: a bug here
     │   └── RemoteProtocolError    the peer broke a rule: refuse it, go on
@@ -54,6 +55,10 @@ class BundleError(IsthmusError):
 
 class ContractMismatch(BundleError):
     """Head and tail, or file and manifest, are each sound but do not belong together."""
+
+
+class SignatureError(BundleError):
+    """A signature that is asked for is missing, damaged, over other bytes, or of a key that is not trusted."""
 
 
 class ProtocolError(IsthmusError):

@@ -1,26 +1,37 @@
 """`isthmus inspect` and `isthmus verify`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from isthmus.bench.words import size
 from isthmus.cli import guard
 from isthmus.cli.results import print_json, print_table
+from isthmus.contract.key import listed
+from isthmus.errors import SignatureError
+
+if TYPE_CHECKING:
+    from isthmus.contract.bundle import Bundle
 
 BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .isthmus file or a bundle folder.")]
+KeyOption = Annotated[
+    Path | None, typer.Option("--key", help="Public key, or folder of them; one of these must have signed the bundle.")
+]
+TrustOption = Annotated[
+    Path | None, typer.Option("--trust", help="Public key, or folder of them; one of these must have signed the bundle.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def inspect(bundle: BundleArgument, as_json: JsonOption = False) -> None:
-    """Show what a bundle holds: cut, boundary, operating points, costs, gates, files."""
-    from isthmus.contract.bundle import open_bundle
-
-    opened = open_bundle(bundle)
+def inspect(bundle: BundleArgument, key: KeyOption = None, as_json: JsonOption = False) -> None:
+    """Show what a bundle holds: cut, boundary, operating points, costs, gates, files, who signed it."""
+    opened = open_trusted(bundle, key)
     manifest = opened.manifest
+    signers, signature = _signers(opened)
     if as_json:
-        print_json({"command": "inspect", "bundle": str(bundle)}, [manifest.model_dump(mode="json")])
+        meta = {"command": "inspect", "bundle": str(bundle), "signatures": signers, "signed_by": opened.signed_by}
+        print_json(meta, [manifest.model_dump(mode="json")])
         return
     crossing = ", ".join(f"{t.name} {'int' if t.signed else 'uint'}{t.bits}{list(t.shape)}" for t in manifest.boundary.tensors)
     replaced = "a trained encoder replaces what is before it" if manifest.cut.replaces_head else "the head is the network itself"
@@ -34,7 +45,7 @@ def inspect(bundle: BundleArgument, as_json: JsonOption = False) -> None:
         ["task", f"{manifest.task.kind}, {len(manifest.task.labels)} labels" if manifest.task.labels else manifest.task.kind],
         ["size", size(opened.size_bytes())],
         ["written", f"{manifest.created} by {manifest.writer}"],
-        ["signature", "none; signing is not built yet"],
+        ["signature", signature],
         ["licence", manifest.licence or "not recorded"],
     ]
     print_table(f"Bundle {bundle.name}", ["what", "value"], facts)
@@ -62,33 +73,60 @@ def inspect(bundle: BundleArgument, as_json: JsonOption = False) -> None:
 
 def verify(
     bundle: BundleArgument,
-    key: Annotated[Path | None, typer.Option("--key", help="Public key that must have signed it (not built yet).")] = None,
+    key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check on this machine: digests, codec to the bit, head codes and tail outputs on the golden frames."""
-    from isthmus.contract.bundle import open_bundle
+    """Check on this machine: digests, signature, codec to the bit, head codes and tail outputs on the golden frames."""
     from isthmus.contract.manifest import Gate
     from isthmus.devices import golden
     from isthmus.devices.runtime import Network
 
-    if key is not None:
-        raise guard.later("verifying signatures", "leave out --key")
-    opened = open_bundle(bundle)
+    opened = open_trusted(bundle, key)
     if opened.manifest.kind != "vision":
         raise guard.later(f"verifying a {opened.manifest.kind} bundle")
     frames = golden.read(opened)
     gates = [
         Gate(name="digests", value=0.0, limit=0.0, detail=f"{len(opened.manifest.files)} files, contract {opened.digest[:12]}"),
+        *([Gate(name="signature", value=0.0, limit=0.0, detail=f"by {opened.signed_by}")] if opened.signed_by else []),
         golden.check_codec(opened, frames),
         golden.check_head(opened, frames, Network.load(opened.path("head.onnx"))),
         golden.check_tail(opened, frames, Network.load(opened.path("tail.onnx"))),
     ]
     if as_json:
-        print_json({"command": "verify", "bundle": str(bundle), "passed": True}, [gate.model_dump() for gate in gates])
+        meta = {"command": "verify", "bundle": str(bundle), "passed": True, "signed_by": opened.signed_by}
+        print_json(meta, [gate.model_dump() for gate in gates])
         return
     _print_gates(
         f"{bundle.name} is sound on this machine", [[g.name, f"{g.value:.3g}", f"{g.limit:.3g}", g.detail] for g in gates]
     )
+
+
+def open_trusted(bundle: Path, keys: Path | None) -> "Bundle":
+    """Open a bundle; where a file or folder of public keys is given, one of them must have signed it.
+
+    Raises:
+        BundleError: it is not sound, or not signed by one of the keys.
+        ConfigError: the keys cannot be read.
+    """
+    from isthmus.contract.bundle import open_bundle
+    from isthmus.contract.trust import read_trusted
+
+    return open_bundle(bundle, trusted=read_trusted(keys) if keys else None)
+
+
+def _signers(bundle: "Bundle") -> tuple[list[str], str]:
+    """Key ids that the bundle claims, and what is known of them in words."""
+    from isthmus.contract import signature
+
+    try:
+        held = signature.read(bundle.folder, bundle.origin)
+    except SignatureError as error:
+        return [], f"not readable: {error}"
+    if held is None:
+        return [], "none"
+    if bundle.signed_by is None:
+        return held.key_ids, f"by {listed(held.key_ids)}, as it says of itself; --key checks it"
+    return held.key_ids, f"good, by {bundle.signed_by}; {len(held.signatures)} in all"
 
 
 def _print_gates(title: str, rows: list[list[str]]) -> None:

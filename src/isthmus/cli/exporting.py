@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from isthmus.bench.words import size
 from isthmus.cli import guard
 from isthmus.cli.bundles import BundleArgument, JsonOption
+from isthmus.cli.keys import open_private
 from isthmus.cli.quantity import seconds
 from isthmus.cli.results import print_json, print_table
 
@@ -88,7 +89,7 @@ def export(
     int8: Annotated[Literal["auto", "on", "off"], typer.Option(help="int8 head; not built yet, auto means off.")] = "auto",
     neural_filter: Annotated[bool, typer.Option("--filter", help="Train the neural filter; not built yet.")] = False,
     layout: Annotated[str | None, typer.Option(help="Layout of a language model; not built yet.")] = None,
-    sign: Annotated[Path | None, typer.Option(help="Key to sign with; not built yet.")] = None,
+    sign: Annotated[Path | None, typer.Option(help="Private key that signs the bundle.")] = None,
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
     licence: Annotated[str, typer.Option(help="Licence of the network, in words; kept in the bundle.")] = "",
     as_json: JsonOption = False,
@@ -97,6 +98,7 @@ def export(
 
     Ctrl-C while training ends the training and writes the bundle with what was learned so far.
     """
+    from isthmus.contract.sealing import sign_bundle
     from isthmus.export.distill import DistillSettings
     from isthmus.export.distill import Progress as TrainingProgress
     from isthmus.export.exporter import ExportSettings
@@ -104,11 +106,12 @@ def export(
 
     if bottleneck == "pca":
         raise guard.later("--bottleneck pca", "use learned or none")
-    if int8 == "on" or neural_filter or layout or sign:
-        option = "--int8 on" if int8 == "on" else "--filter" if neural_filter else "--layout" if layout else "--sign"
+    if int8 == "on" or neural_filter or layout:
+        option = "--int8 on" if int8 == "on" else "--filter" if neural_filter else "--layout"
         raise guard.later(option, "leave it out")
     if recipe != "isthmus":
         raise guard.later(f"recipe {recipe!r}", "this version trains with --recipe isthmus")
+    signer = open_private(sign) if sign else None  # before the long work: a wrong passphrase is found at once
     settings = ExportSettings(
         cut=cut,
         bottleneck=bottleneck,
@@ -143,6 +146,8 @@ def export(
             )
 
         made = make(model, output, settings, on_step=lambda words: guard.err.print(words, highlight=False), on_progress=show)
+    if signer is not None:
+        sign_bundle(output, signer)
     manifest = made.bundle.manifest
     if as_json:
         print_json(

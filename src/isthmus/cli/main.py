@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import isthmus
-from isthmus.cli import bench, bundles, device, exporting, later, running, serving
+from isthmus.cli import bench, bundles, device, exporting, keys, later, running, serving
 from isthmus.cli.guard import guarded, set_up
 
 app = typer.Typer(
@@ -19,8 +19,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration, 4 contract mismatch, 5 server unreachable, 130 interrupted, "
-    "143 terminated.",
+    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration, 4 contract or signature mismatch, "
+    "5 server unreachable, 130 interrupted, 143 terminated.",
 )
 
 MAKE, USE, MEASURE = "Make a bundle", "Use a bundle", "Measure"
@@ -44,6 +44,7 @@ def _options(
 app.command("cuts", rich_help_panel=MAKE)(guarded(exporting.cuts))
 app.command("export", rich_help_panel=MAKE)(guarded(exporting.export))
 app.command("evaluate", rich_help_panel=MAKE)(guarded(exporting.evaluate))
+app.add_typer(keys.app, name="keys", rich_help_panel=MAKE)
 app.command("inspect", rich_help_panel=USE)(guarded(bundles.inspect))
 app.command("verify", rich_help_panel=USE)(guarded(bundles.verify))
 app.command("serve", rich_help_panel=USE)(guarded(serving.serve))

@@ -12,7 +12,7 @@ import typer
 
 from isthmus.bench.words import size
 from isthmus.cli import guard
-from isthmus.cli.bundles import BundleArgument, JsonOption
+from isthmus.cli.bundles import BundleArgument, JsonOption, TrustOption, open_trusted
 from isthmus.cli.quantity import seconds
 from isthmus.cli.results import print_json
 from isthmus.errors import UsageError
@@ -47,6 +47,7 @@ def run(
     config: Annotated[Path | None, typer.Option(help="agent.toml; not built yet.")] = None,
     tls_ca: Annotated[Path | None, typer.Option(help="CA of the server; not built yet.")] = None,
     token_file: Annotated[Path | None, typer.Option(help="Bearer token; not built yet.")] = None,
+    trust: TrustOption = None,
     check: Annotated[bool, typer.Option("--check", help="Check bundle, source and server, then stop.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,7 +55,6 @@ def run(
 
     One record a frame goes to every sink: the answer with its stages in milliseconds, or the reason why there is none.
     """
-    from isthmus.contract.bundle import open_bundle
     from isthmus.devices.memory import resident_bytes
     from isthmus.head.agent import Agent
     from isthmus.head.gate import MotionGate
@@ -69,7 +69,7 @@ def run(
     wait_s = seconds(wait, "--wait")
     name = device_id or socket.gethostname()
     started = time.monotonic()
-    opened = open_bundle(bundle)
+    opened = open_trusted(bundle, trust)
     chosen = _placement(opened, placement, point, picture, threads)
     with ExitStack() as stack:
         frames = stack.enter_context(open_source(source, fps=fps))

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from isthmus.cli import guard
+from isthmus.cli.bundles import TrustOption, open_trusted
 
 TERMINATED = 143
 READY = "ready"
@@ -25,12 +26,11 @@ def serve(
     tls_key: Annotated[Path | None, typer.Option(help="Not built yet.")] = None,
     tls_client_ca: Annotated[Path | None, typer.Option(help="Not built yet.")] = None,
     tokens: Annotated[Path | None, typer.Option(help="Not built yet.")] = None,
-    trust: Annotated[Path | None, typer.Option(help="Keys that bundles must be signed with; not built yet.")] = None,
+    trust: TrustOption = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Listen beyond loopback without TLS.")] = False,
     engine: Annotated[Literal["native", "ray"], typer.Option(help="ray is not built yet.")] = "native",
 ) -> None:
     """Serve a bundle's tail to devices; SIGTERM answers what is in flight and stops."""
-    from isthmus.contract.bundle import open_bundle
     from isthmus.tail.server import ServerSettings, run
 
     options = {
@@ -38,7 +38,6 @@ def serve(
         "--tls-key": tls_key,
         "--tls-client-ca": tls_client_ca,
         "--tokens": tokens,
-        "--trust": trust,
     }
     for option, given in options.items():
         if given:
@@ -47,7 +46,7 @@ def serve(
         raise guard.later("--mode poll and explicit" if mode != "none" else "--engine ray", "leave it out")
     if bundle.is_dir() and not (bundle / "manifest.json").exists():
         raise guard.later(f"serving the repository {bundle}", "give one bundle")
-    opened = open_bundle(bundle)
+    opened = open_trusted(bundle, trust)
     settings = ServerSettings(
         host=host, grpc_port=grpc_port, metrics_port=metrics_port, workers=workers, threads=threads, insecure=insecure
     )

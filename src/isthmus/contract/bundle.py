@@ -1,7 +1,8 @@
 """`*.isthmus`: the artefact, as a folder or as an uncompressed zip.
 
 A zip is unpacked once, to a cache folder named by the archive's digest. Either way every file is checked against the size and
-SHA-256 in the manifest before it is used; a file that the manifest does not name does not belong to the bundle.
+SHA-256 in the manifest before it is used; a file that the manifest does not name does not belong to the bundle. Where keys are
+trusted, the signature is checked over the very bytes that are then read as the manifest, and before any other file is touched.
 """
 
 import dataclasses
@@ -11,23 +12,24 @@ import os
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from isthmus.contract import archive as zipped
+from isthmus.contract import signature
 from isthmus.contract.manifest import MANIFEST_NAME, SCHEMA_VERSION, FileEntry, Manifest
+from isthmus.contract.trust import TrustedKeys
 from isthmus.errors import BundleError, ConfigError, ContractMismatch
 
 SUFFIX = ".isthmus"
 MANIFEST_MAX_BYTES = 4 << 20
 """A manifest of thousands of files and labels stays far below this."""
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError, EOFError, OverflowError)
-"""What zipfile raises on damaged, encrypted or exotic archives; found by changing bytes at random."""
-UNSIGNED_FILES = ("manifest.sig", "evaluation.json")
-"""Beside the manifest, not named in it: the signature covers the manifest, the evaluation may be made later."""
+UNSIGNED_FILES = (signature.SIGNATURE_NAME, "evaluation.json")
+"""Beside the manifest, not named in it: the signature covers the manifest, the evaluation may be made later. Anybody can change
+them, so nothing that computes reads them; the evaluation is only displayed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,10 @@ class Bundle:
     folder: Path
     manifest: Manifest
     origin: Path
+    manifest_bytes: bytes = field(default=b"", repr=False)
+    """What `manifest` was read from, which is what a signature is over."""
+    signed_by: str | None = None
+    """Id of the trusted key that signed it; None where no signature was asked for."""
 
     @property
     def digest(self) -> str:
@@ -62,35 +68,44 @@ class Bundle:
         return sum(entry.size_bytes for entry in self.manifest.files.values())
 
 
-def open_bundle(path: Path | str, *, cache: Path | None = None) -> Bundle:
+def open_bundle(path: Path | str, *, cache: Path | None = None, trusted: TrustedKeys | None = None) -> Bundle:
     """Open a bundle and check every file of it.
 
     Args:
         path: a folder, or a `.isthmus` zip.
         cache: where a zip is unpacked; default `$ISTHMUS_CACHE`, else `~/.cache/isthmus`.
+        trusted: keys of which one must have signed it; None asks for no signature.
 
     Raises:
         BundleError: nothing there, not a bundle, damaged, or of a later schema.
         ContractMismatch: the contract digest is not that of the content.
+        SignatureError: keys are trusted, and none of them has signed what is there.
     """
     origin = Path(path)
     if not origin.exists():
         raise BundleError(f"there is no bundle at {origin}")
-    return _check(origin, origin) if origin.is_dir() else _unpack(origin, cache or default_cache())
+    return _check(origin, origin, trusted) if origin.is_dir() else _unpack(origin, cache or default_cache(), trusted)
 
 
-def _check(folder: Path, origin: Path) -> Bundle:
-    manifest = read_manifest(folder / MANIFEST_NAME, origin)
+def _check(folder: Path, origin: Path, trusted: TrustedKeys | None = None) -> Bundle:
+    bundle = _vouched(folder, origin, trusted)
     try:
-        _check_files(folder, manifest, origin)
+        _check_files(folder, bundle.manifest, origin)
     except OSError as error:
         raise BundleError(f"{origin} cannot be checked: {error.strerror} ({error.filename})") from error
-    computed = manifest.computed_digest()
-    if computed != manifest.contract_digest:
-        raise ContractMismatch(
-            f"{origin} says contract {manifest.contract_digest[:12]}, its content gives {computed[:12]}; export it again"
-        )
-    return Bundle(folder=folder, manifest=manifest, origin=origin)
+    computed = bundle.manifest.computed_digest()
+    if computed != bundle.digest:
+        raise ContractMismatch(f"{origin} says contract {bundle.digest[:12]}, its content gives {computed[:12]}; export it again")
+    return bundle
+
+
+def _vouched(folder: Path, origin: Path, trusted: TrustedKeys | None) -> Bundle:
+    """Read the manifest and, where keys are trusted, see it signed before its content is looked at."""
+    data = read_manifest(folder / MANIFEST_NAME, origin)
+    signed_by = None
+    if trusted is not None:
+        signed_by = signature.check(data, signature.read(folder, origin), trusted, origin)
+    return Bundle(folder=folder, manifest=parse_manifest(data, origin), origin=origin, manifest_bytes=data, signed_by=signed_by)
 
 
 def default_cache() -> Path:
@@ -101,20 +116,28 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "isthmus"
 
 
-def read_manifest(path: Path, origin: Path) -> Manifest:
-    """Read and validate `manifest.json`; `origin` names the bundle in messages.
+def read_manifest(path: Path, origin: Path) -> bytes:
+    """Read `manifest.json`; `origin` names the bundle in messages.
 
     Raises:
-        BundleError: missing, too large, not JSON, of a later schema, or with a wrong field.
+        BundleError: missing or too large.
     """
     try:
         if path.stat().st_size > MANIFEST_MAX_BYTES:
             raise BundleError(f"{origin}: {MANIFEST_NAME} has {path.stat().st_size} bytes, at most {MANIFEST_MAX_BYTES} are read")
-        text = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise BundleError(f"{origin} is not a bundle: {MANIFEST_NAME} cannot be read ({error.strerror})") from error
+
+
+def parse_manifest(data: bytes, origin: Path) -> Manifest:
+    """Validate the bytes of a `manifest.json`.
+
+    Raises:
+        BundleError: not JSON, of a later schema, or with a wrong field.
+    """
     try:
-        raw = json.loads(text)
+        raw = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{origin}: {MANIFEST_NAME} is not JSON ({error})") from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None
@@ -187,10 +210,7 @@ def _write_into(temporary: Path, target: Path, manifest: Manifest, files: Mappin
     made = folder
     if target.suffix == SUFFIX:
         made = temporary / "archive"
-        # A board without a clock battery may believe in 1970, which a zip cannot express.
-        with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
-            for name in [MANIFEST_NAME, *sorted(files)]:
-                archive.write(folder / name, name)
+        zipped.pack(made, {name: folder / name for name in [MANIFEST_NAME, *sorted(files)]})
     _replace(target, made, temporary / "replaced")
 
 
@@ -236,20 +256,20 @@ def _check_files(folder: Path, manifest: Manifest, origin: Path) -> None:
             raise BundleError(f"{origin} is damaged: {name} has SHA-256 {digest[:12]}, the manifest says {entry.sha256[:12]}")
 
 
-def _unpack(archive_path: Path, cache: Path) -> Bundle:
+def _unpack(archive_path: Path, cache: Path, trusted: TrustedKeys | None) -> Bundle:
     """The archive's content in the cache, checked before it gets its name there and again at every opening."""
     try:
         folder = cache / "bundles" / file_sha256(archive_path)
-        held = _held(folder, archive_path)
+        held = _held(folder, archive_path, trusted)
         if held is not None:
             return held
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".unpack-", dir=folder.parent) as temporary:
             fresh = Path(temporary) / "bundle"
-            _extract(archive_path, fresh)
-            checked = _check(fresh, archive_path)
-            _settle(fresh, folder, Path(temporary) / "spoiled", archive_path)
-    except _ZIP_ERRORS as error:
+            _extract(archive_path, fresh, trusted)
+            checked = _check(fresh, archive_path, trusted)
+            _settle(fresh, folder, Path(temporary) / "spoiled", archive_path, trusted)
+    except zipped.ERRORS as error:
         raise BundleError(f"{archive_path} is not a bundle or is truncated ({error})") from error
     except OSError as error:
         raise BundleError(
@@ -258,50 +278,37 @@ def _unpack(archive_path: Path, cache: Path) -> Bundle:
     return dataclasses.replace(checked, folder=folder)
 
 
-def _held(folder: Path, origin: Path) -> Bundle | None:
+def _held(folder: Path, origin: Path, trusted: TrustedKeys | None) -> Bundle | None:
     """The bundle in a folder of the cache, or None where there is no sound one."""
     try:
-        return _check(folder, origin)
+        return _check(folder, origin, trusted)
     except BundleError:
         return None
 
 
-def _settle(fresh: Path, folder: Path, spoiled: Path, origin: Path) -> None:
+def _settle(fresh: Path, folder: Path, spoiled: Path, origin: Path, trusted: TrustedKeys | None) -> None:
     """Give `fresh` its place in the cache; a damaged older copy goes to `spoiled`."""
     try:
-        if folder.exists() and _held(folder, origin) is None:
+        if folder.exists() and _held(folder, origin, trusted) is None:
             folder.rename(spoiled)
         fresh.rename(folder)
     except OSError:
         # Another process was first; its copy is as good.
-        if _held(folder, origin) is None:
+        if _held(folder, origin, trusted) is None:
             raise
 
 
-def _extract(archive_path: Path, folder: Path) -> None:
-    """Extract what the manifest names, and nothing else."""
+def _extract(archive_path: Path, folder: Path, trusted: TrustedKeys | None) -> None:
+    """Extract what the manifest names, and nothing else; where keys are trusted, nothing before the manifest is seen signed."""
     with zipfile.ZipFile(archive_path) as archive:
         members = {info.filename: info for info in archive.infolist()}
         if MANIFEST_NAME not in members:
             raise BundleError(f"{archive_path} is not a bundle: it holds no {MANIFEST_NAME}")
         folder.mkdir()
-        _copy_member(archive, members[MANIFEST_NAME], folder, MANIFEST_MAX_BYTES, archive_path)
-        manifest = read_manifest(folder / MANIFEST_NAME, archive_path)
-        for name, entry in manifest.files.items():
+        for name in (MANIFEST_NAME, *UNSIGNED_FILES):
+            if name in members:
+                zipped.copy_member(archive, members[name], folder, size_max=MANIFEST_MAX_BYTES, origin=archive_path)
+        for name, entry in _vouched(folder, archive_path, trusted).manifest.files.items():
             if name not in members:
                 raise BundleError(f"{archive_path} is incomplete: {name} is missing")
-            _copy_member(archive, members[name], folder, entry.size_bytes, archive_path)
-        for name in UNSIGNED_FILES:
-            if name in members:
-                _copy_member(archive, members[name], folder, MANIFEST_MAX_BYTES, archive_path)
-
-
-def _copy_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, size_max: int, origin: Path) -> None:
-    if member.compress_type != zipfile.ZIP_STORED:
-        raise BundleError(f"{origin}: {member.filename} is compressed; a bundle is an uncompressed zip")
-    if member.file_size > size_max:
-        raise BundleError(f"{origin} is damaged: {member.filename} has {member.file_size} bytes, expected at most {size_max}")
-    path = folder / member.filename
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(member) as source, path.open("wb") as sink:
-        shutil.copyfileobj(source, sink)
+            zipped.copy_member(archive, members[name], folder, size_max=entry.size_bytes, origin=archive_path)
