@@ -8,15 +8,18 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from isthmus.codec.codec import Codec
 from isthmus.codec.payload import Mode
 from isthmus.contract.boundary import Boundary, CodeTensor, OperatingPoint
 from isthmus.contract.bundle import Bundle, write_bundle
+from isthmus.contract.key import PrivateKey
 from isthmus.contract.manifest import Cut, Manifest, Port, Side, Task
 from isthmus.contract.prepare import Preparation
 
 MakeTinyBundle = Callable[..., Bundle]
+MakeKey = Callable[[int], PrivateKey]
 
 SIDE, CHANNELS, CLASSES, STEP = 32, 4, 5, 0.125
 """Input rows and columns; channels of the boundary of SIDE/8 rows and columns; outputs; size of a quantiser step."""
@@ -146,3 +149,9 @@ def pictures(tmp_path: Path) -> Path:
     for index in range(5):
         cv2.imwrite(str(folder / f"{index}.png"), random.integers(0, 256, (40, 60, 3), dtype=np.uint8))
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_key() -> MakeKey:
+    """A function that gives the private key of a number, always the same."""
+    return lambda number: PrivateKey(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32))

@@ -215,5 +215,5 @@ def test_what_is_no_manifest_is_one_short_line_of_ours(data: bytes) -> None:
 
 
 def test_a_manifest_of_many_megabytes_is_not_read(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="at most 4194304 are read"):
+    with pytest.raises(BundleError, match="more than the 4194304 bytes that are read"):
         read_manifest(written(tmp_path, b" " * (4 << 20) + b"{}"), Path("b.isthmus"))

@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from isthmus.contract import archive as zipped
-from isthmus.contract import signature
+from isthmus.contract import signature, small_file
 from isthmus.contract.manifest import MANIFEST_NAME, SCHEMA_VERSION, FileEntry, Manifest
 from isthmus.contract.trust import TrustedKeys
 from isthmus.errors import BundleError, ConfigError, ContractMismatch
@@ -120,14 +120,12 @@ def read_manifest(path: Path, origin: Path) -> bytes:
     """Read `manifest.json`; `origin` names the bundle in messages.
 
     Raises:
-        BundleError: missing or too large.
+        BundleError: missing, too large, or not a regular file.
     """
     try:
-        if path.stat().st_size > MANIFEST_MAX_BYTES:
-            raise BundleError(f"{origin}: {MANIFEST_NAME} has {path.stat().st_size} bytes, at most {MANIFEST_MAX_BYTES} are read")
-        return path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{origin} is not a bundle: {MANIFEST_NAME} cannot be read ({error.strerror})") from error
+        return small_file.read(path, size_max=MANIFEST_MAX_BYTES, error=BundleError)
+    except FileNotFoundError as error:
+        raise BundleError(f"{origin} is not a bundle: it holds no {MANIFEST_NAME}") from error
 
 
 def parse_manifest(data: bytes, origin: Path) -> Manifest:
