@@ -136,7 +136,13 @@ class Server:
             await self._grpc.stop(None)
             await self._batcher.close()
             raise
-        _log.info("serving", bundle=self._bundle.manifest.id, grpc_port=self.grpc_port, metrics_port=self.metrics_port)
+        _log.info(
+            "serving",
+            bundle=self._bundle.manifest.id,
+            signed_by=self._bundle.signed_by,
+            grpc_port=self.grpc_port,
+            metrics_port=self.metrics_port,
+        )
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Drain, then stop: health says NOT_SERVING, devices are asked to leave, captures in flight are answered.

@@ -94,6 +94,16 @@ def test_base64_that_is_none_is_a_bad_signature(make_key: MakeKey, text: str) ->
         check(MANIFEST, SignatureFile(signatures=(bad,)), trusting(make_key(1)), ORIGIN)
 
 
+def test_a_second_way_to_write_the_same_bytes_in_base64_is_refused(make_key: MakeKey) -> None:
+    good = sign(MANIFEST, make_key(1))
+    last = good.signature[-3]
+    unused = {"A": "B", "Q": "R", "g": "h", "w": "x"}  # the last letter carries two bits; four more are not looked at
+    other = good.model_copy(update={"signature": good.signature[:-3] + unused[last] + "=="})
+    assert base64.b64decode(other.signature) == base64.b64decode(good.signature)
+    with pytest.raises(SignatureError):
+        check(MANIFEST, SignatureFile(signatures=(other,)), trusting(make_key(1)), ORIGIN)
+
+
 # ----------------------------------------------------------------------------------------------------------- the format
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 ALGORITHM = "ed25519"
-PUBLIC_BYTES, SIGNATURE_BYTES = 32, 64
+SIGNATURE_BYTES = 64
 KEY_ID_PATTERN = r"^[0-9a-f]{32}$"
 _SHOWN_MAX = 3
 
