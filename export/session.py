@@ -20,12 +20,19 @@ _log = logging.getLogger(__name__)
 class Session:
     """One onnxruntime session on the CPU, fed by name.
 
+    Args:
+        model: what to run.
+        threads: of one operator.
+        optimised: let onnxruntime fuse operators; without, a model computes operator by operator what it says.
+
     Raises:
         ExportError: onnxruntime refuses the model; the message carries its reason.
     """
 
-    def __init__(self, model: ir.Model, *, threads: int = 1) -> None:
+    def __init__(self, model: ir.Model, *, threads: int = 1, optimised: bool = True) -> None:
         options = onnxruntime.SessionOptions()
+        if not optimised:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         # Spinning threads fight with whoever else wants the cores; a check is not worth that.

@@ -92,10 +92,16 @@ def make_proto(text, opset=17):
     generator = np.random.default_rng(7)
     weights = {name: generator.normal(0, 0.3, shape).astype(np.float32) for name, shape in WEIGHT_SHAPES.items()}
     proto = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}]>\n{text}')
-    read = {name for node in proto.graph.node for name in node.input}
+    read = names_read(proto.graph)
     proto.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in weights.items() if name in read)
     onnx.checker.check_model(proto)
     return proto
+
+
+def names_read(graph):
+    """Names that the nodes of a graph read, those inside control-flow bodies too."""
+    bodies = [attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g")]
+    return {name for node in graph.node for name in node.input}.union(*map(names_read, bodies))
 
 
 def make_model(text, opset=17):

@@ -90,6 +90,41 @@ def test_a_half_that_differs_from_the_source_fails(residual_source, halves, pict
     check_failure("head then tail equals the source", lambda: gates.same_after_split(residual_source, wrong, pictures))
 
 
+def test_halves_that_the_checker_refuses_fail(residual_source, halves):
+    gate = check_passed(gates.well_formed(residual_source, halves))
+    assert gate.detail == "onnx.checker, with types and shapes"
+    wrong = halves.tail.clone()
+    next(node for node in wrong.graph if node.op_type == "Conv").attributes["group"] = ir.AttrString("group", "two")
+    with pytest.raises(ExportError, match=r"the tail is no sound ONNX model: .*group"):
+        gates.well_formed(residual_source, dataclasses.replace(halves, tail=wrong))
+
+
+def test_types_are_not_checked_in_halves_of_a_source_that_does_not_pass_itself(residual_source, halves):
+    model = residual_source.model.clone()
+    model.graph.outputs[0].shape = ir.Shape(["batch", 77])
+    mislabelled = dataclasses.replace(residual_source, model=model)
+    assert "of the source do not pass" in gates.well_formed(mislabelled, halves).detail
+
+
+def test_a_float_cut_inside_a_quantised_network_is_compared_operator_by_operator(residual_source, model_of, pictures):
+    text = """n (float[batch, 3, 16, 16] x) => (float[batch, 4, 16, 16] y)
+    <float scale = {0.05}, uint8 zero = {128}, float fine = {0.01}, int8 none = {0}> {
+        a = QuantizeLinear (x, scale, zero)
+        b = DequantizeLinear (a, scale, zero)
+        c = QuantizeLinear (w1, fine, none)
+        w = DequantizeLinear (c, fine, none)
+        d = Conv <pads = [1, 1, 1, 1]> (b, w)
+        e = QuantizeLinear (d, fine, zero)
+        y = DequantizeLinear (e, fine, zero)
+    }"""
+    model = model_of(text)
+    source = dataclasses.replace(residual_source, model=model, torch_module=None)
+    at_floats = split(model, cuts.find(cuts.enumerate(model), "b"))
+    at_codes = split(model, cuts.find(cuts.enumerate(model), "a"))
+    assert "operator by operator" in check_passed(gates.same_after_split(source, at_floats, pictures)).detail
+    assert gates.same_after_split(source, at_codes, pictures).detail == "batch 1 and 3"
+
+
 def test_few_pictures_still_make_a_batch_of_three(residual_source, halves, pictures, monkeypatch):
     rows = []
     monkeypatch.setattr(gates.Session, "run", lambda _self, feeds: rows.append(len(next(iter(feeds.values())))) or {})
