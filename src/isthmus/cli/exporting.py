@@ -1,4 +1,4 @@
-"""`isthmus cuts`, `isthmus export` and `isthmus evaluate`."""
+"""`isthmus export` and `isthmus evaluate`."""
 
 import json
 import sys
@@ -18,57 +18,6 @@ from isthmus.cli.results import print_json, print_table
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="model.onnx, or package.module:factory giving (nn.Module, example inputs).")
 ]
-
-
-def cuts(
-    model: ModelArgument,
-    everything: Annotated[bool, typer.Option("--all", help="Also cuts at which several tensors cross.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """List where a network can be cut, with what would cross there and what the device would compute."""
-    from isthmus.export import cuts as places
-    from isthmus.export.doors import open_model
-    from isthmus.export.graph import data_inputs, size_bytes
-
-    source = open_model(model)
-    found = places.enumerate(source.model)
-    input_bytes = sum(size_bytes(value) or 0 for value in data_inputs(source.model.graph))
-    if as_json:
-        rows = [
-            {
-                "cut": cut.index,
-                "tensors": list(cut.tensors),
-                "operator": cut.operator,
-                "shapes": [list(shape) for shape in cut.shapes],
-                "bytes": cut.bytes,
-                "flops_before": cut.flops_before,
-                "flops_share": cut.flops_share,
-                "parameters_before": cut.parameters_before,
-            }
-            for cut in found
-        ]
-        print_json({"model": model, "input_bytes": input_bytes, "dynamic_batch": source.dynamic_batch}, rows)
-        return
-    shown = [cut for cut in found if everything or len(cut.tensors) == 1]
-    widest = max((cut.bytes or 0 for cut in shown), default=1)
-    print_table(
-        f"Cuts of {source.name}: {len(shown)} of {len(found)} shown; the input has {size(input_bytes)} as float",
-        ["cut", "tensor", "after", "shape", "crosses", "FLOPs before", "parameters before", "along the depth"],
-        [
-            [
-                str(cut.index),
-                ", ".join(cut.tensors),
-                cut.operator,
-                "; ".join("x".join(map(str, shape[1:])) for shape in cut.shapes),
-                size(cut.bytes) if cut.bytes is not None else "?",
-                f"{cut.flops_share:.1%}",
-                f"{cut.parameters_before:,}",
-                "█" * max(1, round(16 * (cut.bytes or 0) / widest)),
-            ]
-            for cut in shown
-        ],
-    )
-    guard.err.print(f"Next: isthmus export {model} -o bundle.isthmus --cut TENSOR --data PICTURES", highlight=False)
 
 
 def export(

@@ -14,11 +14,11 @@ def print_json(meta: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     typer.echo(json.dumps({"meta": meta, "rows": rows}, indent=2))
 
 
-def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table; every column but the first is aligned to the right."""
+def print_table(title: str, columns: list[str], rows: list[list[str]], *, left: tuple[str, ...] = ()) -> None:
+    """Print a table; every column but the first and those named in `left` is aligned to the right."""
     table = Table(title=title, title_justify="left", header_style="bold")
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        table.add_column(column, justify="left" if index == 0 or column in left else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
     out.print(table)
