@@ -5,13 +5,13 @@ written before every gate has passed.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from isthmus.contract.bundle import SUFFIX, Bundle, check_target
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError, UsageError
-from isthmus.export import cuts, gates, preprocessing, samples, writing
+from isthmus.export import cuts, gates, preprocessing, samples, tensorrt, writing
 from isthmus.export.cuts import Cut
 from isthmus.export.distill import Learned, Progress, learn
 from isthmus.export.doors import open_model
@@ -63,12 +63,16 @@ def export(
     on_step(f"opening {reference}")
     source = open_model(reference)
     preparation = preprocessing.choose(settings.preprocess, source.model, suggested=source.preparation)
-    cut = cuts.find(cuts.enumerate(source.model), settings.cut)
+    floats_only = settings.bottleneck != "none"
+    cut = cuts.find(cuts.enumerate(source.model), settings.cut, model=source.model, floats_only=floats_only)
     halves = split(source.model, cut)
+    formed = gates.well_formed(source, halves)
+    if settings.runtime == "tensorrt":
+        _check_for_tensorrt(halves, replaces_head=settings.bottleneck == "learned")
     on_step(f"cut at {', '.join(cut.tensors)}: {cut.flops_share:.0%} of the FLOPs before it")
     data, held_out = _read(settings, preparation)
     pictures = prepared(held_out.pictures[:GATE_PICTURES], preparation)
-    passed = [gates.same_as_torch(source, pictures), gates.same_after_split(source, halves, pictures)]
+    passed = [gates.same_as_torch(source, pictures), formed, gates.same_after_split(source, halves, pictures)]
     learned = None
     if settings.bottleneck == "learned":
         if settings.resume and not _checkpoint(output).exists():
@@ -79,6 +83,9 @@ def export(
     else:
         on_step(f"calibrating {settings.bits}-bit codes on {len(data)} pictures")
         coded = quantised(halves, data, preparation, bits=settings.bits)
+    if settings.runtime == "tensorrt":
+        coded = replace(coded, head=tensorrt.adapted(coded.head), tail=tensorrt.adapted(coded.tail))
+        passed.append(tensorrt.check({"head.onnx": coded.head, "tail.onnx": coded.tail}))
     on_step("checking the gates")
     passed.append(gates.same_when_quantised(coded, pictures))
     made = Making(
@@ -97,6 +104,12 @@ def export(
     if learned is not None and not learned.interrupted:
         _checkpoint(output).unlink(missing_ok=True)
     return Exported(bundle=bundle, cut=cut, learned=learned)
+
+
+def _check_for_tensorrt(halves: Halves, *, replaces_head: bool) -> None:
+    """Find what TensorRT would refuse before anything is trained."""
+    kept = {"tail.onnx": halves.tail} if replaces_head else {"head.onnx": halves.head, "tail.onnx": halves.tail}
+    tensorrt.check(kept)
 
 
 def _read(settings: ExportSettings, preparation: Preparation) -> tuple[Samples, Samples]:

@@ -19,6 +19,7 @@ class ExportSettings:
         data: image folder or npz for calibration and training.
         preprocess: name of a preset of `export.preprocessing`; None chooses by the network's input.
         distill: recipe of the training.
+        runtime: `tensorrt` refuses what its public support list does not take, see `export.tensorrt`.
         resume: go on from the checkpoint beside the output.
         version: of the bundle.
         licence: of the network, in words.
@@ -31,6 +32,7 @@ class ExportSettings:
     data: Path | None = None
     preprocess: str | None = None
     distill: DistillSettings = field(default_factory=DistillSettings)
+    runtime: Literal["onnxruntime", "tensorrt"] = "onnxruntime"
     resume: bool = False
     version: str = "1"
     licence: str = ""

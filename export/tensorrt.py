@@ -62,7 +62,7 @@ class Finding:
 
 
 def findings(model: ir.Model) -> list[Finding]:
-    """All that the list has against a model, in the order of its nodes."""
+    """All that the list has against a model, in the order of its nodes; what is of unknown type is let through."""
     opset = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 0))
     found: list[Finding] = []
     if not LEAST_OPSET <= opset <= NEWEST_OPSET:
@@ -88,7 +88,7 @@ def check(models: Mapping[str, ir.Model]) -> Gate:
     Raises:
         ExportError: with the first findings, each with its network, node and operator.
     """
-    found = [(name, finding) for name, model in models.items() for finding in findings(model)]
+    found = [(name, finding) for name, model in models.items() for finding in findings(_typed(model))]
     if found:
         told = "; ".join(f"{name}, {finding}" for name, finding in found[:SHOWN])
         more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
@@ -108,7 +108,6 @@ def check_files(paths: Mapping[str, Path]) -> Gate:
             models[name] = ir.load(path)
         except Exception as reason:
             raise ExportError(f"{path} is not an ONNX file: {type(reason).__name__}") from reason
-        shapes.infer(models[name])
     return check(models)
 
 
@@ -118,7 +117,7 @@ def adapted(model: ir.Model) -> ir.Model:
     The same numbers: what is cast has been rounded and clipped before. Casts of unsigned codes stay, for TensorRT has UINT8 at
     inputs and outputs only by `Cast`.
     """
-    copy = model.clone()
+    copy = _typed(model)
     for value in copy.graph.outputs:
         producer = value.producer()
         if value.dtype == ir.DataType.INT8 and producer is not None and producer.op_type == "Cast":
@@ -128,6 +127,13 @@ def adapted(model: ir.Model) -> ir.Model:
         if value.dtype == ir.DataType.INT8:
             for reader in (node for node in readers if node.op_type == "Cast" and node.outputs[0].dtype == ir.DataType.FLOAT):
                 _replace(copy.graph, reader, "DequantizeLinear")
+    return copy
+
+
+def _typed(model: ir.Model) -> ir.Model:
+    """A copy in which every type is filled in that inference can tell."""
+    copy = model.clone()
+    shapes.infer(copy)
     return copy
 
 

@@ -9,7 +9,7 @@ from isthmus.contract.bundle import open_bundle
 from isthmus.devices import golden
 from isthmus.devices.runtime import Network
 from isthmus.errors import BundleError, ExportError, UsageError
-from isthmus.export import distill, gates
+from isthmus.export import distill, gates, tensorrt
 from isthmus.export.distill import DistillSettings
 from isthmus.export.exporter import ExportSettings, export
 from isthmus.export.pace import Pace
@@ -54,6 +54,9 @@ def check_on_this_machine(bundle):
     golden.check_tail(bundle, frames, Network.load(bundle.path("tail.onnx")))
 
 
+SPLIT_GATES = ["both halves are well formed", "head then tail equals the source"]
+
+
 def check_record(bundle, names):
     manifest = bundle.manifest
     assert [gate.name for gate in manifest.gates] == names
@@ -74,13 +77,30 @@ def test_a_file_is_exported_without_a_bottleneck(skip_file, data, tmp_path, cut)
     bundle = open_bundle(tmp_path / "a.isthmus")
     assert bundle.digest == made.bundle.digest
     assert (tmp_path / "a.isthmus").is_file()
-    check_record(bundle, ["head then tail equals the source", "head, codec, tail equal the quantised whole"])
+    check_record(bundle, [*SPLIT_GATES, "head, codec, tail equal the quantised whole"])
     check_on_this_machine(bundle)
     assert bundle.manifest.id == "skip"
     assert bundle.manifest.cut.tensors[-1] == cut
     assert (bundle.manifest.training, bundle.manifest.cut.replaces_head) == (None, False)
     assert bundle.manifest.task.labels == ("boot", "dress", "hat", "scarf", "shoe")
     assert said[-1] == f"writing {tmp_path / 'a.isthmus'}"
+
+
+def test_signed_codes_are_exported_for_tensorrt_behind_quantizelinear(skip_file, data, tmp_path):
+    settings = ExportSettings(cut="second", bottleneck="none", data=data, runtime="tensorrt")
+    bundle = export(skip_file, tmp_path / "a", settings).bundle
+    check_on_this_machine(bundle)
+    assert "TensorRT takes the networks" in [gate.name for gate in bundle.manifest.gates]
+    assert any(tensor.signed for tensor in bundle.manifest.boundary.tensors)
+    assert tensorrt.findings(ir.load(bundle.path("head.onnx"))) == []
+
+
+def test_what_tensorrt_would_refuse_is_found_before_the_pictures_are_read(tmp_path, proto_of):
+    text = "n (float[batch, 3, 8, 8] x) => (float[batch, 3] y) { a = Relu (x) b = Det (a) y = Hardmax (b) }"
+    onnx.save(proto_of(text), tmp_path / "m.onnx")
+    settings = ExportSettings(cut="a", bottleneck="none", data=tmp_path / "nothing", runtime="tensorrt")
+    with pytest.raises(ExportError, match="Det 'node_1': is not in the list"):
+        export(str(tmp_path / "m.onnx"), tmp_path / "b", settings)
 
 
 def test_a_factory_is_exported_with_a_learned_bottleneck_to_a_folder(networks, data, tmp_path):
@@ -93,7 +113,7 @@ def test_a_factory_is_exported_with_a_learned_bottleneck_to_a_folder(networks, d
         bundle,
         [
             "imported ONNX equals torch",
-            "head then tail equals the source",
+            *SPLIT_GATES,
             "head codes equal torch",
             "head, codec, tail equal the quantised whole",
         ],

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from isthmus.bench.words import size
 from isthmus.cli import guard
-from isthmus.cli.bundles import BundleArgument, JsonOption
+from isthmus.cli.bundles import BundleArgument, JsonOption, RuntimeOption
 from isthmus.cli.keys import open_private
 from isthmus.cli.quantity import seconds
 from isthmus.cli.results import print_json, print_table
@@ -36,6 +36,7 @@ def export(
     seed: Annotated[int, typer.Option(help="Of weights, order and the held-out part.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted export.")] = False,
     int8: Annotated[Literal["auto", "on", "off"], typer.Option(help="int8 head; not built yet, auto means off.")] = "auto",
+    runtime: RuntimeOption = "onnxruntime",
     neural_filter: Annotated[bool, typer.Option("--filter", help="Train the neural filter; not built yet.")] = False,
     layout: Annotated[str | None, typer.Option(help="Layout of a language model; not built yet.")] = None,
     sign: Annotated[Path | None, typer.Option(help="Private key that signs the bundle.")] = None,
@@ -69,6 +70,7 @@ def export(
         data=data,
         preprocess=preprocess,
         distill=DistillSettings(budget_s=seconds(budget, "--budget"), seed=seed),
+        runtime=runtime,
         resume=resume,
         version=version,
         licence=licence,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isthmus.cli import guard
-from isthmus.cli.bundles import BundleArgument, JsonOption
+from isthmus.cli.bundles import BundleArgument, JsonOption, TrustOption, open_trusted
 from isthmus.cli.results import print_json, print_table
 
 if TYPE_CHECKING:
@@ -21,17 +21,17 @@ def triton(
     max_batch: Annotated[int, typer.Option(min=1, help="Most requests that Triton may join.")] = 32,
     instances: Annotated[int, typer.Option(min=1, help="Copies of a network that run at the same time.")] = 1,
     whole: Annotated[bool, typer.Option("--whole/--no-whole", help="Write the unsplit network too, for offloading.")] = True,
+    trust: TrustOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a Triton model repository from a bundle: raw codes in, the network's outputs out.
 
     Models of other names and other versions in the repository stay as they are.
     """
-    from isthmus.contract.bundle import open_bundle
     from isthmus.export.triton import TritonSettings, write_repository
 
     settings = TritonSettings(version=version, max_batch=max_batch, instances=instances, with_whole=whole)
-    models = write_repository(open_bundle(bundle), output, settings)
+    models = write_repository(open_trusted(bundle, trust), output, settings)
     if as_json:
         print_json({"command": "triton", "bundle": str(bundle), "repository": str(output)}, [_row(model) for model in models])
         return
