@@ -2,6 +2,7 @@
 
 import json
 
+import onnx
 import pytest
 from typer.testing import CliRunner
 
@@ -30,6 +31,16 @@ def test_the_cut_that_auto_takes_is_marked(network):
 def test_all_shows_what_the_table_leaves_out(network):
     assert "rounded" not in cut(network).stdout
     assert "rounded" in cut(network, "--all").stdout
+
+
+def test_names_with_brackets_are_shown_as_they_are(tmp_path):
+    text = '<ir_version: 8, opset_import: ["" : 17]> n (float[batch, 4] x) => (float[batch, 4] y) { a = Relu (x) y = Neg (a) }'
+    model = onnx.parser.parse_model(text)
+    model.graph.node[0].output[0] = model.graph.node[1].input[0] = "[/stage[0]/relu]"
+    onnx.save(model, tmp_path / "n.onnx")
+    done = cut(tmp_path / "n.onnx")
+    assert done.exit_code == 0, done.stderr
+    assert "[/stage[0]/relu]" in done.stdout
 
 
 def test_json_has_every_cut_and_everything_of_it(network):

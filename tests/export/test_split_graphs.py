@@ -125,6 +125,23 @@ n (float[batch, 3, 8, 8] x) => (float[batch, 4, 8, 8] answer) <int64 turns = {3}
 }
 """
 
+SCANNED = """
+n (float[batch, 6, 4] x) => (float[batch, 6, 4] answer)
+<int64[1] axis = {0}, int64[1] one = {1}, float[4] gain = {1.0, -1.0, 0.5, 2.0}> {
+    active = Relu (x)
+    first = Transpose <perm = [1, 0, 2]> (active)
+    start = ReduceSum <keepdims = 0> (first, axis)
+    sums, steps = Scan <num_scan_inputs = 1, body = turn (float[batch, 4] sum, float[batch, 4] row)
+        => (float[batch, 4] next, float[batch, 4] step) {
+            next = Add (sum, row)
+            step = Mul (next, gain)
+        }> (start, first)
+    back = Transpose <perm = [1, 0, 2]> (steps)
+    wide = Unsqueeze (sums, one)
+    answer = Add (back, wide)
+}
+"""
+
 SHARED = """
 n (float[batch, 4, 8, 8] x) => (float[batch, 4, 8, 8] answer) {
     first = Conv <pads = [1, 1, 1, 1]> (x, w2, b2)
@@ -193,6 +210,7 @@ GRAPHS = {
     "heads_in_the_batch": HEADS_IN_THE_BATCH,
     "condition": CONDITION,
     "looped": LOOPED,
+    "scanned": SCANNED,
     "shared": SHARED,
     "quantised": QUANTISED,
     "several_outputs": SEVERAL_OUTPUTS,

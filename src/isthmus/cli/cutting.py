@@ -54,9 +54,9 @@ def cuts(
         shown = sorted([*shown, automatic], key=lambda cut: cut.index)
     _print_table(source.name, input_bytes, found, shown, automatic)
     if plot is not None:
-        guard.err.print(f"drawn: {plot}", highlight=False)
+        guard.err.print(f"drawn: {plot}", highlight=False, markup=False)
     best = "auto" if automatic is not None else str(shown[0].index) if shown else "TENSOR"
-    guard.err.print(f"Next: isthmus export {model} -o bundle.isthmus --cut {best} --data PICTURES", highlight=False)
+    guard.err.print(f"Next: isthmus export {model} -o bundle.isthmus --cut {best} --data PICTURES", highlight=False, markup=False)
 
 
 def _automatic(found: list["Cut"]) -> "Cut | None":

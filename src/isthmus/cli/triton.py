@@ -47,7 +47,7 @@ def triton(
         for model in models
     ]
     print_table(f"Triton model repository {output}", columns, rows, left=("takes", "gives"))
-    guard.err.print(f"Next: tritonserver --model-repository={output.resolve()}", highlight=False)
+    guard.err.print(f"Next: tritonserver --model-repository={output.resolve()}", highlight=False, markup=False)
 
 
 def _row(model: "Written") -> dict[str, object]:
