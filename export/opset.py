@@ -1,19 +1,29 @@
 """Bring a model to another ONNX opset with the converter of the onnx package, repairing what that leaves behind."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import onnx
 import onnx_ir as ir
 
-from isthmus.export.graph import subgraphs
+from isthmus.export.graph import is_standard, name_of, subgraphs
+from isthmus.export.weights import SMALL_TENSOR_BYTES
 
 OPSET = 17
 """Opset of vision bundles: the highest that the TensorRT and onnxruntime releases still shipped for small boards read, and the
 first with `LayerNormalization`."""
 
-NEWEST_LOWERED = 18
-"""A model of this opset, which is what torch writes, is brought down to `OPSET`; newer ones stay as they are."""
+NEWEST_LOWERED = 21
+"""Models up to this are brought down to `OPSET` where the converter manages; torch writes 18. Newer ones stay as they are."""
+
+RESIZE_MODES_OPSET = 11
+"""First opset in which `Resize` says how it maps coordinates. Before, it was always what is now called asymmetric, by floor."""
+
+SPLIT_COUNT_OPSET = 18
+"""First opset in which `Split` takes a number of outputs in place of their sizes."""
+
+SHELTER = "isthmus.unchanged"
+"""Domain in which nodes pass the converter untouched that mean the same in both opsets, but for which it has no adapter."""
 
 LEAST_IR_VERSION = 8
 """What goes with opset 15 and newer. Below 4 a file has to list its initialisers among the inputs."""
@@ -29,14 +39,42 @@ def converted(model: ir.Model, version: int) -> ir.Model | None:
     """
     if any(True for node in model.graph for _ in subgraphs(node)):
         return None
+    bare, kept = _without_weights(model)
+    before = model.opset_imports[""]
+    if before >= SPLIT_COUNT_OPSET > version:
+        _shelter_splits(bare)
     try:
-        proto = onnx.version_converter.convert_version(ir.to_proto(model), version)
+        proto = onnx.version_converter.convert_version(ir.to_proto(bare), version)
+        _bring_back(proto)
         _drop_unknown_attributes(proto.graph.node, version)
+        if before < RESIZE_MODES_OPSET <= version:
+            _keep_old_resize(proto.graph.node)
         onnx.checker.check_model(proto)
-        return ir.from_proto(proto)
+        return _with_weights(ir.from_proto(proto), kept)
     except Exception as reason:  # The C++ converter raises bare RuntimeErrors and protobuf its own kinds
         _log.debug("no conversion from opset %s to %s: %s", model.opset_imports.get(""), version, reason)
         return None
+
+
+def _without_weights(model: ir.Model) -> tuple[ir.Model, dict[str, ir.Value]]:
+    """A copy in which large initialisers are inputs, so that they are not copied through protobuf; and those initialisers."""
+    bare = model.clone()
+    weights = {name: value for name, value in model.graph.initializers.items() if _is_large(value)}
+    for name in weights:
+        bare.graph.inputs.append(bare.graph.initializers.pop(name))
+    return bare, weights
+
+
+def _is_large(value: ir.Value) -> bool:
+    return value.const_value is not None and value.const_value.nbytes > SMALL_TENSOR_BYTES and not value.is_graph_output()
+
+
+def _with_weights(model: ir.Model, weights: Mapping[str, ir.Value]) -> ir.Model:
+    for value in [value for value in model.graph.inputs if value.name in weights]:
+        model.graph.inputs.remove(value)
+        value.const_value = weights[name_of(value)].const_value
+        model.graph.register_initializer(value)
+    return model
 
 
 def _drop_unknown_attributes(nodes: Iterable[onnx.NodeProto], version: int) -> None:
@@ -49,3 +87,44 @@ def _drop_unknown_attributes(nodes: Iterable[onnx.NodeProto], version: int) -> N
         if len(kept) != len(node.attribute):
             del node.attribute[:]
             node.attribute.extend(kept)
+
+
+def _keep_old_resize(nodes: Iterable[onnx.NodeProto]) -> None:
+    """Write out how `Resize` and `Upsample` of an old opset map coordinates; the converter lets the new default slip in."""
+    for node in nodes:
+        if node.op_type == "Resize" and not any(one.name == "coordinate_transformation_mode" for one in node.attribute):
+            node.attribute.append(onnx.helper.make_attribute("coordinate_transformation_mode", "asymmetric"))
+            node.attribute.append(onnx.helper.make_attribute("nearest_mode", "floor"))
+
+
+def _shelter_splits(model: ir.Model) -> None:
+    """Give every `Split` the sizes of its parts, with which it means the same since opset 13, and keep it from the converter."""
+    for node in model.graph:
+        if node.op_type == "Split" and is_standard(node) and (len(node.inputs) > 1 or _write_split_sizes(node)):
+            node.domain = SHELTER
+            model.opset_imports[SHELTER] = 1
+
+
+def _write_split_sizes(node: ir.Node) -> bool:
+    """Replace the number of parts by their sizes, all equal and the last one what is left; False where these are unknown."""
+    count, axis = node.attributes.get("num_outputs"), node.attributes.get("axis")
+    source = node.inputs[0]
+    size = None if source is None or source.shape is None else source.shape[axis.as_int() if axis else 0]
+    if count is None or not isinstance(size, int) or node.graph is None:
+        return False
+    part = -(-size // count.as_int())
+    constant = ir.node("Constant", [], attributes={"value_ints": [min(part, size - start) for start in range(0, size, part)]})
+    constant.outputs[0].name = f"{name_of(node.outputs[0])}_sizes"
+    node.graph.insert_before(node, constant)
+    node.resize_inputs(2)
+    node.replace_input_with(1, constant.outputs[0])
+    node.attributes.pop("num_outputs")
+    return True
+
+
+def _bring_back(proto: onnx.ModelProto) -> None:
+    """Return what was sheltered to the default domain."""
+    for node in proto.graph.node:
+        node.domain = "" if node.domain == SHELTER else node.domain
+    for index in [index for index, opset in enumerate(proto.opset_import) if opset.domain == SHELTER]:
+        del proto.opset_import[index]

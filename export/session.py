@@ -1,20 +1,13 @@
 """Run an ONNX model held in memory, to check what the exporter did to it."""
 
-import logging
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 import onnxruntime
 
 from isthmus.errors import ExportError
-
-PROTOBUF_LIMIT_BYTES = 1_500_000_000
-"""Above this the weights go to a file beside the graph; protobuf itself stops at 2 GiB."""
-
-_log = logging.getLogger(__name__)
+from isthmus.export import weights
 
 
 class Session:
@@ -62,14 +55,15 @@ class Session:
 
 
 def _open(model: ir.Model, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    providers = ["CPUExecutionProvider"]
-    weights = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
-    if weights < PROTOBUF_LIMIT_BYTES:
-        return onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), options, providers=providers)
-    with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
-        path = Path(folder) / "model.onnx"
-        ir.save(model, path, external_data="model.onnx.data")
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    parts = weights.outlined(model)
+    if parts.folder is not None:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(parts.folder))
+    if weights.total_bytes(model) > weights.LARGE_BYTES:
+        # Packed copies would double what is mapped from the file; a check can be slower instead.
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    lent = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in parts.lent.values()]
+    options.add_external_initializers(list(parts.lent), lent)
+    return onnxruntime.InferenceSession(parts.graph, options, providers=["CPUExecutionProvider"])
 
 
 def _first_line(reason: Exception) -> str:

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -169,7 +170,7 @@ def test_initialisers_listed_as_inputs_are_not_inputs(saved):
     assert [value.name for value in source.model.graph.inputs] == ["x"]
 
 
-@pytest.mark.parametrize(("opset", "wanted"), [(9, 17), (13, 17), (18, 17), (21, 21)])
+@pytest.mark.parametrize(("opset", "wanted"), [(7, 17), (9, 17), (13, 17), (18, 17), (21, 17), (22, 22)])
 def test_old_opsets_are_raised_and_results_stay(saved, opset, wanted):
     text = "n (float[2, 4] x) => (float[2, 4] y) { t = Exp (x) y = Softmax <axis = 1> (t) }"
     source = doors.open_model(saved(text, opset))
@@ -177,6 +178,42 @@ def test_old_opsets_are_raised_and_results_stay(saved, opset, wanted):
     x = np.random.default_rng(1).random((2, 4), dtype=np.float32)
     grown = np.exp(np.exp(x))
     np.testing.assert_allclose(Session(source.model).run({"x": x})["y"], grown / grown.sum(1, keepdims=True), rtol=1e-5)
+
+
+RAISED = {
+    "clip": (7, 10, "y = Clip <min = 0.2, max = 0.5> (x)"),
+    "upsample": (7, 8, 'y = Upsample <mode = "linear", scales = [1.0, 1.0, 1.5, 1.5]> (x)'),
+    "resize": (10, 10, 's = Constant <value = float[4] {1.0, 1.0, 1.5, 1.5}> () y = Resize <mode = "linear"> (x, s)'),
+    "slice": (7, 9, "y = Slice <axes = [2, 3], starts = [1, 1], ends = [5, 1000]> (x)"),
+    "pad": (7, 10, 'y = Pad <mode = "reflect", pads = [0, 0, 1, 1, 0, 0, 1, 1]> (x)'),
+    "squeeze": (7, 12, "u = Unsqueeze <axes = [0]> (x) y = Squeeze <axes = [0]> (u)"),
+    "reduce": (7, 12, "y = ReduceSum <axes = [1], keepdims = 1> (x)"),
+    "softmax": (7, 12, "y = Softmax <axis = 2> (x)"),
+    "means": (18, 21, "a = Constant <value_ints = [1, 2]> () y = ReduceMean (x, a)"),
+    "parts": (18, 21, "y, z = Split <axis = 1, num_outputs = 2> (x)"),
+    "quantised": (10, 21, "s = Constant <value = float {0.05}> () z = Constant <value = uint8 {3}> () "
+                  "q = QuantizeLinear (x, s, z) y = DequantizeLinear (q, s, z)"),
+}  # fmt: skip
+"""Operators that the converter changes: first and last opset of the form."""
+
+
+@pytest.mark.parametrize(
+    ("name", "version"), [(name, version) for name, (*ends, _) in RAISED.items() for version in sorted({*ends})]
+)
+def test_operators_of_every_opset_give_the_same_at_17(tmp_path, name, version):
+    body = RAISED[name][2]
+    text = f'<ir_version: 8, opset_import: ["" : {version}]> n (float[2, 4, 6, 6] x) => (float[a, b, c, d] y) {{ {body} }}'
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "model.onnx")
+    source = doors.open_model(str(tmp_path / "model.onnx"))
+    x = np.random.default_rng(1).normal(size=(2, 4, 6, 6)).astype(np.float32)
+    plain = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(Session(source.model).run({"x": x})["y"], plain.run(["y"], {"x": x})[0], rtol=1e-5, atol=1e-6)
+    assert source.model.opset_imports == {"": 17}
+
+
+def test_an_operator_that_the_converter_cannot_lower_keeps_its_opset(saved):
+    text = "n (float[batch, 4] x) => (float[batch, 4] y) { t = Gelu (x) y = Neg (t) }"
+    assert doors.open_model(saved(text, 20)).model.opset_imports[""] == 20
 
 
 @pytest.mark.parametrize(
