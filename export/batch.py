@@ -13,7 +13,7 @@ import onnx_ir as ir
 from isthmus.errors import ExportError
 from isthmus.export import shapes
 from isthmus.export.graph import BATCH, analyse, batch_symbol, data_inputs, is_standard, name_of
-from isthmus.export.session import Session, relative_difference
+from isthmus.export.session import Session, relative_difference, tolerance
 
 ROW_TOLERANCE = 1e-4
 """Largest relative difference between a row alone and in company; batched kernels sum in another order."""
@@ -58,7 +58,7 @@ def settle(model: ir.Model, arrays: Arrays) -> tuple[ir.Model, Arrays, bool]:
     """
     if batch_symbol(model.graph) == BATCH:
         wider = arrays if _rows(model, arrays) > 1 else more_rows(model, arrays)
-        if _rows_are_independent(model, model, wider):
+        if rows_are_independent(model, model, wider):
             return model, wider, True
         _fix_batch(model, _rows(model, arrays))
         return model, arrays, False
@@ -67,7 +67,7 @@ def settle(model: ir.Model, arrays: Arrays) -> tuple[ir.Model, Arrays, bool]:
     for repair in (False, True):
         candidate = _freed(model, repair_reshapes=repair)
         wider = more_rows(candidate, arrays)
-        if _rows_are_independent(model, candidate, wider):
+        if rows_are_independent(model, candidate, wider):
             return candidate, wider, True
     return model, arrays, False
 
@@ -98,7 +98,7 @@ def _with_reversed_row(array: np.ndarray, axis: int) -> np.ndarray:
     return np.concatenate([array, first.reshape(-1)[::-1].reshape(first.shape)], axis=axis)
 
 
-def _rows_are_independent(single: ir.Model, several: ir.Model, arrays: Arrays) -> bool:
+def rows_are_independent(single: ir.Model, several: ir.Model, arrays: Arrays) -> bool:
     """True when `several` on all rows gives what `single` gives on each alone."""
     axes = _batched(several)
     count = _rows(several, arrays)
@@ -108,22 +108,22 @@ def _rows_are_independent(single: ir.Model, several: ir.Model, arrays: Arrays) -
         alone = [session.run({name: _row(array, axes.get(name), row) for name, array in arrays.items()}) for row in range(count)]
     except ExportError:
         return False
-    return all(_matches(together[name], [answer[name] for answer in alone]) for name in together)
+    allowed = tolerance(single, ROW_TOLERANCE)
+    return all(_difference(together[name], [answer[name] for answer in alone]) <= allowed for name in together)
 
 
 def _row(array: np.ndarray, axis: int | None, row: int) -> np.ndarray:
     return array if axis is None else np.take(array, [row], axis=axis)
 
 
-def _matches(together: np.ndarray, alone: list[np.ndarray]) -> bool:
-    """Compare along the first axis on which the rows add up to the whole."""
-    for axis in range(together.ndim):
-        if any(part.ndim != together.ndim for part in alone):
-            return False
-        joined = _joined(alone, axis)
-        if joined is not None and joined.shape == together.shape:
-            return relative_difference([together], [joined]) <= ROW_TOLERANCE
-    return False
+def _difference(together: np.ndarray, alone: list[np.ndarray]) -> float:
+    """Compare along the first axis on which the rows add up to the whole; infinite where there is none."""
+    if all(part.ndim == together.ndim for part in alone):
+        for axis in range(together.ndim):
+            joined = _joined(alone, axis)
+            if joined is not None and joined.shape == together.shape:
+                return relative_difference([together], [joined])
+    return float("inf")
 
 
 def _joined(parts: list[np.ndarray], axis: int) -> np.ndarray | None:

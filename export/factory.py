@@ -17,7 +17,7 @@ import torch
 
 from isthmus.errors import ExportError, UsageError
 from isthmus.export.graph import BATCH, data_inputs, name_of
-from isthmus.export.session import Session, relative_difference
+from isthmus.export.session import Session, relative_difference, tolerance
 
 EXPORT_OPSET = 18
 """What the torch exporter writes natively; `isthmus.export.opset` brings it down."""
@@ -154,8 +154,9 @@ def check_equal(module: torch.nn.Module, model: ir.Model, feeds: Mapping[str, np
     want = [leaf.numpy() for leaf in torch.utils._pytree.tree_leaves(answer) if isinstance(leaf, torch.Tensor)]
     got = list(Session(model).run(feeds).values())
     difference = relative_difference(got, want)
-    if not difference <= TORCH_TOLERANCE:
+    allowed = tolerance(model, TORCH_TOLERANCE)
+    if not difference <= allowed:
         raise ExportError(
-            f"the ONNX model differs from its torch module by {difference:.2g} of the largest output, {TORCH_TOLERANCE:g} is "
+            f"the ONNX model differs from its torch module by {difference:.2g} of the largest output, {allowed:g} is "
             "allowed; look for operations that change their input in place"
         )

@@ -30,6 +30,8 @@ SEQUENCE_OPERATORS = frozenset(
 )
 """Operators that give a sequence or an optional; the shape inference of onnx-ir declares the elements' tensor type for them."""
 
+HALVES = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
+
 FLOAT_TYPES = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE})
 
 

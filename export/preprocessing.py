@@ -45,6 +45,17 @@ def choose(name: str | None, model: ir.Model, *, suggested: Preparation | None =
     return sized
 
 
+def of_bytes(model: ir.Model) -> Preparation | None:
+    """For a network whose pictures are bytes inside: 0..255 as they come; None where it takes no picture."""
+    given = data_inputs(model.graph)
+    shape = dimensions(given[0]) if len(given) == 1 else None
+    layout = _layout(shape)
+    if shape is None or layout is None:
+        return None
+    grey = shape[1 if layout == "nchw" else 3] == 1
+    return PRESETS["grey"].model_copy(update={"scale": 1.0}) if grey else PRESETS["bytes"]
+
+
 def _picture(model: ir.Model) -> tuple[Literal["nchw", "nhwc"], int, int, int]:
     """Layout, channels, rows and columns of the model's picture input; where both axes could be channels, axis 1 is."""
     given = data_inputs(model.graph)

@@ -8,6 +8,10 @@ import onnxruntime
 
 from isthmus.errors import ExportError
 from isthmus.export import weights
+from isthmus.export.graph import HALVES
+
+HALF_TOLERANCE = 1e-2
+"""Relative: float16 has steps of 2^-11, bfloat16 of 2^-8, and where onnxruntime rounds to them depends on what it fuses."""
 
 
 class Session:
@@ -68,6 +72,12 @@ def _open(model: ir.Model, options: onnxruntime.SessionOptions) -> onnxruntime.I
 
 def _first_line(reason: Exception) -> str:
     return str(reason).strip().splitlines()[0] if str(reason).strip() else type(reason).__name__
+
+
+def tolerance(model: ir.Model, usual: float) -> float:
+    """The relative difference to allow for `model`: `usual`, or HALF_TOLERANCE where it computes in half precision."""
+    values = (value for node in model.graph for value in node.outputs)
+    return max(usual, HALF_TOLERANCE) if any(value.dtype in HALVES for value in values) else usual
 
 
 def relative_difference(got: Sequence[np.ndarray], want: Sequence[np.ndarray]) -> float:

@@ -93,11 +93,23 @@ def test_an_onnx_file_needs_no_torch(saved):
     assert answer.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("content", [b"", b"not a model", bytes(range(256)) * 8])
-def test_a_damaged_file_is_refused(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "it is empty"),
+        (b"not a model", "not a sound ONNX file: "),
+        (bytes(range(256)) * 8, "not a sound ONNX file: "),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n", "fetch the model with: git lfs pull"),
+        (b"PK\x03\x04 and more", "it is a zip, as torch writes"),
+        (b"<!DOCTYPE html><html></html>", "it is a page of HTML"),
+        (b"\x1c\0\0\0TFL3" + bytes(40), "it is a TensorFlow Lite file"),
+    ],
+)
+def test_a_file_that_is_no_model_is_refused_in_one_line(tmp_path, content, message):
     (tmp_path / "bad.onnx").write_bytes(content)
-    with pytest.raises(ExportError, match="not a sound ONNX file"):
+    with pytest.raises(ExportError, match=message) as caught:
         doors.open_model(str(tmp_path / "bad.onnx"))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_truncated_file_is_refused(saved, tmp_path):
@@ -222,6 +234,7 @@ def test_an_operator_that_the_converter_cannot_lower_keeps_its_opset(saved):
         ("n (string[2] words) => (string[2] y) { y = Identity (words) }", "'words' holds strings"),
         ("n (seq(float[2]) parts) => (float[k] y) { y = ConcatFromSequence <axis = 0> (parts) }", "'parts' is a sequence"),
         ("n () => (float[4] y) { y = Relu (b1) }", "has no inputs"),
+        ("n (optional(float[2]) part) => (bool y) { y = OptionalHasElement (part) }", "'part' is a sequence or an optional"),
     ],
 )
 def test_inputs_that_cannot_cross_are_refused(saved, text, message):
