@@ -16,6 +16,7 @@ import onnx_ir as ir
 import torch
 
 from isthmus.errors import ExportError, UsageError
+from isthmus.export import weights
 from isthmus.export.graph import BATCH, data_inputs, name_of
 from isthmus.export.session import Session, relative_difference, tolerance
 
@@ -124,7 +125,15 @@ def _export(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], *, free: 
     if program is None:
         raise ValueError("the exporter gave nothing")
     # A round trip through protobuf leaves torch's lazy tensors and metadata behind.
-    return ir.from_proto(ir.to_proto(program.model))
+    bare, kept = weights.set_aside(program.model)
+    return weights.put_back(ir.from_proto(ir.to_proto(bare)), {name: _view(tensor) for name, tensor in kept.items()})
+
+
+def _view(tensor: ir.TensorProtocol) -> ir.Tensor[np.ndarray]:
+    """The tensor without torch, in the memory of the module where it lies there; read-only, for that reason."""
+    array = tensor.numpy().view()
+    array.flags.writeable = False
+    return ir.Tensor(array, dtype=tensor.dtype, name=tensor.name)
 
 
 @contextlib.contextmanager

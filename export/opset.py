@@ -1,13 +1,13 @@
 """Bring a model to another ONNX opset with the converter of the onnx package, repairing what that leaves behind."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import onnx
 import onnx_ir as ir
 
+from isthmus.export import weights
 from isthmus.export.graph import is_standard, name_of, subgraphs
-from isthmus.export.weights import SMALL_TENSOR_BYTES
 
 OPSET = 17
 """Opset of vision bundles: the highest that the TensorRT and onnxruntime releases still shipped for small boards read, and the
@@ -39,7 +39,7 @@ def converted(model: ir.Model, version: int) -> ir.Model | None:
     """
     if any(True for node in model.graph for _ in subgraphs(node)):
         return None
-    bare, kept = _without_weights(model)
+    bare, kept = weights.set_aside(model)
     before = model.opset_imports[""]
     if before >= SPLIT_COUNT_OPSET > version:
         _shelter_splits(bare)
@@ -50,31 +50,10 @@ def converted(model: ir.Model, version: int) -> ir.Model | None:
         if before < RESIZE_MODES_OPSET <= version:
             _keep_old_resize(proto.graph.node)
         onnx.checker.check_model(proto)
-        return _with_weights(ir.from_proto(proto), kept)
+        return weights.put_back(ir.from_proto(proto), kept)
     except Exception as reason:  # The C++ converter raises bare RuntimeErrors and protobuf its own kinds
         _log.debug("no conversion from opset %s to %s: %s", model.opset_imports.get(""), version, reason)
         return None
-
-
-def _without_weights(model: ir.Model) -> tuple[ir.Model, dict[str, ir.Value]]:
-    """A copy in which large initialisers are inputs, so that they are not copied through protobuf; and those initialisers."""
-    bare = model.clone()
-    weights = {name: value for name, value in model.graph.initializers.items() if _is_large(value)}
-    for name in weights:
-        bare.graph.inputs.append(bare.graph.initializers.pop(name))
-    return bare, weights
-
-
-def _is_large(value: ir.Value) -> bool:
-    return value.const_value is not None and value.const_value.nbytes > SMALL_TENSOR_BYTES and not value.is_graph_output()
-
-
-def _with_weights(model: ir.Model, weights: Mapping[str, ir.Value]) -> ir.Model:
-    for value in [value for value in model.graph.inputs if value.name in weights]:
-        model.graph.inputs.remove(value)
-        value.const_value = weights[name_of(value)].const_value
-        model.graph.register_initializer(value)
-    return model
 
 
 def _drop_unknown_attributes(nodes: Iterable[onnx.NodeProto], version: int) -> None:

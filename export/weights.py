@@ -79,6 +79,28 @@ def _marker(value: ir.Value, tensor: ir.TensorProtocol) -> ir.ExternalTensor:
     return ir.ExternalTensor("lent", 0, tensor.nbytes, tensor.dtype, shape=shape, name=name_of(value), base_dir="")
 
 
+def set_aside(model: ir.Model) -> tuple[ir.Model, dict[str, ir.TensorProtocol]]:
+    """A copy in which large initialisers are inputs, for steps that go through protobuf; and what these hold, not copied."""
+    bare = model.clone()
+    kept: dict[str, ir.TensorProtocol] = {}
+    for name, value in list(bare.graph.initializers.items()):
+        tensor = value.const_value
+        if tensor is not None and tensor.nbytes > SMALL_TENSOR_BYTES and not value.is_graph_output():
+            kept[name] = tensor
+            bare.graph.inputs.append(bare.graph.initializers.pop(name))
+            value.const_value = None
+    return bare, kept
+
+
+def put_back(model: ir.Model, kept: dict[str, ir.TensorProtocol]) -> ir.Model:
+    """Undo `set_aside`, in place, on what came of the copy."""
+    for value in [value for value in model.graph.inputs if value.name in kept]:
+        model.graph.inputs.remove(value)
+        value.const_value = kept[name_of(value)]
+        model.graph.register_initializer(value)
+    return model
+
+
 def save(model: ir.Model, path: Path) -> None:
     """Write a model with its own weights only: within the file, or to one of the same name and SUFFIX beside it if large."""
     if total_bytes(model) > LARGE_BYTES:
