@@ -10,12 +10,13 @@ Whatever the door, what comes out is one `Source`.
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 
-from isthmus.errors import ExportError, NotBuiltYet, UsageError
+from isthmus.errors import ExportError, UsageError
 from isthmus.export import refusals, weights
 from isthmus.export.source import Source, settle, tidy
 
@@ -27,21 +28,24 @@ def open_model(reference: str) -> Source:
 
     Raises:
         UsageError: `reference` names nothing that can be opened; the message says what would.
-        NotBuiltYet: a door that this version does not have.
+        NotBuiltYet: a language model.
         ExportError: the model is damaged, has no inputs, takes strings, needs operators from outside, or does not run.
     """
     suffix = Path(reference).suffix.lower()
     if suffix == ".onnx":
         return _from_file(reference)
     if suffix == ".pt2":
-        raise NotBuiltYet(f"{reference}: a .pt2 program cannot be opened yet; give its ONNX file or package.module:factory")
+        return _from_program(reference)
     if suffix in {".pt", ".pth"}:
-        raise UsageError(f"{reference}: make its ONNX first and give that; for YOLO: yolo export model={reference} format=onnx")
+        raise UsageError(
+            f"{reference}: pickled weights are not read; make an ONNX file and give that, for YOLO by: yolo export "
+            f"model={shlex.quote(reference)} format=onnx"
+        )
     if Path(reference).is_dir():
-        raise NotBuiltYet(f"{reference}: a model folder cannot be opened yet; give an ONNX file or package.module:factory")
+        return _from_folder(reference)
     if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", reference):
         return _from_factory(reference)
-    raise UsageError(f"{reference!r} is neither a .onnx file nor package.module:factory")
+    raise UsageError(f"{reference!r} is no .onnx or .pt2 file, no model folder and no package.module:factory")
 
 
 def _from_file(reference: str) -> Source:
@@ -56,6 +60,32 @@ def _from_factory(reference: str) -> Source:
     module, inputs = factory.build(reference)
     traced = factory.to_onnx(module, inputs)
     return settle(traced.model, reference=reference, name=reference.partition(":")[2], arrays=traced.feeds, module=module)
+
+
+def _from_program(reference: str) -> Source:
+    from isthmus.export import program  # as above
+
+    path = Path(reference)
+    refusals.check_file(path)
+    read = program.read(path)
+    return settle(read.exported.model, reference=reference, name=path.stem, arrays=read.exported.feeds, module=read.module)
+
+
+def _from_folder(reference: str) -> Source:
+    from isthmus.export import folder, tracing  # as above
+
+    path = Path(reference)
+    read = folder.read(path)
+    traced = tracing.to_onnx(read.module, read.inputs, input_names=read.input_names, output_names=read.output_names)
+    return settle(
+        traced.model,
+        reference=reference,
+        name=path.resolve().name,
+        arrays=traced.feeds,
+        module=read.module,
+        preparation=read.preparation,
+        labels=read.labels,
+    )
 
 
 def _read(path: Path) -> ir.Model:

@@ -1,7 +1,7 @@
 """Bring a model to another ONNX opset with the converter of the onnx package, repairing what that leaves behind."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import onnx
 import onnx_ir as ir
@@ -18,9 +18,6 @@ NEWEST_LOWERED = 21
 
 RESIZE_MODES_OPSET = 11
 """First opset in which `Resize` says how it maps coordinates. Before, it was always what is now called asymmetric, by floor."""
-
-SPLIT_COUNT_OPSET = 18
-"""First opset in which `Split` takes a number of outputs in place of their sizes."""
 
 SHELTER = "isthmus.unchanged"
 """Domain in which nodes pass the converter untouched that mean the same in both opsets, but for which it has no adapter."""
@@ -41,8 +38,8 @@ def converted(model: ir.Model, version: int) -> ir.Model | None:
         return None
     bare, kept = weights.set_aside(model)
     before = model.opset_imports[""]
-    if before >= SPLIT_COUNT_OPSET > version:
-        _shelter_splits(bare)
+    if before > version:
+        _shelter(bare)
     try:
         proto = onnx.version_converter.convert_version(ir.to_proto(bare), version)
         _bring_back(proto)
@@ -76,12 +73,29 @@ def _keep_old_resize(nodes: Iterable[onnx.NodeProto]) -> None:
             node.attribute.append(onnx.helper.make_attribute("nearest_mode", "floor"))
 
 
-def _shelter_splits(model: ir.Model) -> None:
-    """Give every `Split` the sizes of its parts, with which it means the same since opset 13, and keep it from the converter."""
+def _shelter(model: ir.Model) -> None:
+    """Keep from the converter, in place, what it has no adapter for although it means the same since opset 16 or before."""
     for node in model.graph:
-        if node.op_type == "Split" and is_standard(node) and (len(node.inputs) > 1 or _write_split_sizes(node)):
+        if is_standard(node) and node.op_type in _UNCHANGED and _UNCHANGED[node.op_type](node):
             node.domain = SHELTER
             model.opset_imports[SHELTER] = 1
+
+
+def _has_sizes(node: ir.Node) -> bool:
+    return len(node.inputs) > 1 or _write_split_sizes(node)
+
+
+def _pads_all_axes(node: ir.Node) -> bool:
+    mode = node.attributes.get("mode")
+    return len(node.inputs) < 4 and (mode is None or mode.as_string() != "wrap")
+
+
+def _has_old_mode(node: ir.Node) -> bool:
+    """Give a `GridSample` the older name of its mode; True where there is one."""
+    mode = node.attributes.get("mode")
+    older = {"linear": "bilinear", "cubic": "bicubic"}.get(name := mode.as_string() if mode else "linear", name)
+    node.attributes["mode"] = ir.AttrString("mode", older)
+    return older in {"bilinear", "bicubic", "nearest"}
 
 
 def _write_split_sizes(node: ir.Node) -> bool:
@@ -99,6 +113,15 @@ def _write_split_sizes(node: ir.Node) -> bool:
     node.replace_input_with(1, constant.outputs[0])
     node.attributes.pop("num_outputs")
     return True
+
+
+_UNCHANGED: dict[str, Callable[[ir.Node], bool]] = {
+    "ConstantOfShape": lambda _node: True,
+    "GridSample": _has_old_mode,
+    "Pad": _pads_all_axes,
+    "Split": _has_sizes,
+}
+"""Operators without an adapter, and whether (or after what change) a node of theirs means the same in both opsets."""
 
 
 def _bring_back(proto: onnx.ModelProto) -> None:

@@ -119,9 +119,9 @@ def settle(
 
 
 def _check(module: torch.nn.Module, model: ir.Model, arrays: Mapping[str, np.ndarray]) -> None:
-    from isthmus.export import factory  # torch is slow to import, and where there is no module it is not needed
+    from isthmus.export import tracing  # torch is slow to import, and where there is no module it is not needed
 
-    factory.check_equal(module, model, arrays)
+    tracing.check_equal(module, model, arrays)
 
 
 def _facade() -> ModuleType:

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
-from isthmus.errors import ExportError, IsthmusError, NotBuiltYet, UsageError
+from isthmus.errors import ExportError, IsthmusError, UsageError
 from isthmus.export import cuts, doors, factory
 from isthmus.export.graph import BATCH, batch_symbol
 from isthmus.export.session import Session
@@ -73,10 +73,10 @@ def test_rows_that_influence_each_other_are_not_a_free_batch(networks):
         ("networks:not_a_module", UsageError, "gives str"),
         ("networks:failing", ExportError, "RuntimeError: no weights here"),
         ("yolo11n.pt", UsageError, r"yolo export model=yolo11n\.pt format=onnx"),
-        ("program.pt2", NotBuiltYet, "pt2 program cannot be opened yet"),
-        (".", NotBuiltYet, "folder cannot be opened yet"),
         ("missing.onnx", ExportError, "no model file missing.onnx"),
-        ("model.tflite", UsageError, "neither a .onnx file nor"),
+        ("missing.pt2", ExportError, "no model file missing.pt2"),
+        (".", ExportError, "is no model folder: it has no config.json"),
+        ("model.tflite", UsageError, "is no .onnx or .pt2 file, no model folder and no package.module:factory"),
     ],
 )
 def test_what_cannot_be_opened_says_what_to_do(networks, reference, error, message):
@@ -203,6 +203,8 @@ RAISED = {
     "softmax": (7, 12, "y = Softmax <axis = 2> (x)"),
     "means": (18, 21, "a = Constant <value_ints = [1, 2]> () y = ReduceMean (x, a)"),
     "parts": (18, 21, "y, z = Split <axis = 1, num_outputs = 2> (x)"),
+    "padded": (18, 21, 'p = Constant <value_ints = [0, 0, 1, 1, 0, 0, 1, 1]> () y = Pad <mode = "edge"> (x, p)'),
+    "sampled": (20, 21, 'g = Constant <value = float[2,1,1,2] {0.1, 0.2, 0.3, 0.4}> () y = GridSample <mode = "linear"> (x, g)'),
     "quantised": (10, 21, "s = Constant <value = float {0.05}> () z = Constant <value = uint8 {3}> () "
                   "q = QuantizeLinear (x, s, z) y = DequantizeLinear (q, s, z)"),
 }  # fmt: skip
