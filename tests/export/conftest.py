@@ -163,9 +163,14 @@ def residual_source():
 
 
 @pytest.fixture(scope="session")
-def onnx_zoo():
+def foreign_files():
     root = Path(__file__).resolve().parents[2]
-    folder = Path(os.environ.get("ISTHMUS_DATA", root.parent / "shared" / "data")) / "onnx_zoo"
-    if not folder.is_dir():
+    folder = Path(os.environ.get("ISTHMUS_DATA", root.parent / "shared" / "data"))
+    if not (folder / "onnx_zoo").is_dir():
         pytest.skip(f"no foreign ONNX files at {folder}; set ISTHMUS_DATA")
-    return sorted(folder.glob("*.onnx"))
+    return sorted(path for name in ("onnx_zoo", "detectors", "imagenet_mobilenetv2") for path in (folder / name).glob("*.onnx"))
+
+
+@pytest.fixture(scope="session")
+def onnx_zoo(foreign_files):
+    return [path for path in foreign_files if path.parent.name == "onnx_zoo"]
