@@ -103,7 +103,7 @@ def rows_are_independent(single: ir.Model, several: ir.Model, arrays: Arrays) ->
     axes = _batched(several)
     count = _rows(several, arrays)
     try:
-        together = Session(several).run(arrays)
+        together = Session(several).run(arrays)  # and this session ends before the next holds the weights too
         session = Session(single)
         alone = [session.run({name: _row(array, axes.get(name), row) for name, array in arrays.items()}) for row in range(count)]
     except ExportError:

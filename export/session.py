@@ -35,6 +35,10 @@ class Session:
         # Spinning threads fight with whoever else wants the cores; a check is not worth that.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4
+        # Above this level kernels repack all weights, which takes two more copies of them; a check is not worth that either.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        # An arena keeps what the widest layer needed for as long as the session lives.
+        options.enable_cpu_mem_arena = False
         try:
             self._session = _open(model, options)
         except Exception as reason:

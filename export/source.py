@@ -192,9 +192,14 @@ def _answer_alike(model: ir.Model, other: ir.Model, arrays: dict[str, np.ndarray
     """True when both answer alike on the arrays, and on the same spread over both signs where they are floats."""
     spread = {name: array * 4 - 2 if array.dtype.kind == "f" else array for name, array in arrays.items()}
     try:
-        before, after = Session(model), Session(other)
-        pairs = [(list(after.run(feeds).values()), list(before.run(feeds).values())) for feeds in (arrays, spread)]
+        answers = [_answers(one, (arrays, spread)) for one in (model, other)]
     except ExportError:
         return False
     allowed = tolerance(model, OPSET_TOLERANCE)
-    return all(relative_difference(got, want) <= allowed for got, want in pairs)
+    return all(relative_difference(got, want) <= allowed for want, got in zip(*answers, strict=True))
+
+
+def _answers(model: ir.Model, several: tuple[dict[str, np.ndarray], ...]) -> list[list[np.ndarray]]:
+    """What a model gives on several feeds; the session ends here, for two at a time would hold the weights twice."""
+    session = Session(model)
+    return [list(session.run(feeds).values()) for feeds in several]

@@ -66,7 +66,14 @@ def to_onnx(
         if len(names) == len(arguments):
             return Exported(model=model, feeds={n: a.numpy() for n, a in zip(names, arguments, strict=True)})
         failure = failure or ValueError(f"{len(arguments)} example inputs, of which the model reads {len(names)}")
-    raise ExportError(f"torch does not export {type(module).__name__}: {reason_of(failure)}") from failure
+    raise ExportError(f"torch does not export {type(module).__name__}: {reason_of(failure)}{_advice(failure)}") from failure
+
+
+def _advice(failure: BaseException | None) -> str:
+    """What to do where Python branches on the content of a tensor; torch only says which expression it could not decide."""
+    if "data-dependent" not in reason_of(failure):
+        return ""
+    return "; its forward branches or loops on the content of a tensor (If, Loop): write that with torch.where or torch.cond"
 
 
 def reason_of(failure: BaseException | None) -> str:

@@ -59,6 +59,18 @@ def test_an_export_that_computes_something_else_is_refused(residual_source):
         factory.check_equal(other, residual_source.model, feeds)
 
 
+@pytest.mark.parametrize(("name", "shape"), [("half", (3, 16, 16)), ("of_bytes", (3, 16, 16)), ("unbatched", (3, 16, 12))])
+def test_a_factory_of_another_form_is_float32_with_a_batch_from_outside(networks, name, shape):
+    source = doors.open_model(f"networks:{name}")
+    x = np.random.default_rng(0).integers(0, 256, (3, *shape)).astype(np.float32) / (255 if name != "of_bytes" else 1)
+    rows = x if source.dynamic_batch else x[:1]
+    with torch.no_grad():
+        want = torch.utils._pytree.tree_leaves(source.torch_module(torch.from_numpy(rows)))[0].numpy()
+    (got,) = Session(source.model).run({source.model.graph.inputs[0].name: rows}).values()
+    assert relative_difference([got], [want]) <= (1e-2 if name == "half" else 1e-4)
+    assert (source.dynamic_batch, source.has_batch) == ((False, False) if name == "unbatched" else (True, True))
+
+
 def test_rows_that_influence_each_other_are_not_a_free_batch(networks):
     source = doors.open_model("networks:mixing")
     assert not source.dynamic_batch
@@ -72,6 +84,7 @@ def test_rows_that_influence_each_other_are_not_a_free_batch(networks):
         ("nowhere_at_all:residual", UsageError, "cannot import 'nowhere_at_all'"),
         ("networks:not_a_module", UsageError, "gives str"),
         ("networks:failing", ExportError, "RuntimeError: no weights here"),
+        ("networks:branching", ExportError, "branches or loops on the content of a tensor"),
         ("yolo11n.pt", UsageError, r"yolo export model=yolo11n\.pt format=onnx"),
         ("missing.onnx", ExportError, "no model file missing.onnx"),
         ("missing.pt2", ExportError, "no model file missing.pt2"),
