@@ -17,7 +17,7 @@ import onnx
 import onnx_ir as ir
 
 from isthmus.errors import ExportError, UsageError
-from isthmus.export import refusals, weights
+from isthmus.export import admission, weights
 from isthmus.export.source import Source, settle, tidy
 
 __all__ = ["Source", "open_model", "tidy"]
@@ -50,7 +50,7 @@ def open_model(reference: str) -> Source:
 
 def _from_file(reference: str) -> Source:
     path = Path(reference)
-    refusals.check_file(path)
+    admission.check_file(path)
     return settle(_read(path), reference=reference, name=path.stem)
 
 
@@ -66,7 +66,7 @@ def _from_program(reference: str) -> Source:
     from isthmus.export import program  # as above
 
     path = Path(reference)
-    refusals.check_file(path)
+    admission.check_file(path)
     read = program.read(path)
     return settle(read.exported.model, reference=reference, name=path.stem, arrays=read.exported.feeds, module=read.module)
 
@@ -98,5 +98,5 @@ def _read(path: Path) -> ir.Model:
         return weights.settle(ir.load(path))
     except Exception as reason:
         lines = str(reason).strip().splitlines() or [type(reason).__name__]
-        kind = refusals.kind_of(path)
+        kind = admission.kind_of(path)
         raise ExportError(f"{path} is not a sound ONNX file: {lines[0] if kind is None else f'it is {kind}'}") from reason

@@ -18,7 +18,7 @@ from isthmus.export.distill import Learned
 from isthmus.export.doors import Source
 from isthmus.export.factory import TORCH_TOLERANCE
 from isthmus.export.halves import CodedHalves, one_by_one
-from isthmus.export.session import Session, relative_difference
+from isthmus.export.session import Session, relative_difference, tolerance
 from isthmus.export.split import Halves
 
 SPLIT_TOLERANCE = 1e-4
@@ -40,7 +40,8 @@ def same_as_torch(source: Source, pictures: np.ndarray) -> Gate | None:
             answer = source.torch_module(torch.from_numpy(_first(pictures, rows)))
         wanted = [leaf.numpy() for leaf in torch.utils._pytree.tree_leaves(answer) if isinstance(leaf, torch.Tensor)]
         found.append(relative_difference(list(session.run({session.inputs[0]: _first(pictures, rows)}).values()), wanted))
-    return _passed("imported ONNX equals torch", max(found), TORCH_TOLERANCE, f"batch {_and(_batch_sizes(source))}")
+    allowed = tolerance(source.model, TORCH_TOLERANCE)
+    return _passed("imported ONNX equals torch", max(found), allowed, f"batch {_and(_batch_sizes(source))}")
 
 
 def well_formed(source: Source, halves: Halves) -> Gate:
@@ -72,10 +73,11 @@ def same_after_split(source: Source, halves: Halves, pictures: np.ndarray) -> Ga
     """
     difference = _after_split(source, halves, pictures, optimised=True)
     detail = f"batch {_and(_batch_sizes(source))}"
-    if not difference <= SPLIT_TOLERANCE:
+    allowed = tolerance(source.model, SPLIT_TOLERANCE)
+    if not difference <= allowed:
         fused, difference = difference, _after_split(source, halves, pictures, optimised=False)
         detail += f"; operator by operator, for what onnxruntime fuses across this cut differs by {fused:.3g}"
-    return _passed("head then tail equals the source", difference, SPLIT_TOLERANCE, detail)
+    return _passed("head then tail equals the source", difference, allowed, detail)
 
 
 def _after_split(source: Source, halves: Halves, pictures: np.ndarray, *, optimised: bool) -> float:
@@ -99,7 +101,12 @@ def same_when_quantised(coded: CodedHalves, pictures: np.ndarray) -> Gate:
         sent = codec.decode(codec.encode([codes[tensor.name][0] for tensor in coded.boundary.tensors]))
         answered = tail.run({tensor.name: array[None] for tensor, array in zip(coded.boundary.tensors, sent, strict=True)})
         found.append(relative_difference(list(answered.values()), list(joined.run({joined.inputs[0]: picture}).values())))
-    return _passed("head, codec, tail equal the quantised whole", max(found), QUANTISED_TOLERANCE, f"{len(found)} pictures")
+    return _passed(
+        "head, codec, tail equal the quantised whole",
+        max(found),
+        tolerance(coded.tail, QUANTISED_TOLERANCE),
+        f"{len(found)} pictures",
+    )
 
 
 def same_codes_as_torch(learned: Learned, coded: CodedHalves, pictures: np.ndarray) -> Gate:

@@ -28,15 +28,14 @@ class Session:
 
     def __init__(self, model: ir.Model, *, threads: int = 1, optimised: bool = True) -> None:
         options = onnxruntime.SessionOptions()
-        if not optimised:
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         # Spinning threads fight with whoever else wants the cores; a check is not worth that.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4
-        # Above this level kernels repack all weights, which takes two more copies of them; a check is not worth that either.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        # Above `extended` kernels repack all weights, which takes two more copies of them; a check is not worth that either.
+        level = onnxruntime.GraphOptimizationLevel
+        options.graph_optimization_level = level.ORT_ENABLE_EXTENDED if optimised else level.ORT_DISABLE_ALL
         # An arena keeps what the widest layer needed for as long as the session lives.
         options.enable_cpu_mem_arena = False
         try:

@@ -19,7 +19,7 @@ import onnx_ir.passes.common as passes
 
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError
-from isthmus.export import batch, examples, opset, outside, preprocessing, refusals, shapes
+from isthmus.export import admission, batch, examples, opset, outside, preprocessing, shapes
 from isthmus.export.graph import data_inputs, name_of
 from isthmus.export.session import Session, relative_difference, tolerance
 
@@ -81,9 +81,9 @@ def settle(
         labels: names of its classes, where the model brought them along.
 
     Raises:
-        ExportError: see `refusals.check_model`; the model does not run; or it differs from its module.
+        ExportError: see `admission.check_model`; the model does not run; or it differs from its module.
     """
-    refusals.check_model(model)
+    admission.check_model(model)
     tidy(model)
     stored = [value.dtype for value in data_inputs(model.graph)]
     if module is not None and arrays is not None:

@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx_ir as ir
 
 from isthmus.contract.bundle import Bundle, write_bundle
-from isthmus.export import gates, record
+from isthmus.export import gates, record, weights
 from isthmus.export.evaluate import as_results, class_count, evaluate
 from isthmus.export.record import Making
 
@@ -36,7 +35,7 @@ def write(output: Path, made: Making, on_step: Callable[[str], None]) -> Bundle:
         folder = Path(temporary) / "files"
         folder.mkdir()
         for name, model in (("head.onnx", made.coded.head), ("tail.onnx", made.coded.tail), ("whole.onnx", made.source.model)):
-            ir.save(model, folder / name)
+            weights.save(model, folder / name)
         np.savez(folder / "golden.npz", **golden.arrays())  # type: ignore[arg-type]
         files = {path.name: path for path in folder.iterdir()}
         draft = write_bundle(Path(temporary) / "draft", manifest, files)

@@ -16,7 +16,7 @@ from isthmus.cli.quantity import seconds
 from isthmus.cli.results import print_json, print_table
 
 ModelArgument = Annotated[
-    str, typer.Argument(metavar="MODEL", help="model.onnx, or package.module:factory giving (nn.Module, example inputs).")
+    str, typer.Argument(metavar="MODEL", help="model.onnx, program.pt2, a Hugging Face folder, or package.module:factory.")
 ]
 
 
@@ -30,7 +30,8 @@ def export(
     bits: Annotated[int, typer.Option(min=1, max=8, help="Bits of a code.")] = 4,
     data: Annotated[Path | None, typer.Option(help="Pictures: FOLDER/<class>/<picture>, or an npz with images, labels.")] = None,
     preprocess: Annotated[
-        str | None, typer.Option(help="unit, imagenet, centred, bytes, yolox, yolo or grey; default unit (0..1, RGB).")
+        str | None,
+        typer.Option(help="unit, imagenet, centred, bytes, yolox, yolo or grey; default what the model brings, else unit."),
     ] = None,
     budget: Annotated[str, typer.Option(help="Time for training, for example 15m.")] = "5m",
     seed: Annotated[int, typer.Option(help="Of weights, order and the held-out part.")] = 0,
