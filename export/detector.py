@@ -1,7 +1,7 @@
 """Detectors: which family a network is of, and the network with its boxes decoded.
 
 A family is told by the shapes of the outputs against the size of the input, and proven by what the network gives on the example
-inputs: chances must lie between 0 and 1, places near their cells.
+inputs: chances must lie between 0 and 1, decoded places move with their cells.
 
     fastestdet   [batch, 5 + class, row/16, column/16]
     yolox        [batch, N, 5 + class], N cells at strides 8, 16, 32; with or without its last step, told by the values

@@ -17,9 +17,9 @@ AUTO, NONE = "auto", "none"
 
 STRIDES = ((8, 16, 32), (8, 16, 32, 64), (16, 32))
 """Of the usual networks, of those for large pictures, and of the tiny ones."""
-_NEAR_CELLS = 4.0
-"""Half of the places lie within so many strides of their cell. Decoded ones lie within about one; what is not decoded, or is a
-share of the picture instead of pixels, is some tens away."""
+_FOLLOWS_CELLS = (0.5, 1.5)
+"""Pixels by which places move for each pixel that their cells do. Decoded ones move with them; what is not decoded does not know
+of cells, and shares of the picture instead of pixels move hundreds of times less."""
 _SOFTMAX_TOLERANCE = 1e-2
 _QUERIES_MAX = 1000
 """DETR asks 100 to 900 times; several thousand places between 0 and 1 are the anchors of an SSD, in another form."""
@@ -107,9 +107,8 @@ def _trouble(source: Source, view: _View | None, choice: str, fits: Sequence[_Fi
     if view is None:
         return f"the input {data_inputs(source.model.graph)[0].shape} is no picture of fixed size, as a detector takes"
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in view.outputs.items())
-    family = "no known family of detectors" if choice == AUTO else f"not the family {choice}"
-    wanted = "" if choice == AUTO else f"; {_WANTED[choice]}"
-    return f"the outputs {shapes} for {view.width}x{view.height} pixels fit {family}{wanted}"
+    verdict = "fit no known family of detectors" if choice == AUTO else f"do not fit the family {choice}; {_WANTED[choice]}"
+    return f"the outputs {shapes} for {view.width}x{view.height} pixels {verdict}"
 
 
 def _detector(fit: _Fit, source: Source, names: tuple[str, ...], score_min: float | None) -> Detector:
@@ -151,7 +150,7 @@ def _yolox(view: _View) -> Iterator[_Fit]:
     grid = Grid(width=view.width, height=view.height, strides=STRIDES[0])
     for name, array in _alone(view):
         if array.ndim == 3 and array.shape[1] == len(grid) and array.shape[2] >= 6 and _are_chances(array[..., 4:]):
-            form = "decoded" if _is_near_cells(array[..., :2], grid) else "raw"
+            form = "decoded" if _follow_cells(array[..., :2], grid) else "raw"
             yield _Fit(family="yolox", form=form, outputs=(name,), classes=array.shape[2] - 5, grid=grid, places=len(grid))
 
 
@@ -160,7 +159,7 @@ def _yolov5(view: _View) -> Iterator[_Fit]:
         grid = Grid(width=view.width, height=view.height, strides=strides, anchors=3)
         for name, array in _without_maps(view):
             fits = array.ndim == 3 and array.shape[1] == len(grid) and array.shape[2] >= 6
-            if fits and _are_chances(array[..., 4:]) and _is_near_cells(array[..., :2], grid):
+            if fits and _are_chances(array[..., 4:]) and _follow_cells(array[..., :2], grid):
                 classes = array.shape[2] - 5
                 yield _Fit(family="yolov5", form="decoded", outputs=(name,), classes=classes, grid=grid, places=len(grid))
 
@@ -170,7 +169,7 @@ def _yolov8(view: _View) -> Iterator[_Fit]:
         grid = Grid(width=view.width, height=view.height, strides=strides)
         for name, array in _alone(view):
             fits = array.ndim == 3 and array.shape[2] == len(grid) and array.shape[1] >= 5
-            if fits and _are_chances(array[:, 4:]) and _is_near_cells(array[:, :2].transpose(0, 2, 1), grid):
+            if fits and _are_chances(array[:, 4:]) and _follow_cells(array[:, :2].transpose(0, 2, 1), grid):
                 classes = array.shape[1] - 4
                 yield _Fit(family="yolov8", form="decoded", outputs=(name,), classes=classes, grid=grid, places=len(grid))
 
@@ -235,8 +234,10 @@ def _are_chances(array: np.ndarray) -> bool:
     return bool(np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1)
 
 
-def _is_near_cells(centres: np.ndarray, grid: Grid) -> bool:
-    """Whether centres [batch, N, 2] are pixels near their cells."""
-    steps = grid.steps()
-    distance = np.abs(centres - (grid.corners() + 0.5) * steps) / steps
-    return bool(np.median(distance) < _NEAR_CELLS)
+def _follow_cells(centres: np.ndarray, grid: Grid) -> bool:
+    """Whether centres [batch, N, 2] are pixels that follow their cells: the slope of a line through (cell, centre)."""
+    cells = (grid.corners() + 0.5) * grid.steps()
+    away = cells - cells.mean(axis=0)
+    moved = centres - centres.mean(axis=1, keepdims=True)
+    slope = float((moved * away).sum() / ((away**2).sum() * len(centres)))
+    return _FOLLOWS_CELLS[0] < slope < _FOLLOWS_CELLS[1]
