@@ -25,7 +25,7 @@ class VideoFile:
     """A video of the size of its first picture; later ones of another size are fitted into it with black bars.
 
     Args:
-        path: a file ending in .mp4, .mkv or .avi, replaced if it exists.
+        path: a file ending in .mp4, .mkv or .avi; one that exists is replaced with the first frame.
         fps: frames per second.
 
     Raises:
@@ -41,8 +41,9 @@ class VideoFile:
         self._written = 0
         if self._path.suffix.lower() not in CODECS:
             raise ConfigError(f"sink {self.name}: the ending says what video it is; write {', '.join(CODECS)}")
+        self._was_there = self._path.exists()
         try:
-            self._path.open("wb").close()
+            self._path.open("ab").close()
         except OSError as error:
             raise ConfigError(f"sink {self.name} cannot be opened: {error.strerror}") from error
 
@@ -61,13 +62,14 @@ class VideoFile:
         self._written += 1
 
     def close(self) -> None:
-        """Write the index; a video without frames is removed.
+        """Write the index; without frames what was there before stays.
 
         Raises:
             DeviceError: the file does not hold what was written.
         """
         if self._writer is None:
-            self._path.unlink(missing_ok=True)
+            if not self._was_there:
+                self._path.unlink(missing_ok=True)
             return
         self._writer.release()
         finished = cv2.VideoCapture(os.fspath(self._path))

@@ -58,9 +58,16 @@ def test_a_source_without_a_clock_gets_ten_frames_a_second(tmp_path):
     assert write(tmp_path / "out.mp4", [grey(5)] * 3, fps=None)[1] == pytest.approx(10)
 
 
-def test_no_frames_leave_no_file(tmp_path):
-    VideoFile(str(tmp_path / "out.mp4"), 10).close()
-    assert list(tmp_path.iterdir()) == []
+def test_no_frames_leave_what_was_there(tmp_path):
+    (tmp_path / "old.mp4").write_bytes(b"of yesterday")
+    for name in ("new.mp4", "old.mp4"):
+        VideoFile(str(tmp_path / name), 10).close()
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"of yesterday"]
+
+
+def test_a_video_that_was_there_is_replaced(tmp_path):
+    (tmp_path / "out.mp4").write_bytes(b"of yesterday" * 10_000)
+    assert len(write(tmp_path / "out.mp4", [grey(5)] * 2)[0]) == 2
 
 
 @pytest.mark.parametrize("name", ["out.gif", "out", "folder/"])
