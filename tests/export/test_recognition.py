@@ -145,7 +145,7 @@ def test_other_outputs_of_a_detr_are_left_out_by_name():
 
 
 def test_anchors_of_an_ssd_are_no_queries():
-    assert recognise(source(boxes=chances(4420, 4), scores=chances(4420, 2))) is None
+    assert recognise(source(labels=("background", "face"), boxes=chances(4420, 4), scores=chances(4420, 2))) is None
 
 
 def test_none_asks_nothing_and_a_family_insists():

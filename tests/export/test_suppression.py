@@ -110,6 +110,13 @@ def test_what_is_left_is_filled(suppressing):
     assert not answer["boxes"][0, 1:].any()
 
 
+@pytest.mark.parametrize("overlap_max", [OVERLAP_MAX, None])
+def test_faint_boxes_are_no_boxes(overlap_max):
+    frame = np.zeros((1, PLACES, 6), np.float32)
+    frame[0, :2] = [(1, 2, 3, 4, 0.011, 1), (11, 12, 13, 14, 0.009, 1)]
+    assert detection.read(session(overlap_max).run({"raw": frame})).scores.tolist() == pytest.approx([0.011])
+
+
 def test_nothing_seen_is_an_answer(suppressing):
     answer = suppressing.run({"raw": np.zeros((2, PLACES, 6), np.float32)})
     assert not answer["scores"].any()

@@ -11,7 +11,7 @@ from isthmus.head import annotated
 from isthmus.head.annotated import Annotated
 from isthmus.head.record import Record
 
-PICTURE = np.full((40, 60, 3), 50, np.uint8)
+PICTURE = np.full((100, 60, 3), 50, np.uint8)
 SEEN = Detection(index=1, label="cup", score=0.9, box=(10.0, 20.0, 30.0, 38.0))
 
 
