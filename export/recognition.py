@@ -77,15 +77,24 @@ def recognise(
         None where it is no detector that is known here, where it is unclear which, or where `none` was chosen.
 
     Raises:
-        UsageError: no such family, another number of names than classes, or a score outside of 0 to 1.
+        UsageError: no such family, another number of names than classes, a score outside of 0 to 1, or names or a score for what
+            is no detector.
         ExportError: the outputs do not fit the family that was chosen, or it is unclear how.
     """
     if choice not in (AUTO, NONE, *FAMILIES):
         raise UsageError(f"there is no detector family {choice!r}; known: auto, none, {', '.join(FAMILIES)}")
     if score_min is not None and not 0 <= score_min <= 1:
         raise UsageError(f"--score-min is {score_min}; give a score from 0 to 1")
-    if choice == NONE:
-        return None
+    found = None if choice == NONE else _recognise(source, choice, names, score_min, on_hint)
+    if found is None and (names or score_min is not None):
+        option = "--labels" if names else "--score-min"
+        raise UsageError(f"{option} is for the boxes of a detector, and none are made of this network's outputs; leave it out")
+    return found
+
+
+def _recognise(
+    source: Source, choice: str, names: tuple[str, ...], score_min: float | None, on_hint: Callable[[str], None]
+) -> Detector | None:
     view = _look(source, len(names) or len(source.labels))
     fits = [] if view is None else [fit for family, test in _TESTS.items() if choice in (AUTO, family) for fit in test(view)]
     if len(fits) != 1:
