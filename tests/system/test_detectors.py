@@ -149,6 +149,14 @@ def test_post_processing_stays_on_the_server(exported):
     assert operators["head.onnx"] == {"Conv", "Relu", "Mul", "Round", "Clip", "Cast"}
 
 
+def test_tensorrt_takes_the_post_processing_too(tiny_detector, scenes, tmp_path):
+    options = ["--bottleneck", "none", "--bits", "8", "--cut", "mixed", "--data", scenes, "--runtime", "tensorrt"]
+    invoke("export", tiny_detector, "-o", tmp_path / "engine", *options)
+    gates = [gate.name for gate in open_bundle(tmp_path / "engine").manifest.gates]
+    assert gates[-1] == "TensorRT takes the networks"
+    assert "boxes in a batch equal boxes alone" in gates
+
+
 def test_the_outputs_stay_as_they_are_if_asked(tiny_detector, scenes, tmp_path):
     options = ["--bottleneck", "none", "--bits", "8", "--cut", "mixed", "--data", scenes, "--detector", "none"]
     invoke("export", tiny_detector, "-o", tmp_path / "plain", *options)
