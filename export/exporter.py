@@ -16,6 +16,7 @@ from isthmus.export.cuts import Cut
 from isthmus.export.distill import Learned, Progress, learn
 from isthmus.export.doors import open_model
 from isthmus.export.halves import quantised, replaced
+from isthmus.export.recognition import recognise
 from isthmus.export.record import Making
 from isthmus.export.samples import Samples, prepared
 from isthmus.export.settings import ExportSettings
@@ -62,7 +63,9 @@ def export(
     check_target(output)
     on_step(f"opening {reference}")
     source = open_model(reference)
-    preparation = preprocessing.choose(settings.preprocess, source.model, suggested=source.preparation)
+    detector = recognise(source, settings.detector, names=settings.labels, score_min=settings.score_min, on_hint=on_step)
+    suggested = source.preparation or (None if detector is None else preprocessing.PRESETS[detector.family.preset])
+    preparation = preprocessing.choose(settings.preprocess, source.model, suggested=suggested)
     floats_only = settings.bottleneck != "none"
     cut = cuts.find(cuts.enumerate(source.model), settings.cut, model=source.model, floats_only=floats_only)
     halves = split(source.model, cut)
@@ -85,12 +88,17 @@ def export(
         coded = quantised(halves, data, preparation, bits=settings.bits)
     if settings.runtime == "tensorrt":
         coded = replace(coded, head=tensorrt.adapted(coded.head), tail=tensorrt.adapted(coded.tail))
-        passed.append(tensorrt.check({"head.onnx": coded.head, "tail.onnx": coded.tail}))
     on_step("checking the gates")
     passed.append(gates.same_when_quantised(coded, pictures))
+    if detector is not None:
+        source, coded = detector.attach(source, coded)
+        passed.append(gates.same_boxes_in_a_batch(source, pictures))
+    if settings.runtime == "tensorrt":
+        passed.append(tensorrt.check({"head.onnx": coded.head, "tail.onnx": coded.tail}))
     made = Making(
         settings=settings,
         source=source,
+        detector=detector,
         preparation=preparation,
         cut=cut,
         coded=coded,

@@ -9,6 +9,7 @@ import torch
 
 from isthmus.codec.codec import Codec
 from isthmus.codec.payload import Mode
+from isthmus.contract import overlap
 from isthmus.contract.boundary import OperatingPoint
 from isthmus.contract.manifest import Gate
 from isthmus.devices.golden import GoldenFrames
@@ -26,6 +27,7 @@ SPLIT_TOLERANCE = 1e-4
 QUANTISED_TOLERANCE = 1e-3
 CHANGED_CODES_MAX = 0.005
 """Torch and onnxruntime sum in another order; values next to a rounding boundary then fall either way."""
+BOXES_MAX = overlap.DIFFERENCE_MAX
 BATCHES = (1, 3)
 
 
@@ -107,6 +109,17 @@ def same_when_quantised(coded: CodedHalves, pictures: np.ndarray) -> Gate:
         tolerance(coded.tail, QUANTISED_TOLERANCE),
         f"{len(found)} pictures",
     )
+
+
+def same_boxes_in_a_batch(source: Source, pictures: np.ndarray) -> Gate | None:
+    """A detector with boxes gives for several pictures at once what it gives for each; None where it takes one only."""
+    if not source.dynamic_batch:
+        return None
+    session, few = Session(source.model), _first(pictures, max(BATCHES))
+    name = session.inputs[0]
+    together = session.run({name: few})
+    singly = one_by_one(session, few)
+    return _passed("boxes in a batch equal boxes alone", overlap.difference(together, singly), BOXES_MAX, f"batch {len(few)}")
 
 
 def same_codes_as_torch(learned: Learned, coded: CodedHalves, pictures: np.ndarray) -> Gate:

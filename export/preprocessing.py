@@ -18,10 +18,13 @@ PRESETS: dict[str, Preparation] = {
     "bytes": Preparation(width=1, height=1, scale=1.0),
     "yolox": Preparation(width=1, height=1, fit="letterbox", colour="bgr", scale=1.0),
     "yolo": Preparation(width=1, height=1, fit="letterbox"),
+    "fastestdet": Preparation(width=1, height=1, colour="bgr"),
+    "detr": Preparation(width=1, height=1, mean=(0.485, 0.456, 0.406), standard_deviation=(0.229, 0.224, 0.225)),
     "grey": Preparation(width=1, height=1, colour="grey", mean=(0.0,), standard_deviation=(1.0,)),
 }
 """`unit`: RGB 0..1, stretched. `imagenet`: centre crop, mean and deviation of ImageNet. `centred`: -1..1. `bytes`: 0..255.
-`yolox`: letterbox, BGR, 0..255. `yolo`: letterbox, RGB, 0..1. `grey`: one channel, 0..1."""
+`yolox`: letterbox, BGR, 0..255. `yolo`: letterbox, RGB, 0..1. `fastestdet`: BGR, 0..1, stretched. `detr`: ImageNet's mean and
+deviation, stretched. `grey`: one channel, 0..1."""
 
 
 def choose(name: str | None, model: ir.Model, *, suggested: Preparation | None = None) -> Preparation:

@@ -18,6 +18,9 @@ class ExportSettings:
         bits: of a code.
         data: image folder or npz for calibration and training.
         preprocess: name of a preset of `export.preprocessing`; None chooses by the network's input.
+        detector: `auto`, `none`, or a family of `export.detector`, whose boxes are decoded behind the network.
+        labels: names of the classes of a detector; empty takes what the model brings, or COCO's for 80.
+        score_min: from which score boxes are shown; None takes the family's.
         distill: recipe of the training.
         runtime: `tensorrt` refuses what its public support list does not take, see `export.tensorrt`.
         resume: go on from the checkpoint beside the output.
@@ -31,6 +34,9 @@ class ExportSettings:
     bits: int = 4
     data: Path | None = None
     preprocess: str | None = None
+    detector: str = "auto"
+    labels: tuple[str, ...] = ()
+    score_min: float | None = None
     distill: DistillSettings = field(default_factory=DistillSettings)
     runtime: Literal["onnxruntime", "tensorrt"] = "onnxruntime"
     resume: bool = False

@@ -10,7 +10,8 @@ import numpy as np
 
 from isthmus.contract.bundle import Bundle, write_bundle
 from isthmus.export import gates, record, weights
-from isthmus.export.evaluate import as_results, class_count, evaluate
+from isthmus.export.evaluate import as_results, evaluate
+from isthmus.export.judging import class_count
 from isthmus.export.record import Making
 
 GOLDEN_FRAMES = 4

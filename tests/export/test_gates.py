@@ -1,6 +1,7 @@
 import dataclasses
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 import torch
@@ -11,6 +12,7 @@ from isthmus.errors import ExportError
 from isthmus.export import cuts, gates
 from isthmus.export.bottleneck import Decoder, Encoder
 from isthmus.export.distill import Learned
+from isthmus.export.doors import Source
 from isthmus.export.halves import CodedHalves, quantised, replaced
 from isthmus.export.samples import Samples, prepared
 from isthmus.export.split import split
@@ -177,3 +179,44 @@ def test_golden_frames_hold_every_frame_point_and_mode(coded, pictures):
     assert set(frames.payloads) == {(mode, frame, 0) for mode in (Mode.RAW, Mode.ZSTD) for frame in range(3)}
     assert [codes.shape for codes in frames.codes] == [(3, 8, 8, 8)] * 2
     assert {name: output.shape for name, output in frames.outputs.items()} == {"linear": (3, 5)}
+
+
+BOXES_OF_ROWS = """
+n (float[batch, 3, 8, 8] x) => (float[batch, 2, 4] boxes, float[batch, 2] scores, int64[batch, 2] classes) {
+    means = ReduceMean <axes = [1, 2, 3], keepdims = 0> (x)
+    nothing = Mul (means, zero)
+    column = Unsqueeze (nothing, one)
+    rows = Shape <start = 0, end = 1> (x)
+    count = Cast <to = 1> (rows)
+    spread = Pow (count, power)
+    sure = Div (share, spread)
+    scores = Add (column, sure)
+    cube = Unsqueeze (column, two)
+    boxes = Add (cube, corners)
+    kind = Cast <to = 7> (column)
+    classes = Add (kind, kinds)
+}
+"""
+
+
+@pytest.mark.parametrize(("power", "passes"), [(0.0, True), (1.0, False)])
+def test_boxes_that_depend_on_the_batch_do_not_pass(power, passes):
+    proto = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]>\n{BOXES_OF_ROWS}')
+    constants = {
+        "zero": np.float32(0),
+        "one": np.array([1]),
+        "two": np.array([2]),
+        "power": np.float32(power),
+        "share": np.array([[0.9, 0.6]], np.float32),
+        "corners": np.array([[[0, 0, 4, 4], [5, 5, 8, 8]]], np.float32),
+        "kinds": np.array([[0, 1]]),
+    }
+    proto.graph.initializer.extend(onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items())
+    source = Source(model=ir.from_proto(proto), name="n", reference="n", torch_module=None, example_inputs=(), dynamic_batch=True)
+    pictures = np.ones((2, 3, 8, 8), np.float32)
+    assert gates.same_boxes_in_a_batch(dataclasses.replace(source, dynamic_batch=False), pictures) is None
+    if passes:
+        assert gates.same_boxes_in_a_batch(source, pictures).value == 0.0
+    else:
+        with pytest.raises(ExportError, match="boxes in a batch equal boxes alone"):
+            gates.same_boxes_in_a_batch(source, pictures)

@@ -31,7 +31,17 @@ def export(
     data: Annotated[Path | None, typer.Option(help="Pictures: FOLDER/<class>/<picture>, or an npz with images, labels.")] = None,
     preprocess: Annotated[
         str | None,
-        typer.Option(help="unit, imagenet, centred, bytes, yolox, yolo or grey; default what the model brings, else unit."),
+        typer.Option(help="unit, imagenet, centred, bytes, yolox, yolo, fastestdet, detr or grey; default by the model."),
+    ] = None,
+    detector: Annotated[
+        str,
+        typer.Option(help="auto, none, fastestdet, yolox, yolov5, yolov8 or detr: whose boxes are decoded behind the network."),
+    ] = "auto",
+    labels: Annotated[
+        Path | None, typer.Option(help="Names of a detector's classes, one a line; default the model's or COCO's.")
+    ] = None,
+    score_min: Annotated[
+        float | None, typer.Option(help="Score from which a detector's boxes are shown; default by its family.")
     ] = None,
     budget: Annotated[str, typer.Option(help="Time for training, for example 15m.")] = "5m",
     seed: Annotated[int, typer.Option(help="Of weights, order and the held-out part.")] = 0,
@@ -54,6 +64,7 @@ def export(
     from isthmus.export.distill import Progress as TrainingProgress
     from isthmus.export.exporter import ExportSettings
     from isthmus.export.exporter import export as make
+    from isthmus.export.labels import read as read_labels
 
     if bottleneck == "pca":
         raise guard.later("--bottleneck pca", "use learned or none")
@@ -70,6 +81,9 @@ def export(
         bits=bits,
         data=data,
         preprocess=preprocess,
+        detector=detector,
+        labels=() if labels is None else read_labels(labels),
+        score_min=score_min,
         distill=DistillSettings(budget_s=seconds(budget, "--budget"), seed=seed),
         runtime=runtime,
         resume=resume,
