@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from isthmus.errors import ExportError, NotBuiltYet
 from isthmus.export import doors, preprocessing
+from isthmus.export.exporter import ExportSettings, export
 from isthmus.export.session import Session
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
@@ -250,3 +251,15 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
 
 def test_a_language_model_is_refused(tmp_path):
     refused(save(gpt2, tmp_path / "gpt2"), "GPT2LMHeadModel is a language model", NotBuiltYet)
+
+
+def test_names_of_classes_and_preparation_reach_the_bundle(classifier, tmp_path, monkeypatch):
+    monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
+    images = np.random.default_rng(0).integers(0, 256, (6, 40, 36, 3), np.uint8)
+    np.savez(tmp_path / "some.npz", images=images, labels=np.arange(6) % 2, names=["shoe", "boot"])
+    settings = ExportSettings(bottleneck="none", data=tmp_path / "some.npz")
+    manifest = export(str(classifier), tmp_path / "bundle", settings).bundle.manifest
+    assert manifest.task.labels == ("boot", "hat", "shoe")
+    assert (manifest.preparation.mean, manifest.preparation.fit) == (MEAN, "crop")
+    results = json.loads((tmp_path / "bundle" / "evaluation.json").read_text())
+    assert results["meta"]["metric"] == "top-1 accuracy"
