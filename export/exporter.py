@@ -1,21 +1,22 @@
 """The exporter: a model in, a verified bundle out.
 
-door -> cuts -> split -> bottleneck (none or learned) -> gates -> golden frames -> evaluation -> bundle, in this order; nothing is
-written before every gate has passed.
+door -> cuts -> split -> bottleneck (none, pca, learned or your own) -> gates -> golden frames -> evaluation -> bundle, in
+this order; nothing is written before every gate has passed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus.contract.bundle import SUFFIX, Bundle, check_target
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError, UsageError
-from isthmus.export import cuts, gates, preprocessing, samples, writing
+from isthmus.export import activations, cuts, gates, pca, plain, preprocessing, samples, writing
+from isthmus.export.bottleneck import Bottleneck, from_modules
 from isthmus.export.cuts import Cut
 from isthmus.export.distill import Learned, Progress, learn
 from isthmus.export.doors import open_model
-from isthmus.export.halves import quantised, replaced
+from isthmus.export.halves import assembled
 from isthmus.export.record import Making
 from isthmus.export.samples import Samples, prepared
 from isthmus.export.settings import ExportSettings
@@ -63,22 +64,25 @@ def export(
     on_step(f"opening {reference}")
     source = open_model(reference)
     preparation = preprocessing.choose(settings.preprocess, source.model, suggested=source.preparation)
-    cut = cuts.find(cuts.enumerate(source.model), settings.cut)
+    found = cuts.enumerate(source.model)
+    cut = cuts.find(found, settings.cut)
     halves = split(source.model, cut)
+    _check_crossing(halves, cut, found)
     on_step(f"cut at {', '.join(cut.tensors)}: {cut.flops_share:.0%} of the FLOPs before it")
     data, held_out = _read(settings, preparation)
     pictures = prepared(held_out.pictures[:GATE_PICTURES], preparation)
     passed = [gates.same_as_torch(source, pictures), gates.same_after_split(source, halves, pictures)]
     learned = None
+    bottlenecks: Sequence[Bottleneck]
     if settings.bottleneck == "learned":
-        if settings.resume and not _checkpoint(output).exists():
-            on_step(f"there is no checkpoint {_checkpoint(output)}; training from the start")
-        learned = _learn(halves, data, preparation, settings, _checkpoint(output), on_step, on_progress)
-        coded = replaced(halves, learned, preparation)
-        passed.append(gates.same_codes_as_torch(learned, coded, pictures))
+        learned = _learn(halves, data, preparation, settings, output, on_step, on_progress)
+        bottlenecks = [from_modules(halves, learned.encoder, learned.decoder, bits=settings.bits, replaces_head=True)]
     else:
         on_step(f"calibrating {settings.bits}-bit codes on {len(data)} pictures")
-        coded = quantised(halves, data, preparation, bits=settings.bits)
+        bottlenecks = _untrained(halves, data, preparation, settings)
+    coded = assembled(halves, bottlenecks)
+    if learned is not None:
+        passed.append(gates.same_codes_as_torch(learned, coded, pictures))
     on_step("checking the gates")
     passed.append(gates.same_when_quantised(coded, pictures))
     made = Making(
@@ -86,6 +90,7 @@ def export(
         source=source,
         preparation=preparation,
         cut=cut,
+        bottlenecks=tuple(bottlenecks),
         coded=coded,
         learned=learned,
         data=data,
@@ -99,10 +104,31 @@ def export(
     return Exported(bundle=bundle, cut=cut, learned=learned)
 
 
+def _check_crossing(halves: Halves, cut: Cut, found: Sequence[Cut]) -> None:
+    """Refuse what no bottleneck takes, before anything is computed, and name the nearest cut that is taken."""
+    try:
+        activations.layouts(halves)
+    except ExportError as refusal:
+        taken = [other for other in found if other.is_single and other.is_float and other.bytes is not None and other is not cut]
+        if not taken:
+            raise
+        nearest = min(taken, key=lambda other: abs(other.index - cut.index))
+        raise ExportError(f"{refusal}, as --cut {nearest.tensors[0]}") from refusal
+
+
+def _untrained(halves: Halves, data: Samples, preparation: Preparation, settings: ExportSettings) -> Sequence[Bottleneck]:
+    if callable(settings.bottleneck):
+        return settings.bottleneck(halves, data, preparation)
+    if settings.bottleneck == "pca":
+        return pca.projected(halves, data, preparation, channels=settings.channels, bits=settings.bits)
+    return plain.quantised(halves, data, preparation, bits=settings.bits)
+
+
 def _read(settings: ExportSettings, preparation: Preparation) -> tuple[Samples, Samples]:
     """Pictures to work on, and pictures held out."""
     if settings.data is None:
-        raise UsageError(f"--bottleneck {settings.bottleneck} needs pictures to work on; give --data FOLDER or --data FILE.npz")
+        name = settings.bottleneck_name
+        raise UsageError(f"--bottleneck {name} needs pictures to work on; give --data FOLDER or --data FILE.npz")
     everything = samples.read(settings.data, preparation)
     if len(everything) < 2:
         raise ExportError(
@@ -120,10 +146,13 @@ def _learn(
     data: Samples,
     preparation: Preparation,
     settings: ExportSettings,
-    checkpoint: Path,
+    output: Path,
     on_step: Callable[[str], None],
     on_progress: Callable[[Progress], None],
 ) -> Learned:
+    checkpoint = _checkpoint(output)
+    if settings.resume and not checkpoint.exists():
+        on_step(f"there is no checkpoint {checkpoint}; training from the start")
     on_step(f"training a bottleneck of {settings.channels} channels x {settings.bits} bits on {len(data)} pictures")
     return learn(
         halves,

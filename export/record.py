@@ -16,7 +16,8 @@ from isthmus.contract.manifest import Gate, Manifest, Port, Side, Task, Training
 from isthmus.contract.prepare import Preparation
 from isthmus.contract.tensor import DATATYPES
 from isthmus.errors import ExportError
-from isthmus.export import cost, gates
+from isthmus.export import cost, gates, points
+from isthmus.export.bottleneck import Bottleneck
 from isthmus.export.cuts import Cut
 from isthmus.export.distill import Learned
 from isthmus.export.doors import Source
@@ -41,6 +42,7 @@ class Making:
         source: the network as it came in.
         preparation: how a picture becomes its input.
         cut: where it was cut.
+        bottlenecks: what makes its codes.
         coded: both networks of the bundle.
         learned: the trained bottleneck; None where nothing was trained.
         data: pictures that were worked on.
@@ -53,6 +55,7 @@ class Making:
     source: Source
     preparation: Preparation
     cut: Cut
+    bottlenecks: tuple[Bottleneck, ...]
     coded: CodedHalves
     learned: Learned | None
     data: Samples
@@ -75,13 +78,13 @@ def manifest(made: Making) -> Manifest:
         preparation=made.preparation,
         outputs=tuple(_port(value) for value in model.graph.outputs),
         boundary=coded.boundary,
-        bottleneck=settings.bottleneck,
-        points=(gates.full_point(coded),),
+        bottleneck=settings.bottleneck_name,
+        points=points.of(made.bottlenecks),
         cut=CutRecord(
             tensors=made.cut.tensors,
             operator=made.cut.operator,
             flops_share=made.cut.flops_share,
-            replaces_head=made.learned is not None,
+            replaces_head=coded.replaces_head,
         ),
         head=_side(coded.head),
         tail=_side(coded.tail),

@@ -110,7 +110,7 @@ class Manifest(_Part):
     preparation: Preparation | None
     outputs: tuple[Port, ...]
     boundary: Boundary
-    bottleneck: Literal["none", "pca", "learned"]
+    bottleneck: Literal["none", "pca", "learned", "own"]
     points: tuple[OperatingPoint, ...] = Field(min_length=1)
     cut: Cut
     head: Side

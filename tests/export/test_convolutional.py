@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from isthmus.errors import ExportError
-from isthmus.export.bottleneck import GAIN_START, Decoder, Encoder, encoder_stride, round_straight_through
+from isthmus.export.convolutional import GAIN_START, Decoder, Encoder, encoder_stride, round_straight_through
 
 
 @pytest.mark.parametrize(
