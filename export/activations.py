@@ -24,9 +24,7 @@ CLEARLY = 0.8
 POSITIONS_MAX = 16_384
 VALUES_MAX = 1 << 22
 """Limits of a sample: positions, and values in all of them; 16 MiB of float32 a tensor."""
-MOMENT_CLEARLY = 0.8
-"""Part of the squared error that another axis may have: the longer of two axes has more scales and wins by a little anyway."""
-POSITIONS_MAX = 1024
+MOMENT_POSITIONS_MAX = 1024
 """Positions of one picture that go into its covariance; neighbours are alike, and pictures differ more than they do."""
 
 

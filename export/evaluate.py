@@ -18,11 +18,14 @@ from isthmus.contract.manifest import Port
 from isthmus.contract.metric import Metric, proportion
 from isthmus.contract.picture import decode_picture, encode_picture
 from isthmus.contract.prepare import Preparation, fit, prepare
+from isthmus.devices.golden import HEAD, INT8_HEAD
 from isthmus.devices.runtime import Network
 from isthmus.errors import ExportError, NotBuiltYet, UsageError
 from isthmus.export.samples import Samples
 
 QUALITIES = {"jpeg": (10, 20, 35, 50, 75, 90), "webp": (5, 15, 30, 50, 75, 90)}
+HEADS = {INT8_HEAD: "int8 head", HEAD: "float head"}
+"""Files of heads and how they are called, in the order in which a device prefers them."""
 LATER = ("avif", "h264", "h265")
 PIXELS_MAX = 1 << 28
 
@@ -38,6 +41,7 @@ class Row:
         bytes_mean: payload for one picture.
         metric: accuracy, or agreement with the unsplit network where there are no labels.
         device_mmac: million multiply-adds on the device.
+        head: of a point, the file of its head; empty for a rival.
         device_ms: median time of the device's network, one thread; None where it runs none.
     """
 
@@ -48,6 +52,7 @@ class Row:
     metric: Metric
     device_mmac: float
     device_ms: float | None
+    head: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """As in `evaluation.json`."""
@@ -99,10 +104,10 @@ def evaluate(
     if manifest.preparation is None or not bundle.has("whole.onnx"):
         raise ExportError(f"{bundle.origin} takes no pictures or lacks whole.onnx; it cannot be evaluated")
     task = _Task(bundle, samples, manifest.preparation)
-    rows = []
-    for index, point in enumerate(manifest.points):
-        on_step(f"point {point.name}")
-        rows.append(_point(bundle, samples, task, index))
+    rows: list[Row] = []
+    for head_file in _heads(bundle):
+        on_step(f"{len(manifest.points)} points, {HEADS[head_file]}")
+        rows.extend(_points(bundle, samples, task, head_file))
     if "local" in rivals:
         on_step("rival local")
         mmac = manifest.whole.flops / 2e6
@@ -179,28 +184,46 @@ class _Task:
         return proportion(self._name, int((guesses == self._truth).sum()), len(self._truth))
 
 
-def _point(bundle: Bundle, samples: Samples, task: _Task, index: int) -> Row:
+def _points(bundle: Bundle, samples: Samples, task: _Task, head_file: str) -> list[Row]:
+    """Every operating point with one of the heads, which sees each picture once."""
     manifest = bundle.manifest
     assert manifest.preparation is not None
-    head, tail = Network.load(bundle.path("head.onnx")), Network.load(bundle.path("tail.onnx"))
+    head, tail = Network.load(bundle.path(head_file)), Network.load(bundle.path("tail.onnx"))
     codec = Codec(manifest.boundary, manifest.points)
-    guesses, sizes, durations = [], [], []
+    durations: list[float] = []
+    guesses: list[list[int]] = [[] for _ in manifest.points]
+    sizes: list[list[int]] = [[] for _ in manifest.points]
     for picture in samples.pictures:
         prepared = prepare(picture, manifest.preparation)
         started = time.perf_counter()
         codes = head.run({manifest.input.name: prepared})
         durations.append(time.perf_counter() - started)
-        payload = codec.encode([codes[tensor.name][0] for tensor in manifest.boundary.tensors], point=index)
-        sizes.append(len(payload))
-        sent = codec.decode(payload, point=index)
-        feeds = {tensor.name: array[None] for tensor, array in zip(manifest.boundary.tensors, sent, strict=True)}
-        guesses.append(task.read(tail.run(feeds)))
-    point = manifest.points[index]
-    setting = f"{manifest.bottleneck} {'+'.join(map(str, point.channels))}ch"
-    head_ms = float(np.median(durations)) * 1e3
-    return _row(
-        "point", point.name, setting, float(np.mean(sizes)), task.score(np.array(guesses)), manifest.head.flops / 2e6, head_ms
-    )
+        for index in range(len(manifest.points)):
+            payload = codec.encode([codes[tensor.name][0] for tensor in manifest.boundary.tensors], point=index)
+            sizes[index].append(len(payload))
+            sent = codec.decode(payload, point=index)
+            feeds = {tensor.name: array[None] for tensor, array in zip(manifest.boundary.tensors, sent, strict=True)}
+            guesses[index].append(task.read(tail.run(feeds)))
+    mmac, head_ms = manifest.head.flops / 2e6, float(np.median(durations)) * 1e3
+    kind = f", {HEADS[head_file]}" if len(_heads(bundle)) > 1 else ""
+    return [
+        _row(
+            "point",
+            point.name,
+            f"{manifest.bottleneck} {'+'.join(map(str, point.channels))}ch{kind}",
+            float(np.mean(sizes[index])),
+            task.score(np.array(guesses[index])),
+            mmac,
+            head_ms,
+            head_file,
+        )
+        for index, point in enumerate(manifest.points)
+    ]
+
+
+def _heads(bundle: Bundle) -> list[str]:
+    """The heads that a bundle carries, the one that the device runs first."""
+    return [name for name in HEADS if bundle.has(name)]
 
 
 def _pictures(samples: Samples, task: "_Task", format_name: str, quality: int) -> list[Row]:
@@ -222,5 +245,16 @@ def _picture(pictures: Sequence[np.ndarray], task: "_Task", format_name: str, qu
     return _row("rival", format_name, setting, float(np.mean(sizes)), task.score(np.array(guesses)), 0.0, None)
 
 
-def _row(kind: str, name: str, setting: str, size: float, metric: Metric, mmac: float, milliseconds: float | None) -> Row:
-    return Row(kind=kind, name=name, setting=setting, bytes_mean=size, metric=metric, device_mmac=mmac, device_ms=milliseconds)
+def _row(
+    kind: str, name: str, setting: str, size: float, metric: Metric, mmac: float, milliseconds: float | None, head: str = ""
+) -> Row:
+    return Row(
+        kind=kind,
+        name=name,
+        setting=setting,
+        bytes_mean=size,
+        metric=metric,
+        device_mmac=mmac,
+        device_ms=milliseconds,
+        head=head,
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from isthmus.contract.bundle import SUFFIX, Bundle, check_target
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError, UsageError
-from isthmus.export import activations, cuts, gates, pca, plain, preprocessing, samples, writing
+from isthmus.export import activations, cuts, gates, int8, pca, plain, preprocessing, samples, writing
 from isthmus.export.bottleneck import Bottleneck, from_modules
 from isthmus.export.cuts import Cut
 from isthmus.export.distill import Learned, Progress, learn
@@ -85,6 +85,7 @@ def export(
         passed.append(gates.same_codes_as_torch(learned, coded, pictures))
     on_step("checking the gates")
     passed.append(gates.same_when_quantised(coded, pictures))
+    candidate = int8.attempt(coded, data, preparation, pictures, settings.int8, on_step=on_step)
     made = Making(
         settings=settings,
         source=source,
@@ -92,6 +93,7 @@ def export(
         cut=cut,
         bottlenecks=tuple(bottlenecks),
         coded=coded,
+        int8=candidate,
         learned=learned,
         data=data,
         held_out=held_out,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import onnx_ir as ir
 import torch
 
 from isthmus.codec.codec import Codec
@@ -90,7 +91,9 @@ def full_point(coded: CodedHalves) -> OperatingPoint:
     return OperatingPoint(name="full", channels=tuple(tensor.channels for tensor in coded.boundary.tensors))
 
 
-def golden_frames(coded: CodedHalves, points: Sequence[OperatingPoint], pictures: np.ndarray) -> GoldenFrames:
+def golden_frames(
+    coded: CodedHalves, points: Sequence[OperatingPoint], pictures: np.ndarray, *, int8_head: ir.Model | None = None
+) -> GoldenFrames:
     """Run a few pictures through the shipped networks, one at a time, and keep all that happens."""
     head, tail = Session(coded.head), Session(coded.tail)
     crossing = one_by_one(head, pictures)
@@ -103,7 +106,9 @@ def golden_frames(coded: CodedHalves, points: Sequence[OperatingPoint], pictures
         for point in range(len(points))
     }
     outputs = {name: np.concatenate([answer[name] for answer in answers]) for name in tail.outputs}
-    return GoldenFrames(inputs=pictures, codes=codes, outputs=outputs, payloads=payloads)
+    other = {} if int8_head is None else one_by_one(Session(int8_head), pictures)
+    int8_codes = tuple(other[tensor.name] for tensor in coded.boundary.tensors if other)
+    return GoldenFrames(inputs=pictures, codes=codes, outputs=outputs, payloads=payloads, int8_codes=int8_codes)
 
 
 def _first(pictures: np.ndarray, rows: int) -> np.ndarray:

@@ -24,6 +24,7 @@ from isthmus.export.doors import Source
 from isthmus.export.evaluate import class_count
 from isthmus.export.graph import name_of
 from isthmus.export.halves import CodedHalves
+from isthmus.export.int8 import Candidate
 from isthmus.export.samples import Samples
 from isthmus.export.settings import ExportSettings
 
@@ -44,6 +45,7 @@ class Making:
         cut: where it was cut.
         bottlenecks: what makes its codes.
         coded: both networks of the bundle.
+        int8: what came of an int8 head; None where none was tried.
         learned: the trained bottleneck; None where nothing was trained.
         data: pictures that were worked on.
         held_out: pictures that were not.
@@ -57,6 +59,7 @@ class Making:
     cut: Cut
     bottlenecks: tuple[Bottleneck, ...]
     coded: CodedHalves
+    int8: Candidate | None
     learned: Learned | None
     data: Samples
     held_out: Samples
@@ -93,6 +96,7 @@ def manifest(made: Making) -> Manifest:
         changed_code_share_max=max(CHANGED_CODES_FLOOR, 4 * changed),
         gates=made.gates,
         training=_training(made.learned, made.data, settings),
+        int8=None if made.int8 is None else made.int8.record,
         source=made.source.reference,
         licence=settings.licence,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

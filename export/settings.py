@@ -21,6 +21,7 @@ class ExportSettings:
         data: image folder or npz for calibration and training.
         preprocess: name of a preset of `export.preprocessing`; None chooses by the network's input.
         distill: recipe of the training.
+        int8: `auto` ships an int8 head beside the float one if it is faster on this machine, `on` in any case, `off` never.
         resume: go on from the checkpoint beside the output.
         version: of the bundle.
         licence: of the network, in words.
@@ -33,6 +34,7 @@ class ExportSettings:
     data: Path | None = None
     preprocess: str | None = None
     distill: DistillSettings = field(default_factory=DistillSettings)
+    int8: Literal["auto", "on", "off"] = "auto"
     resume: bool = False
     version: str = "1"
     licence: str = ""

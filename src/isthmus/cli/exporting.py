@@ -77,7 +77,7 @@ def export(
     cut: Annotated[str, typer.Option(help="auto, a tensor's name, a number from `isthmus cuts`, or 25% of the FLOPs.")] = "auto",
     bottleneck: Annotated[Literal["learned", "pca", "none"], typer.Option(help="What makes the codes.")] = "learned",
     recipe: Annotated[str, typer.Option(help="Training recipe.")] = "isthmus",
-    channels: Annotated[int, typer.Option(min=1, max=1024, help="Channels of a learned bottleneck.")] = 8,
+    channels: Annotated[int, typer.Option(min=1, max=1024, help="Channels of a pca or learned bottleneck.")] = 8,
     bits: Annotated[int, typer.Option(min=1, max=8, help="Bits of a code.")] = 4,
     data: Annotated[Path | None, typer.Option(help="Pictures: FOLDER/<class>/<picture>, or an npz with images, labels.")] = None,
     preprocess: Annotated[
@@ -86,7 +86,9 @@ def export(
     budget: Annotated[str, typer.Option(help="Time for training, for example 15m.")] = "5m",
     seed: Annotated[int, typer.Option(help="Of weights, order and the held-out part.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted export.")] = False,
-    int8: Annotated[Literal["auto", "on", "off"], typer.Option(help="int8 head; not built yet, auto means off.")] = "auto",
+    int8: Annotated[
+        Literal["auto", "on", "off"], typer.Option(help="Ship an int8 head: if it is faster here, in any case, or never.")
+    ] = "auto",
     neural_filter: Annotated[bool, typer.Option("--filter", help="Train the neural filter; not built yet.")] = False,
     layout: Annotated[str | None, typer.Option(help="Layout of a language model; not built yet.")] = None,
     sign: Annotated[Path | None, typer.Option(help="Private key that signs the bundle.")] = None,
@@ -104,10 +106,8 @@ def export(
     from isthmus.export.exporter import ExportSettings
     from isthmus.export.exporter import export as make
 
-    if bottleneck == "pca":
-        raise guard.later("--bottleneck pca", "use learned or none")
-    if int8 == "on" or neural_filter or layout:
-        option = "--int8 on" if int8 == "on" else "--filter" if neural_filter else "--layout"
+    if neural_filter or layout:
+        option = "--filter" if neural_filter else "--layout"
         raise guard.later(option, "leave it out")
     if recipe != "isthmus":
         raise guard.later(f"recipe {recipe!r}", "this version trains with --recipe isthmus")
@@ -120,6 +120,7 @@ def export(
         data=data,
         preprocess=preprocess,
         distill=DistillSettings(budget_s=seconds(budget, "--budget"), seed=seed),
+        int8=int8,
         resume=resume,
         version=version,
         licence=licence,
