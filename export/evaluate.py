@@ -106,7 +106,8 @@ def evaluate(
     task = _Task(bundle, samples, manifest.preparation)
     rows: list[Row] = []
     for head_file in _heads(bundle):
-        on_step(f"{len(manifest.points)} points, {HEADS[head_file]}")
+        names = ", ".join(point.name for point in manifest.points)
+        on_step(f"point {names}{_called(bundle, head_file)}")
         rows.extend(_points(bundle, samples, task, head_file))
     if "local" in rivals:
         on_step("rival local")
@@ -205,12 +206,11 @@ def _points(bundle: Bundle, samples: Samples, task: _Task, head_file: str) -> li
             feeds = {tensor.name: array[None] for tensor, array in zip(manifest.boundary.tensors, sent, strict=True)}
             guesses[index].append(task.read(tail.run(feeds)))
     mmac, head_ms = manifest.head.flops / 2e6, float(np.median(durations)) * 1e3
-    kind = f", {HEADS[head_file]}" if len(_heads(bundle)) > 1 else ""
     return [
         _row(
             "point",
             point.name,
-            f"{manifest.bottleneck} {'+'.join(map(str, point.channels))}ch{kind}",
+            f"{manifest.bottleneck} {'+'.join(map(str, point.channels))}ch{_called(bundle, head_file)}",
             float(np.mean(sizes[index])),
             task.score(np.array(guesses[index])),
             mmac,
@@ -224,6 +224,11 @@ def _points(bundle: Bundle, samples: Samples, task: _Task, head_file: str) -> li
 def _heads(bundle: Bundle) -> list[str]:
     """The heads that a bundle carries, the one that the device runs first."""
     return [name for name in HEADS if bundle.has(name)]
+
+
+def _called(bundle: Bundle, head_file: str) -> str:
+    """What tells one head from the other, where there are two."""
+    return f", {HEADS[head_file]}" if len(_heads(bundle)) > 1 else ""
 
 
 def _pictures(samples: Samples, task: "_Task", format_name: str, quality: int) -> list[Row]:

@@ -1,12 +1,14 @@
 """Fold a constant factor per channel into the convolution or matrix product before it.
 
-A positive factor passes a `Relu`, since relu(x) s = relu(x s). What the head computes stays the same but for the order of two
+A positive factor passes a `Relu`, since relu(x) s = relu(x s). A `Clip` from 0 to m before unsigned codes is left out where the
+clip of the codes is the tighter one: relu6 and a calibrated scale. What the head computes stays the same but for the order of two
 float operations; the device saves one pass over the tensor, and the last layer of the head gives code units, which is
 where an int8 head takes the quantiser of the wire for that of its last layer.
 """
 
 import numpy as np
 import onnx_ir as ir
+import onnx_ir.passes.common as passes
 
 from isthmus.export.graph import is_standard
 
@@ -18,6 +20,7 @@ def fold_scales(model: ir.Model) -> bool:
     """Fold, in place, every `Mul` that the head of this module speaks of; True if there was one."""
     found = [node for node in model.graph if node.op_type == "Mul" and is_standard(node)]
     folded = [node for node in found if _fold(model, node)]
+    passes.RemoveUnusedNodesPass()(model)
     return bool(folded)
 
 
@@ -27,17 +30,47 @@ def _fold(model: ir.Model, product: ir.Node) -> bool:
     if value is None or factor is None:
         return False
     producer = _only_read_by(value, product)
-    if producer is not None and producer.op_type == "Relu" and (factor > 0).all() and producer.inputs[0] is not None:
-        producer = _only_read_by(producer.inputs[0], producer)
-    if producer is None or producer.op_type not in _WEIGHTED or not _scale_weights(model, producer, factor):
-        return False
+    if producer is not None and producer.inputs[0] is not None and (factor > 0).all():
+        before = producer.inputs[0]
+        if producer.op_type == "Relu":
+            producer = _only_read_by(before, producer)
+        elif producer.op_type == "Clip" and _is_looser(producer, factor, product):
+            # The value that is scaled is then the one before the clip.
+            value, producer = before, _only_read_by(before, producer)
     output = product.outputs[0]
-    value.shape, value.type = output.shape, output.type
-    if output.is_graph_output():
+    if producer is None or producer.op_type not in _WEIGHTED or output.is_graph_output():
         return False
+    if not _scale_weights(model, producer, factor):
+        return False
+    value.shape, value.type = output.shape, output.type
     output.replace_all_uses_with(value)
     model.graph.remove(product, safe=True)
     return True
+
+
+def _is_looser(clip: ir.Node, factor: np.ndarray, product: ir.Node) -> bool:
+    """Whether the rounding and clipping of unsigned codes behind `product` makes a clip before it needless."""
+    rounding = _only_reader(product)
+    codes = None if rounding is None or rounding.op_type != "Round" else _only_reader(rounding)
+    if codes is None or codes.op_type != "Clip":
+        return False
+    bounds = [_scalar(node, place) for node in (clip, codes) for place in (1, 2)]
+    if None in bounds:
+        return False
+    low, high, lowest, highest = (bound for bound in bounds if bound is not None)
+    # What is clipped to `high` rounds to the largest code, and so does all above it.
+    return low == lowest == 0.0 and bool((high * factor > highest - 0.5).all())
+
+
+def _only_reader(node: ir.Node) -> ir.Node | None:
+    readers = list(node.outputs[0].consumers())
+    return readers[0] if len(readers) == 1 and not node.outputs[0].is_graph_output() else None
+
+
+def _scalar(node: ir.Node, place: int) -> float | None:
+    value = node.inputs[place] if place < len(node.inputs) else None
+    tensor = None if value is None else ir.convenience.get_const_tensor(value)
+    return None if tensor is None else float(tensor.numpy().reshape(-1)[0])
 
 
 def _factor(value: ir.Value | None) -> np.ndarray | None:
