@@ -148,9 +148,16 @@ def _with_best_channel(guess: Layout, arrays: list[np.ndarray], bits: int) -> La
 
 
 def _error(tensor: Layout, arrays: list[np.ndarray], bits: int) -> float:
-    rows = np.concatenate([tensor.rows(array) for array in arrays])
+    rows = np.concatenate([_rows(tensor, array) for array in arrays])
     chosen = calibrate(rows, bits)
     return float(np.square(chosen.dequantize(chosen.quantize(rows)) - rows).mean())
+
+
+def _rows(tensor: Layout, array: np.ndarray) -> np.ndarray:
+    rows = tensor.rows(array)
+    if not np.isfinite(rows).all():
+        raise ExportError(f"tensor {tensor.name} at the cut has values that are not finite; cut elsewhere")
+    return rows
 
 
 class _Collector:
@@ -168,9 +175,7 @@ class _Collector:
 
     def add(self, array: np.ndarray) -> None:
         """Take one picture's values."""
-        rows = self.layout.rows(array)[0].reshape(self.layout.shape[0], -1)
-        if not np.isfinite(rows).all():
-            raise ExportError(f"tensor {self.layout.name} at the cut has values that are not finite; cut elsewhere")
+        rows = _rows(self.layout, array)[0].reshape(self.layout.shape[0], -1)
         self._lowest = min(self._lowest, float(rows.min()))
         self._peak = np.maximum(self._peak, np.abs(rows).max(axis=1))
         places = self._random.permutation(rows.shape[1])

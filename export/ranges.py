@@ -67,12 +67,13 @@ def spreads(model: ir.Model, tensors: Sequence[ir.Value], inputs: Iterable[np.nd
         answer = feeds | session.run(feeds)
         for name in names:
             flat = answer[name].reshape(-1)
-            lows[name], highs[name] = min(lows[name], float(flat.min())), max(highs[name], float(flat.max()))
+            # numpy's minimum passes NaN on, Python's drops it.
+            lows[name], highs[name] = np.minimum(lows[name], flat.min()), np.maximum(highs[name], flat.max())
             parts[name].append(flat[random.integers(0, len(flat), min(KEPT_EACH, len(flat)))].astype(np.float32))
     for name in names:
         if not np.isfinite([lows[name], highs[name]]).all():
             raise ExportError(f"tensor {name} of the head has values that are not finite")
-    return {name: Spread(low=lows[name], high=highs[name], values=np.concatenate(parts[name])) for name in names}
+    return {name: Spread(low=float(lows[name]), high=float(highs[name]), values=np.concatenate(parts[name])) for name in names}
 
 
 def fitted(spread: Spread, kind: Kind) -> Grid:
