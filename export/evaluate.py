@@ -104,6 +104,7 @@ def evaluate(
     if manifest.preparation is None or not bundle.has("whole.onnx"):
         raise ExportError(f"{bundle.origin} takes no pictures or lacks whole.onnx; it cannot be evaluated")
     task = _Task(bundle, samples, manifest.preparation)
+    task.release()
     rows: list[Row] = []
     for head_file in _heads(bundle):
         names = ", ".join(point.name for point in manifest.points)
@@ -157,7 +158,8 @@ class _Task:
     """What a right answer is, and what the unsplit network says."""
 
     def __init__(self, bundle: Bundle, samples: Samples, preparation: Preparation) -> None:
-        self._network = Network.load(bundle.path("whole.onnx"))
+        self._path = bundle.path("whole.onnx")
+        self._loaded: Network | None = None
         self.preparation = preparation
         self._input = bundle.manifest.input.name
         self._output = bundle.manifest.outputs[0].name
@@ -170,11 +172,16 @@ class _Task:
 
     def guess(self, picture: np.ndarray) -> int:
         """The class that the unsplit network sees."""
+        network = self._loaded = self._loaded or Network.load(self._path)
         prepared = prepare(picture, self.preparation)
         started = time.perf_counter()
-        outputs = self._network.run({self._input: prepared})
+        outputs = network.run({self._input: prepared})
         self._durations_s.append(time.perf_counter() - started)
         return self.read(outputs)
+
+    def release(self) -> None:
+        """Give back the network's memory; it is loaded again when another picture comes."""
+        self._loaded = None
 
     def read(self, outputs: Mapping[str, np.ndarray]) -> int:
         """The class in an answer."""

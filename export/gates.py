@@ -25,6 +25,8 @@ SPLIT_TOLERANCE = 1e-4
 QUANTISED_TOLERANCE = 1e-3
 CHANGED_CODES_MAX = 0.005
 """Torch and onnxruntime sum in another order; values next to a rounding boundary then fall either way."""
+COMPARED = 4
+"""Pictures that go through the codec."""
 BATCHES = (1, 3)
 
 
@@ -55,15 +57,18 @@ def same_after_split(source: Source, halves: Halves, pictures: np.ndarray) -> Ga
 
 def same_when_quantised(coded: CodedHalves, pictures: np.ndarray) -> Gate:
     """The shipped head, then the codec, then the shipped tail equal the modified, quantised whole as one network."""
-    head, tail = Session(coded.head), Session(coded.tail)
-    joined = Session(coded.joined())
+    few = pictures[:COMPARED]
     codec = Codec(coded.boundary, [full_point(coded)])
-    found = []
-    for picture in (pictures[index : index + 1] for index in range(min(4, len(pictures)))):
-        codes = head.run({head.inputs[0]: picture})
-        sent = codec.decode(codec.encode([codes[tensor.name][0] for tensor in coded.boundary.tensors]))
-        answered = tail.run({tensor.name: array[None] for tensor, array in zip(coded.boundary.tensors, sent, strict=True)})
-        found.append(relative_difference(list(answered.values()), list(joined.run({joined.inputs[0]: picture}).values())))
+    # One session after the other: each holds a packed copy of its weights.
+    codes = one_by_one(Session(coded.head), few)
+    names = [tensor.name for tensor in coded.boundary.tensors]
+    sent = [codec.decode(codec.encode([codes[name][index] for name in names])) for index in range(len(few))]
+    tail = Session(coded.tail)
+    answers = [tail.run({name: array[None] for name, array in zip(names, one, strict=True)}) for one in sent]
+    del tail
+    joined = Session(coded.joined())
+    wanted = [joined.run({joined.inputs[0]: few[index : index + 1]}) for index in range(len(few))]
+    found = [relative_difference(list(got.values()), list(want.values())) for got, want in zip(answers, wanted, strict=True)]
     return _passed("head, codec, tail equal the quantised whole", max(found), QUANTISED_TOLERANCE, f"{len(found)} pictures")
 
 
@@ -95,8 +100,8 @@ def golden_frames(
     coded: CodedHalves, points: Sequence[OperatingPoint], pictures: np.ndarray, *, int8_head: ir.Model | None = None
 ) -> GoldenFrames:
     """Run a few pictures through the shipped networks, one at a time, and keep all that happens."""
-    head, tail = Session(coded.head), Session(coded.tail)
-    crossing = one_by_one(head, pictures)
+    crossing = one_by_one(Session(coded.head), pictures)
+    tail = Session(coded.tail)
     codes = tuple(crossing[tensor.name] for tensor in coded.boundary.tensors)
     answers = [tail.run({name: array[index : index + 1] for name, array in crossing.items()}) for index in range(len(pictures))]
     payloads = {

@@ -5,7 +5,7 @@ Of the two kinds of activations the faster is taken, and `int8`, which TensorRT 
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,6 +56,7 @@ def attempt(
     frames: np.ndarray,
     choice: Choice,
     *,
+    kinds: Sequence[Kind] = KINDS,
     on_step: Callable[[str], None] = lambda _words: None,
 ) -> Candidate | None:
     """Make an int8 head, unless it is not wanted.
@@ -66,6 +67,7 @@ def attempt(
         preparation: how they become the input.
         frames: float32[n, ...] prepared pictures that calibration does not see, to compare codes on.
         choice: `auto` gives the head if it is faster here, `on` in any case, `off` never.
+        kinds: of activations to try; `int8` alone where zero points other than 0 are not taken.
         on_step: told what came of it, in one line.
 
     Returns:
@@ -81,7 +83,7 @@ def attempt(
     few = samples.pictures[:: max(1, len(samples) // CALIBRATION_PICTURES)][:CALIBRATION_PICTURES]
     try:
         plan = qdq.plan(coded.head, (prepare(picture, preparation) for picture in few))
-        heads = {kind: qdq.applied(plan, coded.boundary, kind) for kind in KINDS}
+        heads = {kind: qdq.applied(plan, coded.boundary, kind) for kind in kinds}
         trial = _Trial(coded.head, heads, frames)
     except ExportError as error:
         if choice == "on":
@@ -110,7 +112,9 @@ class _Trial:
         sessions: dict[str, Session] = {"float": Session(head)}
         sessions |= {kind: Session(model) for kind, model in heads.items()}
         self.times_ms = interleaved(sessions, frames[:1])
-        self.kind: Kind = "int8" if self.times_ms["int8"] <= ABOUT_AS_FAST * self.times_ms["uint8"] else "uint8"
+        fastest = min(heads, key=lambda kind: self.times_ms[kind])
+        is_near = "int8" in heads and self.times_ms["int8"] <= ABOUT_AS_FAST * self.times_ms[fastest]
+        self.kind: Kind = "int8" if is_near else fastest
         codes = one_by_one(sessions[self.kind], frames)
         self.changed = _share(codes, one_by_one(sessions["float"], frames))
         self.changed_by_order = _share(codes, one_by_one(Session(heads[self.kind], threads=2), frames))
@@ -125,7 +129,7 @@ class _Trial:
             activations=self.kind,
             float_ms=round(float_ms, 4),
             int8_ms=round(int8_ms, 4),
-            other_ms={other: round(self.times_ms[other], 4) for other in KINDS if other != self.kind},
+            other_ms={name: round(found, 4) for name, found in self.times_ms.items() if name not in ("float", self.kind)},
             changed_code_share=self.changed,
             changed_code_share_max=min(1.0, max(CHANGED_CODES_FLOOR, 4 * self.changed_by_order)),
         )

@@ -75,6 +75,12 @@ def test_zero_points_of_zero_are_preferred_where_they_cost_nothing(coded, timed)
     assert attempt(coded, "auto")[0].record.activations == "int8"
 
 
+def test_other_zero_points_are_not_tried_where_they_are_not_taken(coded, timed):
+    timed(float=2.0, int8=1.5)
+    made = int8.attempt(coded, SAMPLES, LARGER, FRAMES, "auto", kinds=["int8"])
+    assert (made.record.activations, made.record.other_ms) == ("int8", {})
+
+
 def test_off_tries_nothing(coded, monkeypatch):
     monkeypatch.setattr(int8.qdq, "plan", lambda *_: pytest.fail("was tried"))
     assert attempt(coded, "off") == (None, [])

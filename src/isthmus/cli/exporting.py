@@ -164,7 +164,7 @@ def export(
     )
     for row in json.loads((made.bundle.folder / "evaluation.json").read_text(encoding="utf-8"))["rows"]:
         metric = row["metric"]
-        name = "split" if "point" in row else "unsplit"
+        name = f"split, {row['point']} ({row['setting']}), {size(row['bytes_mean'])}" if "point" in row else "unsplit"
         found = f"{metric['value']:.1%} ({metric['low']:.1%} to {metric['high']:.1%})"
         guard.out.print(f"{name}: {metric['name']} {found} on held-out pictures", highlight=False)
     if manifest.head.flops >= manifest.whole.flops:
