@@ -11,14 +11,16 @@ uint8[length], one payload of the codec each.
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from isthmus.codec.codec import Codec
 from isthmus.codec.payload import Mode, unpack
+from isthmus.contract import overlap
 from isthmus.contract.bundle import Bundle
-from isthmus.contract.manifest import Gate
+from isthmus.contract.manifest import Gate, Task
 from isthmus.devices.runtime import Network, changed_share, relative_error
 from isthmus.errors import BundleError, RemoteProtocolError
 
@@ -205,19 +207,43 @@ def check_tail(bundle: Bundle, frames: GoldenFrames, network: Network) -> Gate:
     Raises:
         BundleError: an output differs by more than the tolerance.
     """
-    errors = []
+    task, errors = bundle.manifest.task, []
     for frame in range(len(frames)):
         feeds = {
             tensor.name: codes[frame : frame + 1]
             for tensor, codes in zip(bundle.manifest.boundary.tensors, frames.codes, strict=True)
         }
         outputs = network.run(feeds)
-        for name, wanted in frames.outputs.items():
-            if name not in outputs:
-                raise BundleError(f"{bundle.origin}: the tail gives {', '.join(outputs)}, the manifest promises {name!r}")
-            errors.append(relative_error(outputs[name], wanted[frame : frame + 1]))
-    detail = f"largest relative difference, {len(frames)} golden frames"
-    return _passed(bundle, "tail outputs", max(errors), OUTPUT_ERROR_MAX, detail)
+        wanted = {name: output[frame : frame + 1] for name, output in frames.outputs.items()}
+        missing = [name for name in wanted if name not in outputs]
+        if missing:
+            raise BundleError(f"{bundle.origin}: the tail gives {', '.join(outputs)}, the manifest promises {missing[0]!r}")
+        errors.append(output_difference(task, outputs, wanted))
+    what = "share of boxes that differ" if task.kind == "detection" else "largest relative difference"
+    return _passed(bundle, "tail outputs", max(errors), difference_max(task), f"{what}, {len(frames)} golden frames")
+
+
+def output_difference(task: Task, got: Mapping[str, np.ndarray], want: Mapping[str, np.ndarray]) -> float:
+    """How far answers of one network lie apart; see `difference_max`.
+
+    A detector's boxes are compared as boxes: the last digit of a score decides which of two overlapping ones is left.
+
+    Args:
+        task: what the outputs mean.
+        got: by name, [n, ...], at least the names in `want`.
+        want: by name, [n, ...].
+
+    Raises:
+        ContractMismatch: a detector's outputs are not those of a detector.
+    """
+    if task.kind == "detection":
+        return overlap.difference(got, want)
+    return max(relative_error(got[name], wanted) for name, wanted in want.items())
+
+
+def difference_max(task: Task) -> float:
+    """Up to here two answers count as the same."""
+    return overlap.DIFFERENCE_MAX if task.kind == "detection" else OUTPUT_ERROR_MAX
 
 
 def _passed(bundle: Bundle, name: str, value: float, limit: float, detail: str) -> Gate:

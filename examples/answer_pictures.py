@@ -19,8 +19,13 @@ from isthmus.head.source import open_source
 
 
 def show(record: Record) -> None:
-    answer = record.classification
-    print(record.name or record.sequence, answer.label if answer else f"no answer: {record.reason} {record.detail}")
+    if record.classification is not None:
+        words = record.classification.label
+    elif record.detections is not None:
+        words = ", ".join(f"{found.label} at {found.box}" for found in record.detections) or "nothing seen"
+    else:
+        words = f"no answer: {record.reason} {record.detail}"
+    print(record.name or record.sequence, words)
 
 
 def main(path: str, source: str, tail: str) -> None:

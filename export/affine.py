@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from isthmus.export.coded import MOVING
 from isthmus.export.graph import name_of
 
 _MADE_BY = {
@@ -26,8 +27,6 @@ _MADE_BY = {
     "QGemm": (7, 8),
 }
 """Operator -> places of scale and zero point of its output among its inputs."""
-_MOVING = frozenset({"Flatten", "Identity", "MaxPool", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
-"""Operators whose output has the scale of their input."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +54,7 @@ def find(output: ir.Value, given: ir.Value) -> Affine | None:
 
 def _from_producer(value: ir.Value) -> Affine | None:
     node = value.producer()
-    while node is not None and node.op_type in _MOVING and node.inputs[0] is not None:
+    while node is not None and node.op_type in MOVING and node.inputs[0] is not None:
         node = node.inputs[0].producer()
     if node is None or node.op_type not in _MADE_BY:
         return None

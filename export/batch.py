@@ -11,9 +11,9 @@ import numpy as np
 import onnx_ir as ir
 
 from isthmus.errors import ExportError
-from isthmus.export import shapes
-from isthmus.export.graph import BATCH, analyse, batch_symbol, data_inputs, is_standard, name_of
-from isthmus.export.session import Session, relative_difference
+from isthmus.export import baked, shapes
+from isthmus.export.graph import BATCH, batch_symbol, data_inputs, name_of
+from isthmus.export.session import Session, relative_difference, tolerance
 
 ROW_TOLERANCE = 1e-4
 """Largest relative difference between a row alone and in company; batched kernels sum in another order."""
@@ -58,16 +58,16 @@ def settle(model: ir.Model, arrays: Arrays) -> tuple[ir.Model, Arrays, bool]:
     """
     if batch_symbol(model.graph) == BATCH:
         wider = arrays if _rows(model, arrays) > 1 else more_rows(model, arrays)
-        if _rows_are_independent(model, model, wider):
+        if rows_are_independent(model, model, wider):
             return model, wider, True
         _fix_batch(model, _rows(model, arrays))
         return model, arrays, False
     if not all(_first(value) == 1 for value in data_inputs(model.graph)):
         return model, arrays, False
     for repair in (False, True):
-        candidate = _freed(model, repair_reshapes=repair)
+        candidate = _freed(model, repair=repair)
         wider = more_rows(candidate, arrays)
-        if _rows_are_independent(model, candidate, wider):
+        if rows_are_independent(model, candidate, wider):
             return candidate, wider, True
     return model, arrays, False
 
@@ -98,32 +98,34 @@ def _with_reversed_row(array: np.ndarray, axis: int) -> np.ndarray:
     return np.concatenate([array, first.reshape(-1)[::-1].reshape(first.shape)], axis=axis)
 
 
-def _rows_are_independent(single: ir.Model, several: ir.Model, arrays: Arrays) -> bool:
+def rows_are_independent(single: ir.Model, several: ir.Model, arrays: Arrays) -> bool:
     """True when `several` on all rows gives what `single` gives on each alone."""
     axes = _batched(several)
     count = _rows(several, arrays)
     try:
-        together = Session(several).run(arrays)
+        together = Session(several).run(arrays)  # and this session ends before the next holds the weights too
         session = Session(single)
         alone = [session.run({name: _row(array, axes.get(name), row) for name, array in arrays.items()}) for row in range(count)]
     except ExportError:
         return False
-    return all(_matches(together[name], [answer[name] for answer in alone]) for name in together)
+    allowed = tolerance(single, ROW_TOLERANCE)
+    return all(_difference(together[name], [answer[name] for answer in alone]) <= allowed for name in together)
 
 
 def _row(array: np.ndarray, axis: int | None, row: int) -> np.ndarray:
     return array if axis is None else np.take(array, [row], axis=axis)
 
 
-def _matches(together: np.ndarray, alone: list[np.ndarray]) -> bool:
-    """Compare along the first axis on which the rows add up to the whole."""
-    for axis in range(together.ndim):
-        if any(part.ndim != together.ndim for part in alone):
-            return False
-        joined = _joined(alone, axis)
-        if joined is not None and joined.shape == together.shape:
-            return relative_difference([together], [joined]) <= ROW_TOLERANCE
-    return False
+def _difference(together: np.ndarray, alone: list[np.ndarray]) -> float:
+    """Compare along the first axis of which every row has one and all rows have the whole; infinite where there is none."""
+    if all(part.ndim == together.ndim for part in alone):
+        for axis in range(together.ndim):
+            if any(part.shape[axis] != 1 for part in alone):
+                continue  # several rows for one input row could not be told apart by whoever takes a batch to pieces
+            joined = _joined(alone, axis)
+            if joined is not None and joined.shape == together.shape:
+                return relative_difference([together], [joined])
+    return float("inf")
 
 
 def _joined(parts: list[np.ndarray], axis: int) -> np.ndarray | None:
@@ -148,33 +150,13 @@ def _pinned(size: int | ir.SymbolicDim, rows: int) -> int | str | None:
     return rows if size.value == BATCH else size.value
 
 
-def _freed(model: ir.Model, *, repair_reshapes: bool) -> ir.Model:
-    """A copy whose inputs have a free batch, and optionally whose `Reshape` targets keep the first dimension as it comes."""
+def _freed(model: ir.Model, *, repair: bool) -> ir.Model:
+    """A copy whose inputs have a free batch, and optionally whose constants do not hold it any more."""
     candidate = model.clone()
     for value in data_inputs(candidate.graph):
         value.shape = ir.Shape([BATCH, *list(value.shape or ())[1:]])
-    if repair_reshapes:
-        _free_reshapes(candidate)
+    if repair:
+        baked.free(candidate)
     shapes.forget(candidate)
     shapes.infer(candidate)
     return candidate
-
-
-def _free_reshapes(model: ir.Model) -> None:
-    """Where data of batch 1 is reshaped to a constant `[1, ...]`, write 0 for the 1: "as the input has it"."""
-    data = analyse(model.graph).data
-    for node in model.graph:
-        if node.op_type != "Reshape" or not is_standard(node) or node.inputs[0] not in data:
-            continue
-        target = node.inputs[1]
-        tensor = None if target is None else ir.convenience.get_const_tensor(target)
-        allows_zero = node.attributes.get("allowzero")
-        if tensor is None or target is None or (allows_zero is not None and allows_zero.as_int()):
-            continue
-        sizes = tensor.numpy().copy()
-        if sizes.ndim == 1 and len(sizes) > 0 and sizes[0] == 1:
-            sizes[0] = 0
-            freed = ir.Value(name=f"{node.name}_free_batch", const_value=ir.tensor(sizes, name=f"{node.name}_free_batch"))
-            freed.dtype, freed.shape = ir.DataType.INT64, ir.Shape([len(sizes)])
-            model.graph.register_initializer(freed)
-            node.replace_input_with(1, freed)

@@ -2,8 +2,9 @@
 
 Convention, the same wherever Isthmus prints a number:
 
-* One multiply-add counts as **2 FLOPs**. Convolutions, matrix products, recurrent cells and attention are counted; bias,
-  normalisation, activation, pooling and every other element-wise step count 0, as in the literature on split computing.
+* One multiply-add counts as **2 FLOPs**, also between integers. Convolutions, matrix products, Einstein sums, recurrent cells and
+  attention are counted, of the standard and of onnxruntime's quantised and fused kernels; bias, quantising, normalisation,
+  activation, pooling and every other element-wise step count 0, as in the literature on split computing.
 * Batch is 1. A node whose shapes are unknown counts 0.
 * An `If` counts its dearer branch; the body of a `Loop` or `Scan` counts once, for the number of turns is not in the graph.
 * A **parameter** is an element of an initialiser that is a float or a number of 8 bits or fewer (a quantised weight).
@@ -120,7 +121,7 @@ def _matrix_product(node: ir.Node) -> int:
     output, left = _output_sizes(node), _sizes(node, 0)
     if output is None or not left:
         return 0
-    inner = left[0] if node.op_type == "Gemm" and _integer(node, "transA") else left[-1]
+    inner = left[0] if node.op_type in {"Gemm", "QGemm"} and _integer(node, "transA") else left[-1]
     return 2 * prod(output) * inner
 
 
@@ -132,30 +133,89 @@ def _recurrent(node: ir.Node) -> int:
     return 2 * prod(source[:2]) * (prod(weight) + prod(recurrence))
 
 
-def _attention(node: ir.Node) -> int:
-    """Two products of queries with keys and of weights with values; the fused kernel of onnxruntime projects first."""
-    query, key = _sizes(node, 0), _sizes(node, 1)
-    if query is None or key is None or len(query) < 3:
+def _projecting_attention(node: ir.Node) -> int:
+    """The kernel of onnxruntime: `x[batch, token, feature]` through `weight[feature, queries + keys + values]`, two products."""
+    source, weight = _sizes(node, 0), _sizes(node, 1)
+    if source is None or weight is None or len(source) != 3:
         return 0
-    if node.domain == "com.microsoft":
-        return 2 * prod(query) * key[-1] + 4 * prod(query[:-2]) * query[-2] ** 2 * (key[-1] // 3)
-    return 4 * prod(query) * key[-2]
+    return 2 * prod(source) * weight[-1] + 4 * source[0] * source[1] ** 2 * (weight[-1] // 3)
+
+
+def _attention(node: ir.Node) -> int:
+    """Queries with keys, and weights with values; 4D `[batch, head, token, feature]` or 3D with the heads in the features.
+
+    Keys of the past count where the graph gives the length of all of them, as the second output does.
+    """
+    if node.op_type == "Attention" and node.domain == "com.microsoft":
+        return _projecting_attention(node)
+    query, key, output = _sizes(node, 0), _sizes(node, 1), _output_sizes(node)
+    if query is None or key is None or len(key) < 3:
+        return 0
+    present = dimensions(node.outputs[1]) if len(node.outputs) > 1 else None
+    tokens = present[-2] if present is not None and len(present) == 4 else key[-2]
+    return 2 * tokens * (prod(query) + prod(output or query))
+
+
+def _einstein_sum(node: ir.Node) -> int:
+    """Operands are joined from left to right; a step that sums over something costs two for each combination of its indices."""
+    terms, result = _indices(node)
+    shapes = [_sizes(node, index) for index in range(len(terms))]
+    if any(shape is None or len(shape) != len(term) for term, shape in zip(terms, shapes, strict=True)):
+        return 0
+    length: dict[str, int] = {}
+    for term, shape in zip(terms, shapes, strict=True):
+        for index, size in zip(term, shape or (), strict=True):
+            length[index] = max(size, length.get(index, 1))
+    total, joined = 0, set(terms[0])
+    for position in range(1, len(terms)):
+        joined |= set(terms[position])
+        wanted = set(result).union(*terms[position + 1 :])
+        if joined - wanted:
+            total += 2 * prod(length[index] for index in joined)
+        joined &= wanted
+    return total
+
+
+def _indices(node: ir.Node) -> tuple[list[list[str]], list[str]]:
+    """Index names of every operand and of the result; those of an ellipsis are numbered from the right."""
+    left, arrow, right = node.attributes["equation"].as_string().replace(" ", "").partition("->")
+    terms = left.split(",")
+    if not arrow:
+        letters = left.replace(",", "").replace(".", "")
+        right = "..." + "".join(letter for letter in letters if letters.count(letter) == 1)
+    ranks = [len(_sizes(node, index) or ()) for index in range(len(terms))]
+    spared = max((rank - len(term) + 3 for rank, term in zip(ranks, terms, strict=True) if "..." in term), default=0)
+    hidden = [[f".{number}" for number in range(rank - len(term) + 3, 0, -1)] for rank, term in zip(ranks, terms, strict=True)]
+    expanded = [_expanded(term, names) for term, names in zip(terms, hidden, strict=True)]
+    return expanded, _expanded(right, [f".{number}" for number in range(spared, 0, -1)])
+
+
+def _expanded(term: str, hidden: list[str]) -> list[str]:
+    before, dots, after = term.partition("...")
+    return [*before, *(hidden if dots else []), *after]
 
 
 _COUNTERS: dict[str, Callable[[ir.Node], int]] = {
     "Conv": _convolution(1),
     "FusedConv": _convolution(1),
     "ConvInteger": _convolution(1),
+    "DeformConv": _convolution(1),
     "QLinearConv": _convolution(3),
     "ConvTranspose": _transposed_convolution,
     "MatMul": _matrix_product,
     "FusedMatMul": _matrix_product,
     "MatMulInteger": _matrix_product,
+    "MatMulIntegerToFloat": _matrix_product,
+    "DynamicQuantizeMatMul": _matrix_product,
     "QLinearMatMul": _matrix_product,
     "Gemm": _matrix_product,
     "QGemm": _matrix_product,
+    "Einsum": _einstein_sum,
     "LSTM": _recurrent,
+    "DynamicQuantizeLSTM": _recurrent,
     "GRU": _recurrent,
     "RNN": _recurrent,
     "Attention": _attention,
+    "QAttention": _projecting_attention,
+    "MultiHeadAttention": _attention,
 }

@@ -1,4 +1,4 @@
-"""Accuracy and real bytes of a bundle beside its rivals, on the same pictures.
+"""Accuracy and real bytes of a bundle beside its rivals, on the same pictures. What accuracy is, `export.judging` says.
 
 Rivals are what a user has without Isthmus: the whole network on the device (`local`), and the picture itself, compressed, into
 the unsplit network (`jpeg`, `webp`). They go into the network as it is; a network trained on compressed pictures would lose less,
@@ -6,21 +6,21 @@ so this table flatters the split and says so in its meta.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 
 from isthmus.codec.codec import Codec
 from isthmus.contract.bundle import Bundle
-from isthmus.contract.manifest import Port
-from isthmus.contract.metric import Metric, proportion
+from isthmus.contract.metric import Metric
 from isthmus.contract.picture import decode_picture, encode_picture
 from isthmus.contract.prepare import Preparation, fit, prepare
 from isthmus.devices.golden import HEAD, INT8_HEAD
 from isthmus.devices.runtime import Network
 from isthmus.errors import ExportError, NotBuiltYet, UsageError
+from isthmus.export.judging import Answer, Judge, judge_of
 from isthmus.export.samples import Samples
 
 QUALITIES = {"jpeg": (10, 20, 35, 50, 75, 90), "webp": (5, 15, 30, 50, 75, 90)}
@@ -92,8 +92,9 @@ def evaluate(
     """Measure every operating point and rival.
 
     Args:
-        bundle: a vision bundle of one class-score output.
-        samples: pictures as they come from the camera; without labels, agreement with the unsplit network is measured.
+        bundle: a vision bundle: a classifier or a detector.
+        samples: pictures as they come from the camera. Without labels, and for detectors, agreement with the unsplit network is
+            measured.
         rivals: see the head of this module.
         on_step: told in words what is being measured.
 
@@ -103,7 +104,7 @@ def evaluate(
     manifest = bundle.manifest
     if manifest.preparation is None or not bundle.has("whole.onnx"):
         raise ExportError(f"{bundle.origin} takes no pictures or lacks whole.onnx; it cannot be evaluated")
-    task = _Task(bundle, samples, manifest.preparation)
+    task = _Task(bundle, samples, manifest.preparation, judge_of(bundle, samples))
     task.release()
     rows: list[Row] = []
     for head_file in _heads(bundle):
@@ -113,7 +114,7 @@ def evaluate(
     if "local" in rivals:
         on_step("rival local")
         mmac = manifest.whole.flops / 2e6
-        rows.append(_row("rival", "local", "whole", 0.0, task.score(task.whole_guesses), mmac, task.whole_ms))
+        rows.append(_row("rival", "local", "whole", 0.0, task.score(task.whole_answers), mmac, task.whole_ms))
     for name in rivals:
         for quality in QUALITIES.get(name, ()):
             on_step(f"rival {name} {quality}")
@@ -128,78 +129,52 @@ def as_results(bundle: Bundle, samples: Samples, rows: Iterable[Row], command: s
         "contract_digest": bundle.digest,
         "data": samples.origin,
         "samples": len(samples),
-        "metric": "top-1 accuracy" if samples.labels is not None else "agreement with the unsplit network",
+        "metric": judge_of(bundle, samples).words,
         "rivals": "pictures go into the unsplit network as it is, not adapted to compression",
         "command": command,
     }
     return {"meta": meta, "rows": [row.as_json() for row in rows]}
 
 
-def class_count(port: Port) -> int:
-    """Number of class scores in an output [batch, class]; 0 where it is of another shape."""
-    return (port.shape[1] or 0) if len(port.shape) == 2 else 0
+class _Task(Generic[Answer]):
+    """The unsplit network, and what it says to every picture."""
 
-
-def _classes(bundle: Bundle, samples: Samples) -> np.ndarray | None:
-    """The labels as classes of the network; None where there are no labels."""
-    if samples.labels is None:
-        return None
-    count = class_count(bundle.manifest.outputs[0])
-    classes = samples.classes(bundle.manifest.task.labels, count)
-    if classes is None:
-        raise ExportError(
-            f"{samples.origin} has the classes {', '.join(samples.names[:8])} ({len(samples.names)}), {bundle.origin} gives "
-            f"{count} class scores ({', '.join(bundle.manifest.task.labels[:8]) or 'without names'}); give data of its classes"
-        )
-    return classes
-
-
-class _Task:
-    """What a right answer is, and what the unsplit network says."""
-
-    def __init__(self, bundle: Bundle, samples: Samples, preparation: Preparation) -> None:
+    def __init__(self, bundle: Bundle, samples: Samples, preparation: Preparation, judge: Judge[Answer]) -> None:
         self._path = bundle.path("whole.onnx")
         self._loaded: Network | None = None
         self.preparation = preparation
+        self.judge = judge
         self._input = bundle.manifest.input.name
-        self._output = bundle.manifest.outputs[0].name
-        classes = _classes(bundle, samples)
         self._durations_s: list[float] = []
-        self.whole_guesses = np.array([self.guess(picture) for picture in samples.pictures])
+        self.whole_answers = [self.answer(picture) for picture in samples.pictures]
         self.whole_ms = float(np.median(self._durations_s)) * 1e3
-        self._truth = self.whole_guesses if classes is None else classes
-        self._name = "agreement" if samples.labels is None else "accuracy"
 
-    def guess(self, picture: np.ndarray) -> int:
-        """The class that the unsplit network sees."""
+    def answer(self, picture: np.ndarray) -> Answer:
+        """What the unsplit network says."""
         network = self._loaded = self._loaded or Network.load(self._path)
         prepared = prepare(picture, self.preparation)
         started = time.perf_counter()
         outputs = network.run({self._input: prepared})
         self._durations_s.append(time.perf_counter() - started)
-        return self.read(outputs)
+        return self.judge.read(outputs)
 
     def release(self) -> None:
         """Give back the network's memory; it is loaded again when another picture comes."""
         self._loaded = None
 
-    def read(self, outputs: Mapping[str, np.ndarray]) -> int:
-        """The class in an answer."""
-        return int(outputs[self._output].argmax())
-
-    def score(self, guesses: np.ndarray) -> Metric:
-        """Share of right guesses."""
-        return proportion(self._name, int((guesses == self._truth).sum()), len(self._truth))
+    def score(self, answers: Sequence[Answer]) -> Metric:
+        """How good answers to all pictures are."""
+        return self.judge.score(answers, self.whole_answers)
 
 
-def _points(bundle: Bundle, samples: Samples, task: _Task, head_file: str) -> list[Row]:
+def _points(bundle: Bundle, samples: Samples, task: _Task[Answer], head_file: str) -> list[Row]:
     """Every operating point with one of the heads, which sees each picture once."""
     manifest = bundle.manifest
     assert manifest.preparation is not None
     head, tail = Network.load(bundle.path(head_file)), Network.load(bundle.path("tail.onnx"))
     codec = Codec(manifest.boundary, manifest.points)
     durations: list[float] = []
-    guesses: list[list[int]] = [[] for _ in manifest.points]
+    answers: list[list[Answer]] = [[] for _ in manifest.points]
     sizes: list[list[int]] = [[] for _ in manifest.points]
     for picture in samples.pictures:
         prepared = prepare(picture, manifest.preparation)
@@ -211,7 +186,7 @@ def _points(bundle: Bundle, samples: Samples, task: _Task, head_file: str) -> li
             sizes[index].append(len(payload))
             sent = codec.decode(payload, point=index)
             feeds = {tensor.name: array[None] for tensor, array in zip(manifest.boundary.tensors, sent, strict=True)}
-            guesses[index].append(task.read(tail.run(feeds)))
+            answers[index].append(task.judge.read(tail.run(feeds)))
     mmac, head_ms = manifest.head.flops / 2e6, float(np.median(durations)) * 1e3
     return [
         _row(
@@ -219,7 +194,7 @@ def _points(bundle: Bundle, samples: Samples, task: _Task, head_file: str) -> li
             point.name,
             f"{manifest.bottleneck} {'+'.join(map(str, point.channels))}ch{_called(bundle, head_file)}",
             float(np.mean(sizes[index])),
-            task.score(np.array(guesses[index])),
+            task.score(answers[index]),
             mmac,
             head_ms,
             head_file,
@@ -238,7 +213,7 @@ def _called(bundle: Bundle, head_file: str) -> str:
     return f", {HEADS[head_file]}" if len(_heads(bundle)) > 1 else ""
 
 
-def _pictures(samples: Samples, task: "_Task", format_name: str, quality: int) -> list[Row]:
+def _pictures(samples: Samples, task: _Task[Answer], format_name: str, quality: int) -> list[Row]:
     """The rival as it comes from the camera and, where that is larger, shrunk to the network's input, as the split does."""
     size = (task.preparation.height, task.preparation.width)
     whole = _picture(samples.pictures, task, format_name, quality, f"q{quality}")
@@ -248,13 +223,14 @@ def _pictures(samples: Samples, task: "_Task", format_name: str, quality: int) -
     return [whole, _picture(fitted, task, format_name, quality, f"q{quality}@{size[1]}x{size[0]}")]
 
 
-def _picture(pictures: Sequence[np.ndarray], task: "_Task", format_name: str, quality: int, setting: str) -> Row:
-    sizes, guesses = [], []
+def _picture(pictures: Sequence[np.ndarray], task: _Task[Answer], format_name: str, quality: int, setting: str) -> Row:
+    sizes = []
+    answers: list[Answer] = []
     for picture in pictures:
         data = encode_picture(picture, format_name, quality)
         sizes.append(len(data))
-        guesses.append(task.guess(decode_picture(data, format_name, pixels_max=PIXELS_MAX)))
-    return _row("rival", format_name, setting, float(np.mean(sizes)), task.score(np.array(guesses)), 0.0, None)
+        answers.append(task.answer(decode_picture(data, format_name, pixels_max=PIXELS_MAX)))
+    return _row("rival", format_name, setting, float(np.mean(sizes)), task.score(answers), 0.0, None)
 
 
 def _row(

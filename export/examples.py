@@ -44,7 +44,11 @@ def _sizes(graph: ir.Graph) -> Iterator[tuple[int, int]]:
 
 
 def made(graph: ir.Graph, *, rows: int, size: int) -> dict[str, np.ndarray]:
-    """Arrays for every fed input: uniform 0..1 for floats, 0 and 1 for integers and truth values, from a fixed seed."""
+    """Arrays for every fed input, from a fixed seed.
+
+    Floats are uniform in 0..1, or whole numbers up to 255 where the model makes them integers at once; integers and truth values
+    are 0 and 1.
+    """
     generator = np.random.default_rng(0)
     return {name_of(value): _array(value, rows, size, generator) for value in data_inputs(graph)}
 
@@ -52,9 +56,18 @@ def made(graph: ir.Graph, *, rows: int, size: int) -> dict[str, np.ndarray]:
 def _array(value: ir.Value, rows: int, size: int, generator: np.random.Generator) -> np.ndarray:
     sizes = [_fixed(dimension, rows, size) for dimension in value.shape or ()]
     dtype = ir.DataType.FLOAT if value.dtype is None else value.dtype
+    if _is_cast_to_integer(value):
+        return generator.integers(0, 256, sizes).astype(dtype.numpy())
     if dtype.is_floating_point():
         return generator.random(sizes, dtype=np.float32).astype(dtype.numpy())
     return generator.integers(0, 2, sizes).astype(dtype.numpy())
+
+
+def _is_cast_to_integer(value: ir.Value) -> bool:
+    """True for a picture of bytes behind a `Cast`, see `isthmus.export.outside`; fractions of one would all become 0."""
+    readers = [node for node, _index in value.uses()]
+    results = [node.outputs[0].dtype for node in readers if node.op_type == "Cast"]
+    return len(results) == len(readers) > 0 and all(dtype is not None and dtype.is_integer() for dtype in results)
 
 
 def _fixed(dimension: int | ir.SymbolicDim, rows: int, size: int) -> int:

@@ -5,18 +5,20 @@ this order; nothing is written before every gate has passed.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from isthmus.contract.bundle import SUFFIX, Bundle, check_target
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError, UsageError
-from isthmus.export import activations, cuts, gates, int8, pca, plain, preprocessing, samples, writing
+from isthmus.export import activations, cuts, gates, int8, pca, plain, preprocessing, ranges, samples, tensorrt, writing
 from isthmus.export.bottleneck import Bottleneck, from_modules
 from isthmus.export.cuts import Cut
 from isthmus.export.distill import Learned, Progress, learn
 from isthmus.export.doors import open_model
 from isthmus.export.halves import assembled
+from isthmus.export.int8 import Candidate
+from isthmus.export.recognition import recognise
 from isthmus.export.record import Making
 from isthmus.export.samples import Samples, prepared
 from isthmus.export.settings import ExportSettings
@@ -63,15 +65,21 @@ def export(
     check_target(output)
     on_step(f"opening {reference}")
     source = open_model(reference)
-    preparation = preprocessing.choose(settings.preprocess, source.model, suggested=source.preparation)
+    detector = recognise(source, settings.detector, names=settings.labels, score_min=settings.score_min, on_hint=on_step)
+    suggested = source.preparation or (None if detector is None else preprocessing.PRESETS[detector.family.preset])
+    preparation = preprocessing.choose(settings.preprocess, source.model, suggested=suggested)
     found = cuts.enumerate(source.model)
-    cut = cuts.find(found, settings.cut)
+    cut = cuts.find(found, settings.cut, model=source.model, floats_only=settings.bottleneck != "none")
     halves = split(source.model, cut)
     _check_crossing(halves, cut, found)
+    formed = gates.well_formed(source, halves)
+    for_tensorrt = settings.runtime == "tensorrt"
+    if for_tensorrt:
+        _check_for_tensorrt(halves, replaces_head=settings.bottleneck == "learned")
     on_step(f"cut at {', '.join(cut.tensors)}: {cut.flops_share:.0%} of the FLOPs before it")
     data, held_out = _read(settings, preparation)
     pictures = prepared(held_out.pictures[:GATE_PICTURES], preparation)
-    passed = [gates.same_as_torch(source, pictures), gates.same_after_split(source, halves, pictures)]
+    passed = [gates.same_as_torch(source, pictures), formed, gates.same_after_split(source, halves, pictures)]
     learned = None
     bottlenecks: Sequence[Bottleneck]
     if settings.bottleneck == "learned":
@@ -83,12 +91,22 @@ def export(
     coded = assembled(halves, bottlenecks)
     if learned is not None:
         passed.append(gates.same_codes_as_torch(learned, coded, pictures))
+    kinds = ranges.SYMMETRIC if for_tensorrt else ranges.KINDS
+    candidate = int8.attempt(coded, data, preparation, pictures, settings.int8, kinds=kinds, on_step=on_step)
+    if for_tensorrt:
+        coded = replace(coded, head=tensorrt.adapted(coded.head), tail=tensorrt.adapted(coded.tail))
+        candidate = _for_tensorrt(candidate, is_wanted=settings.int8 == "on")
     on_step("checking the gates")
     passed.append(gates.same_when_quantised(coded, pictures))
-    candidate = int8.attempt(coded, data, preparation, pictures, settings.int8, on_step=on_step)
+    if detector is not None:
+        source, coded = detector.attach(source, coded)
+        passed.append(gates.same_boxes_in_a_batch(source, pictures))
+    if for_tensorrt:
+        passed.append(tensorrt.check({"head.onnx": coded.head, "tail.onnx": coded.tail}))
     made = Making(
         settings=settings,
         source=source,
+        detector=detector,
         preparation=preparation,
         cut=cut,
         bottlenecks=tuple(bottlenecks),
@@ -124,6 +142,23 @@ def _untrained(halves: Halves, data: Samples, preparation: Preparation, settings
     if settings.bottleneck == "pca":
         return pca.projected(halves, data, preparation, channels=settings.channels, bits=settings.bits)
     return plain.quantised(halves, data, preparation, bits=settings.bits)
+
+
+def _check_for_tensorrt(halves: Halves, *, replaces_head: bool) -> None:
+    """Find what TensorRT would refuse before anything is trained."""
+    kept = {"tail.onnx": halves.tail} if replaces_head else {"head.onnx": halves.head, "tail.onnx": halves.tail}
+    tensorrt.check(kept)
+
+
+def _for_tensorrt(candidate: Candidate | None, *, is_wanted: bool) -> Candidate | None:
+    """An int8 head in operators that TensorRT takes, or none."""
+    if candidate is None or candidate.model is None:
+        return candidate
+    model = tensorrt.adapted(candidate.model)
+    found = tensorrt.findings(model)
+    if found and is_wanted:
+        raise ExportError(f"--int8 on: TensorRT would not take the int8 head: {found[0]}; leave it out")
+    return candidate.without(f"TensorRT would not take it: {found[0]}") if found else replace(candidate, model=model)
 
 
 def _read(settings: ExportSettings, preparation: Preparation) -> tuple[Samples, Samples]:

@@ -1,39 +1,16 @@
-"""The torch door: a function that gives a module and example inputs, exported to ONNX and compared with it."""
+"""The torch door: a function that gives a module and example inputs."""
 
-import contextlib
 import importlib
-import io
-import logging
 import os
-import re
 import sys
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
-import numpy as np
-import onnx_ir as ir
 import torch
 
 from isthmus.errors import ExportError, UsageError
-from isthmus.export.graph import BATCH, data_inputs, name_of
-from isthmus.export.session import Session, relative_difference
+from isthmus.export.tracing import TORCH_TOLERANCE, Exported, check_equal, to_onnx
 
-EXPORT_OPSET = 18
-"""What the torch exporter writes natively; `isthmus.export.opset` brings it down."""
-
-LARGEST_BATCH = 1024
-
-TORCH_TOLERANCE = 1e-3
-"""Largest relative difference between torch and onnxruntime; deep float32 networks reach 1e-4 from summation order alone."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Exported:
-    """An ONNX model fresh from torch, and the example inputs by the names of its inputs."""
-
-    model: ir.Model
-    feeds: dict[str, np.ndarray]
+__all__ = ["TORCH_TOLERANCE", "Exported", "build", "check_equal", "to_onnx"]
 
 
 def build(reference: str) -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
@@ -75,87 +52,3 @@ def _found(reference: str) -> Callable[[], object]:
         raise UsageError(f"module {module_name!r} has no function {name!r}")
     found: Callable[[], object] = factory
     return found
-
-
-def to_onnx(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> Exported:
-    """Export with a free batch, or with the batch of the examples where torch cannot free it.
-
-    Raises:
-        ExportError: torch exports it neither way; the message carries torch's reason.
-    """
-    wide = tuple(map(_two_rows, inputs))
-    rows = {value.shape[0] for value in wide if value.ndim}
-    failure: Exception | None = None
-    for arguments, free in ((wide, len(rows) == 1), (inputs, False)):
-        try:
-            model = _export(module, arguments, free=free)
-        except Exception as reason:  # torch.export raises whatever the traced code and its passes raise
-            failure = failure or reason
-            continue
-        names = [name_of(value) for value in data_inputs(model.graph)]
-        if len(names) == len(arguments):
-            return Exported(model=model, feeds={n: a.numpy() for n, a in zip(names, arguments, strict=True)})
-        failure = failure or ValueError(f"{len(arguments)} example inputs, of which the model reads {len(names)}")
-    raise ExportError(f"torch does not export {type(module).__name__}: {_reason(failure)}") from failure
-
-
-def _reason(failure: BaseException | None) -> str:
-    """The first line of the innermost cause; torch's own message only tells how many steps its exporter has."""
-    while failure is not None and failure.__cause__ is not None:
-        failure = failure.__cause__
-    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", str(failure)).splitlines() if line.strip()]
-    return lines[0] if lines else type(failure).__name__
-
-
-def _two_rows(value: torch.Tensor) -> torch.Tensor:
-    """Double a single row before tracing, because torch may specialise on a dimension of 1."""
-    if value.ndim == 0 or value.shape[0] != 1:
-        return value
-    return torch.cat([value, value.flip(-1)]) if value.ndim > 1 else value
-
-
-def _export(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], *, free: bool) -> ir.Model:
-    batch = torch.export.Dim(BATCH, min=1, max=LARGEST_BATCH)
-    dynamic = tuple({0: batch} if value.ndim else None for value in inputs) if free else None
-    with _quiet(), torch.no_grad():
-        program = torch.onnx.export(
-            module, inputs, dynamo=True, opset_version=EXPORT_OPSET, dynamic_shapes=dynamic, verbose=False
-        )
-    if program is None:
-        raise ValueError("the exporter gave nothing")
-    # A round trip through protobuf leaves torch's lazy tensors and metadata behind.
-    return ir.from_proto(ir.to_proto(program.model))
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence what the exporter prints and warns about itself; its exceptions carry what matters."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
-
-
-def check_equal(module: torch.nn.Module, model: ir.Model, feeds: Mapping[str, np.ndarray]) -> None:
-    """Compare module and ONNX model on the same arrays.
-
-    Raises:
-        ExportError: they differ, or torch does not run on these arrays.
-    """
-    try:
-        with torch.no_grad():
-            answer = module(*(torch.from_numpy(np.ascontiguousarray(array)) for array in feeds.values()))
-    except Exception as reason:
-        raise ExportError(f"the module fails on its inputs: {type(reason).__name__}: {reason}") from reason
-    want = [leaf.numpy() for leaf in torch.utils._pytree.tree_leaves(answer) if isinstance(leaf, torch.Tensor)]
-    got = list(Session(model).run(feeds).values())
-    difference = relative_difference(got, want)
-    if not difference <= TORCH_TOLERANCE:
-        raise ExportError(
-            f"the ONNX model differs from its torch module by {difference:.2g} of the largest output, {TORCH_TOLERANCE:g} is "
-            "allowed; look for operations that change their input in place"
-        )

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
+import onnx_ir.passes.common as passes
 import torch
 
 from isthmus.codec.codec import Codec
 from isthmus.codec.payload import Mode
+from isthmus.contract import overlap
 from isthmus.contract.boundary import OperatingPoint
 from isthmus.contract.manifest import Gate
 from isthmus.devices.golden import GoldenFrames
@@ -17,7 +19,7 @@ from isthmus.export.distill import Learned
 from isthmus.export.doors import Source
 from isthmus.export.factory import TORCH_TOLERANCE
 from isthmus.export.halves import CodedHalves, one_by_one
-from isthmus.export.session import Session, relative_difference
+from isthmus.export.session import Session, relative_difference, tolerance
 from isthmus.export.split import Halves
 
 SPLIT_TOLERANCE = 1e-4
@@ -27,6 +29,7 @@ CHANGED_CODES_MAX = 0.005
 """Torch and onnxruntime sum in another order; values next to a rounding boundary then fall either way."""
 COMPARED = 4
 """Pictures that go through the codec."""
+BOXES_MAX = overlap.DIFFERENCE_MAX
 BATCHES = (1, 3)
 
 
@@ -41,18 +44,54 @@ def same_as_torch(source: Source, pictures: np.ndarray) -> Gate | None:
             answer = source.torch_module(torch.from_numpy(_first(pictures, rows)))
         wanted = [leaf.numpy() for leaf in torch.utils._pytree.tree_leaves(answer) if isinstance(leaf, torch.Tensor)]
         found.append(relative_difference(list(session.run({session.inputs[0]: _first(pictures, rows)}).values()), wanted))
-    return _passed("imported ONNX equals torch", max(found), TORCH_TOLERANCE, f"batch {_and(_batch_sizes(source))}")
+    allowed = tolerance(source.model, TORCH_TOLERANCE)
+    return _passed("imported ONNX equals torch", max(found), allowed, f"batch {_and(_batch_sizes(source))}")
+
+
+def well_formed(source: Source, halves: Halves) -> Gate:
+    """Both halves pass onnx.checker; with its inference of every type and shape where the source itself passes that."""
+    full_check = _unsound(source.model, full_check=True) is None
+    for side, half in (("head", halves.head), ("tail", halves.tail)):
+        reason = _unsound(half, full_check=full_check)
+        if reason is not None:
+            raise ExportError(f"the {side} is no sound ONNX model: {reason}; cut elsewhere, nothing was written")
+    detail = "onnx.checker, with types and shapes" if full_check else "onnx.checker; types and shapes of the source do not pass"
+    return Gate(name="both halves are well formed", value=0.0, limit=0.0, detail=detail)
+
+
+def _unsound(model: ir.Model, *, full_check: bool) -> str | None:
+    """What onnx.checker has against a model, in one line; weights of any size are left out of the check."""
+    try:
+        passes.CheckerPass(full_check=full_check)(model)
+    except Exception as reason:  # The pass wraps what the checker raises.
+        return str(reason.__cause__ or reason).strip().splitlines()[0]
+    return None
 
 
 def same_after_split(source: Source, halves: Halves, pictures: np.ndarray) -> Gate:
-    """Head then tail equals the source network, before anything is quantised or trained."""
-    whole, head, tail = Session(source.model), Session(halves.head), Session(halves.tail)
+    """Head then tail equals the source network, before anything is quantised or trained.
+
+    A float tensor inside a quantised network lies between operators that onnxruntime would fuse into one of integers; cut there,
+    it computes them in floats, and answers differ by a step of the network's own quantiser. Then the three are compared
+    as they are written, operator by operator.
+    """
+    difference = _after_split(source, halves, pictures, optimised=True)
+    detail = f"batch {_and(_batch_sizes(source))}"
+    allowed = tolerance(source.model, SPLIT_TOLERANCE)
+    if not difference <= allowed:
+        fused, difference = difference, _after_split(source, halves, pictures, optimised=False)
+        detail += f"; operator by operator, for what onnxruntime fuses across this cut differs by {fused:.3g}"
+    return _passed("head then tail equals the source", difference, allowed, detail)
+
+
+def _after_split(source: Source, halves: Halves, pictures: np.ndarray, *, optimised: bool) -> float:
+    whole, head, tail = (Session(model, optimised=optimised) for model in (source.model, halves.head, halves.tail))
     found = []
     for rows in _batch_sizes(source):
         feeds = {whole.inputs[0]: _first(pictures, rows)}
         joined = tail.run(feeds | head.run(feeds))
         found.append(relative_difference(list(joined.values()), list(whole.run(feeds).values())))
-    return _passed("head then tail equals the source", max(found), SPLIT_TOLERANCE, f"batch {_and(_batch_sizes(source))}")
+    return max(found)
 
 
 def same_when_quantised(coded: CodedHalves, pictures: np.ndarray) -> Gate:
@@ -69,7 +108,23 @@ def same_when_quantised(coded: CodedHalves, pictures: np.ndarray) -> Gate:
     joined = Session(coded.joined())
     wanted = [joined.run({joined.inputs[0]: few[index : index + 1]}) for index in range(len(few))]
     found = [relative_difference(list(got.values()), list(want.values())) for got, want in zip(answers, wanted, strict=True)]
-    return _passed("head, codec, tail equal the quantised whole", max(found), QUANTISED_TOLERANCE, f"{len(found)} pictures")
+    return _passed(
+        "head, codec, tail equal the quantised whole",
+        max(found),
+        tolerance(coded.tail, QUANTISED_TOLERANCE),
+        f"{len(found)} pictures",
+    )
+
+
+def same_boxes_in_a_batch(source: Source, pictures: np.ndarray) -> Gate | None:
+    """A detector with boxes gives for several pictures at once what it gives for each; None where it takes one only."""
+    if not source.dynamic_batch:
+        return None
+    session, few = Session(source.model), _first(pictures, max(BATCHES))
+    name = session.inputs[0]
+    together = session.run({name: few})
+    singly = one_by_one(session, few)
+    return _passed("boxes in a batch equal boxes alone", overlap.difference(together, singly), BOXES_MAX, f"batch {len(few)}")
 
 
 def same_codes_as_torch(learned: Learned, coded: CodedHalves, pictures: np.ndarray) -> Gate:

@@ -25,6 +25,13 @@ PICTURE_CHANNELS = (1, 3)
 SHAPE_OPERATORS = frozenset({"Shape", "Size"})
 """Operators whose result depends on the dimensions of their input and not on its content."""
 
+SEQUENCE_OPERATORS = frozenset(
+    {"Optional", "SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceMap", "SplitToSequence"}
+)
+"""Operators that give a sequence or an optional; the shape inference of onnx-ir declares the elements' tensor type for them."""
+
+HALVES = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
+
 FLOAT_TYPES = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE})
 
 
@@ -173,9 +180,23 @@ def size_bytes(value: ir.Value, *, batch: int = 1) -> int | None:
 
 def is_tensor(value: ir.Value) -> bool:
     """True when a value can cross: a dense tensor of known numeric type and rank; no sequence, no optional, no strings."""
-    if not isinstance(value.type, ir.TensorType) or value.shape is None:
+    if not isinstance(value.type, ir.TensorType) or value.shape is None or is_sequence(value):
         return False
     return value.dtype not in {None, ir.DataType.UNDEFINED, ir.DataType.STRING}
+
+
+def is_sequence(value: ir.Value) -> bool:
+    """True for a sequence or an optional, by its type or by the operator that makes it, also inside a control-flow body."""
+    if isinstance(value.type, (ir.SequenceType, ir.OptionalType)):
+        return True
+    node = value.producer()
+    if node is None:
+        return False
+    if node.op_type in SEQUENCE_OPERATORS:
+        return True
+    if node.op_type == "Identity":
+        return any(is_sequence(given) for given in node.inputs if given is not None)
+    return any(is_sequence(result) for body in subgraphs(node) for result in body.outputs)
 
 
 def ancestors(value: ir.Value, *, stop_at: frozenset[ir.Value] | set[ir.Value] = frozenset()) -> set[ir.Value]:

@@ -4,9 +4,11 @@ Both are run in turns in one process on one thread, so that whatever else the ma
 Of the two kinds of activations the faster is taken, and `int8`, which TensorRT reads, where it is about as fast.
 """
 
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -14,11 +16,11 @@ import onnx_ir as ir
 
 from isthmus.contract.manifest import Int8Head
 from isthmus.contract.prepare import Preparation, prepare
-from isthmus.devices.runtime import changed_share
-from isthmus.errors import ExportError
-from isthmus.export import qdq
+from isthmus.devices.runtime import Network, changed_share
+from isthmus.errors import BundleError, DeviceError, ExportError
+from isthmus.export import qdq, weights
 from isthmus.export.halves import CodedHalves, one_by_one
-from isthmus.export.ranges import Kind
+from isthmus.export.ranges import KINDS, Kind
 from isthmus.export.samples import Samples
 from isthmus.export.session import Session
 
@@ -33,7 +35,6 @@ ABOUT_AS_FAST = 1.05
 """What `int8` activations may take of the time of `uint8` ones and be preferred."""
 CHANGED_CODES_FLOOR = 0.005
 """Integer sums are the same everywhere, but each layer rounds its own result and passes a difference on."""
-KINDS: tuple[Kind, ...] = ("uint8", "int8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,6 +48,10 @@ class Candidate:
 
     model: ir.Model | None
     record: Int8Head
+
+    def without(self, reason: str) -> "Candidate":
+        """The same, not shipped."""
+        return Candidate(model=None, record=self.record.model_copy(update={"shipped": False, "reason": reason}))
 
 
 def attempt(
@@ -85,21 +90,21 @@ def attempt(
         plan = qdq.plan(coded.head, (prepare(picture, preparation) for picture in few))
         heads = {kind: qdq.applied(plan, coded.boundary, kind) for kind in kinds}
         trial = _Trial(coded.head, heads, frames)
-    except ExportError as error:
+    except (ExportError, BundleError, DeviceError) as error:
         if choice == "on":
             raise ExportError(f"--int8 on: {error}; leave it out") from error
         return _without(str(error), on_step)
     return _chosen(heads[trial.kind], trial.record(is_wanted=choice == "on"), on_step)
 
 
-def interleaved(sessions: Mapping[str, Session], frame: np.ndarray, rounds: int = ROUNDS) -> dict[str, float]:
-    """Median milliseconds of each session on one frame, all in turns."""
-    durations: dict[str, list[float]] = {name: [] for name in sessions}
+def interleaved(networks: Mapping[str, Network], frame: np.ndarray, rounds: int = ROUNDS) -> dict[str, float]:
+    """Median milliseconds of each network on one frame, all in turns, on one thread as on the device."""
+    durations: dict[str, list[float]] = {name: [] for name in networks}
     for turn in range(rounds + 1):
-        for name, session in sessions.items():
-            feeds = {session.inputs[0]: frame}
+        for name, network in networks.items():
+            feeds = {network.inputs[0].name: frame}
             started = time.perf_counter()
-            session.run(feeds)
+            network.run(feeds)
             if turn:
                 durations[name].append(time.perf_counter() - started)
     return {name: float(np.median(found)) * 1e3 for name, found in durations.items()}
@@ -109,14 +114,18 @@ class _Trial:
     """The float head and the int8 heads on the same frames."""
 
     def __init__(self, head: ir.Model, heads: Mapping[Kind, ir.Model], frames: np.ndarray) -> None:
-        sessions: dict[str, Session] = {"float": Session(head)}
-        sessions |= {kind: Session(model) for kind, model in heads.items()}
-        self.times_ms = interleaved(sessions, frames[:1])
+        with tempfile.TemporaryDirectory(prefix="isthmus-int8-") as folder:
+            networks: dict[str, Network] = {}
+            models: dict[str, ir.Model] = {"float": head, **{str(kind): model for kind, model in heads.items()}}
+            for name, model in models.items():
+                weights.save(model, Path(folder) / f"{name}.onnx")
+                networks[name] = Network.load(Path(folder) / f"{name}.onnx")
+            self.times_ms = interleaved(networks, frames[:1])
         fastest = min(heads, key=lambda kind: self.times_ms[kind])
         is_near = "int8" in heads and self.times_ms["int8"] <= ABOUT_AS_FAST * self.times_ms[fastest]
         self.kind: Kind = "int8" if is_near else fastest
-        codes = one_by_one(sessions[self.kind], frames)
-        self.changed = _share(codes, one_by_one(sessions["float"], frames))
+        codes = one_by_one(Session(heads[self.kind]), frames)
+        self.changed = _share(codes, one_by_one(Session(head), frames))
         self.changed_by_order = _share(codes, one_by_one(Session(heads[self.kind], threads=2), frames))
 
     def record(self, *, is_wanted: bool) -> Int8Head:

@@ -18,10 +18,13 @@ PRESETS: dict[str, Preparation] = {
     "bytes": Preparation(width=1, height=1, scale=1.0),
     "yolox": Preparation(width=1, height=1, fit="letterbox", colour="bgr", scale=1.0),
     "yolo": Preparation(width=1, height=1, fit="letterbox"),
+    "fastestdet": Preparation(width=1, height=1, colour="bgr"),
+    "detr": Preparation(width=1, height=1, mean=(0.485, 0.456, 0.406), standard_deviation=(0.229, 0.224, 0.225)),
     "grey": Preparation(width=1, height=1, colour="grey", mean=(0.0,), standard_deviation=(1.0,)),
 }
 """`unit`: RGB 0..1, stretched. `imagenet`: centre crop, mean and deviation of ImageNet. `centred`: -1..1. `bytes`: 0..255.
-`yolox`: letterbox, BGR, 0..255. `yolo`: letterbox, RGB, 0..1. `grey`: one channel, 0..1."""
+`yolox`: letterbox, BGR, 0..255. `yolo`: letterbox, RGB, 0..1. `fastestdet`: BGR, 0..1, stretched. `detr`: ImageNet's mean and
+deviation, stretched. `grey`: one channel, 0..1."""
 
 
 def choose(name: str | None, model: ir.Model, *, suggested: Preparation | None = None) -> Preparation:
@@ -43,6 +46,17 @@ def choose(name: str | None, model: ir.Model, *, suggested: Preparation | None =
         chosen = f"preprocessing {name!r}" if name is not None else "the preprocessing that comes with the model"
         raise ExportError(f"{chosen} gives {sized.channels} channels, the network takes {channels}")
     return sized
+
+
+def of_bytes(model: ir.Model) -> Preparation | None:
+    """For a network whose pictures are bytes inside: 0..255 as they come; None where it takes no picture."""
+    given = data_inputs(model.graph)
+    shape = dimensions(given[0]) if len(given) == 1 else None
+    layout = _layout(shape)
+    if shape is None or layout is None:
+        return None
+    grey = shape[1 if layout == "nchw" else 3] == 1
+    return PRESETS["grey"].model_copy(update={"scale": 1.0}) if grey else PRESETS["bytes"]
 
 
 def _picture(model: ir.Model) -> tuple[Literal["nchw", "nhwc"], int, int, int]:

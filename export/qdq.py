@@ -24,7 +24,7 @@ import onnxruntime
 
 from isthmus.contract.boundary import Boundary, CodeTensor
 from isthmus.errors import ExportError
-from isthmus.export import ranges, shapes
+from isthmus.export import ranges, shapes, weights
 from isthmus.export.graph import is_standard, name_of
 from isthmus.export.ranges import Grid, Kind, Spread
 
@@ -82,7 +82,7 @@ def simplified(model: ir.Model) -> ir.Model:
     options.log_severity_level = 4
     with tempfile.TemporaryDirectory(prefix="isthmus-int8-") as folder:
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
-        ir.save(model, before)
+        weights.save(model, before)
         options.optimized_model_filepath = str(after)
         try:
             onnxruntime.InferenceSession(str(before), options, providers=["CPUExecutionProvider"])
@@ -105,12 +105,15 @@ def applied(prepared: Plan, boundary: Boundary, kind: Kind) -> ir.Model:
         source = _moved_from(values[name], prepared.points)
         grids[name] = grids[source] if source is not None else ranges.fitted(prepared.spreads[name], kind)
     for node in [node for node in model.graph if _is_weighted(node)]:
-        _quantise_weights(model, node, grids[name_of(_given(node))].scale)
+        _quantise_weights(model, node, grids[name_of(_given(node))].scale, with_bias=kind == "uint8")
     for name, grid in grids.items():
         _insert_pair(model, values[name], grid)
     codes = {tensor.name: tensor for tensor in boundary.tensors}
     for output in list(model.graph.outputs):
-        _fuse_wire(model, output, codes[name_of(output)], kind)
+        tensor = codes[name_of(output)]
+        # Codes of 0..255 fit no grid of int8 with the zero point 0; their `Round` stays.
+        if kind == "uint8" or tensor.highest <= np.iinfo(np.int8).max:
+            _fuse_wire(model, output, tensor, kind)
     passes.RemoveUnusedNodesPass()(model)
     return model
 
@@ -175,20 +178,21 @@ def _moved_from(value: ir.Value, points: tuple[str, ...]) -> str | None:
     return None
 
 
-def _quantise_weights(model: ir.Model, node: ir.Node, input_scale: float) -> None:
+def _quantise_weights(model: ir.Model, node: ir.Node, input_scale: float, *, with_bias: bool) -> None:
+    """Give a layer int8 weights and, for the kind that wants it, a bias of 32 bits; TensorRT takes biases in floats only."""
     weights = _constant(node.inputs[1])
     assert weights is not None
     axis = _channel_axis(node)
     rest = tuple(place for place in range(weights.ndim) if place != axis)
     scale = np.maximum(np.abs(weights).max(axis=rest) / 127, 1e-10)
     bias = _constant(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] is not None else None
-    if bias is not None:
+    if bias is not None and with_bias:
         # A channel of next to no weights must not push its bias out of 32 bits.
         scale = np.maximum(scale, np.abs(bias) / (input_scale * 2.0**30))
     column = scale.reshape([-1 if place == axis else 1 for place in range(weights.ndim)])
     codes = np.clip(np.round(weights / column), -127, 127).astype(np.int8)
     _dequantised(model, node, 1, codes, scale.astype(np.float32), axis)
-    if bias is not None:
+    if bias is not None and with_bias:
         steps = scale * input_scale
         _dequantised(model, node, 2, np.round(bias / steps).astype(np.int32), steps.astype(np.float32), 0)
 
@@ -257,7 +261,7 @@ def _fuse_wire(model: ir.Model, output: ir.Value, tensor: CodeTensor, kind: Kind
 def _wire_grid(tensor: CodeTensor, kind: Kind) -> Grid:
     if kind == "uint8":
         return Grid(scale=1.0, zero_point=128 if tensor.signed else 0, kind=kind)
-    return Grid(scale=1.0, zero_point=0, kind="uint8" if tensor.highest > np.iinfo(np.int8).max else kind)
+    return Grid(scale=1.0, zero_point=0, kind=kind)
 
 
 def _before_moving(value: ir.Value) -> ir.Value:

@@ -17,6 +17,9 @@ from isthmus.export.session import Session
 
 Kind = Literal["uint8", "int8"]
 
+KINDS: tuple[Kind, ...] = ("uint8", "int8")
+SYMMETRIC: tuple[Kind, ...] = ("int8",)
+"""What has the zero point 0 everywhere."""
 KEPT_EACH = 1024
 """Values kept of each tensor of each picture for the search; the extremes are those of all values."""
 _CLIP_RATIOS = np.linspace(0.6, 1.0, 17)

@@ -19,12 +19,13 @@ from isthmus.errors import ExportError
 from isthmus.export import cost, gates, points
 from isthmus.export.bottleneck import Bottleneck
 from isthmus.export.cuts import Cut
+from isthmus.export.detector import Detector
 from isthmus.export.distill import Learned
 from isthmus.export.doors import Source
-from isthmus.export.evaluate import class_count
 from isthmus.export.graph import name_of
 from isthmus.export.halves import CodedHalves
 from isthmus.export.int8 import Candidate
+from isthmus.export.judging import class_count
 from isthmus.export.samples import Samples
 from isthmus.export.settings import ExportSettings
 
@@ -40,7 +41,8 @@ class Making:
 
     Attributes:
         settings: what was asked for.
-        source: the network as it came in.
+        source: the network as it came in; a detector with its boxes decoded.
+        detector: what a detector was recognised as; None for other networks.
         preparation: how a picture becomes its input.
         cut: where it was cut.
         bottlenecks: what makes its codes.
@@ -55,6 +57,7 @@ class Making:
 
     settings: ExportSettings
     source: Source
+    detector: Detector | None
     preparation: Preparation
     cut: Cut
     bottlenecks: tuple[Bottleneck, ...]
@@ -92,7 +95,7 @@ def manifest(made: Making) -> Manifest:
         head=_side(coded.head),
         tail=_side(coded.tail),
         whole=_side(model),
-        task=_task(made.source, made.data),
+        task=_task(made.source, made.data) if made.detector is None else made.detector.task(),
         changed_code_share_max=max(CHANGED_CODES_FLOOR, 4 * changed),
         gates=made.gates,
         training=_training(made.learned, made.data, settings),

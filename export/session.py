@@ -1,36 +1,43 @@
 """Run an ONNX model held in memory, to check what the exporter did to it."""
 
-import logging
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 import onnxruntime
 
 from isthmus.errors import ExportError
+from isthmus.export import weights
+from isthmus.export.graph import HALVES
 
-PROTOBUF_LIMIT_BYTES = 1_500_000_000
-"""Above this the weights go to a file beside the graph; protobuf itself stops at 2 GiB."""
-
-_log = logging.getLogger(__name__)
+HALF_TOLERANCE = 1e-2
+"""Relative: float16 has steps of 2^-11, bfloat16 of 2^-8, and where onnxruntime rounds to them depends on what it fuses."""
 
 
 class Session:
     """One onnxruntime session on the CPU, fed by name.
 
+    Args:
+        model: what to run.
+        threads: of one operator.
+        optimised: let onnxruntime fuse operators; without, a model computes operator by operator what it says.
+
     Raises:
         ExportError: onnxruntime refuses the model; the message carries its reason.
     """
 
-    def __init__(self, model: ir.Model, *, threads: int = 1) -> None:
+    def __init__(self, model: ir.Model, *, threads: int = 1, optimised: bool = True) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         # Spinning threads fight with whoever else wants the cores; a check is not worth that.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4
+        # Above `extended` kernels repack all weights, which takes two more copies of them; a check is not worth that either.
+        level = onnxruntime.GraphOptimizationLevel
+        options.graph_optimization_level = level.ORT_ENABLE_EXTENDED if optimised else level.ORT_DISABLE_ALL
+        # An arena keeps what the widest layer needed for as long as the session lives.
+        options.enable_cpu_mem_arena = False
         try:
             self._session = _open(model, options)
         except Exception as reason:
@@ -55,18 +62,25 @@ class Session:
 
 
 def _open(model: ir.Model, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    providers = ["CPUExecutionProvider"]
-    weights = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
-    if weights < PROTOBUF_LIMIT_BYTES:
-        return onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), options, providers=providers)
-    with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
-        path = Path(folder) / "model.onnx"
-        ir.save(model, path, external_data="model.onnx.data")
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    parts = weights.outlined(model)
+    if parts.folder is not None:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(parts.folder))
+    if weights.total_bytes(model) > weights.LARGE_BYTES:
+        # Packed copies would double what is mapped from the file; a check can be slower instead.
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    lent = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in parts.lent.values()]
+    options.add_external_initializers(list(parts.lent), lent)
+    return onnxruntime.InferenceSession(parts.graph, options, providers=["CPUExecutionProvider"])
 
 
 def _first_line(reason: Exception) -> str:
     return str(reason).strip().splitlines()[0] if str(reason).strip() else type(reason).__name__
+
+
+def tolerance(model: ir.Model, usual: float) -> float:
+    """The relative difference to allow for `model`: `usual`, or HALF_TOLERANCE where it computes in half precision."""
+    values = (value for node in model.graph for value in node.outputs)
+    return max(usual, HALF_TOLERANCE) if any(value.dtype in HALVES for value in values) else usual
 
 
 def relative_difference(got: Sequence[np.ndarray], want: Sequence[np.ndarray]) -> float:

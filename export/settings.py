@@ -20,8 +20,12 @@ class ExportSettings:
         bits: of a code.
         data: image folder or npz for calibration and training.
         preprocess: name of a preset of `export.preprocessing`; None chooses by the network's input.
+        detector: `auto`, `none`, or a family of `export.detector`, whose boxes are decoded behind the network.
+        labels: names of the classes of a detector; empty takes what the model brings, or COCO's for 80.
+        score_min: from which score boxes are shown; None takes the family's.
         distill: recipe of the training.
         int8: `auto` ships an int8 head beside the float one if it is faster on this machine, `on` in any case, `off` never.
+        runtime: `tensorrt` refuses what its public support list does not take, see `export.tensorrt`.
         resume: go on from the checkpoint beside the output.
         version: of the bundle.
         licence: of the network, in words.
@@ -33,8 +37,12 @@ class ExportSettings:
     bits: int = 4
     data: Path | None = None
     preprocess: str | None = None
+    detector: str = "auto"
+    labels: tuple[str, ...] = ()
+    score_min: float | None = None
     distill: DistillSettings = field(default_factory=DistillSettings)
     int8: Literal["auto", "on", "off"] = "auto"
+    runtime: Literal["onnxruntime", "tensorrt"] = "onnxruntime"
     resume: bool = False
     version: str = "1"
     licence: str = ""

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx_ir as ir
 
 from isthmus.contract.bundle import Bundle, write_bundle
 from isthmus.contract.manifest import Manifest
 from isthmus.devices.golden import GOLDEN_NAME, HEAD, INT8_HEAD
-from isthmus.export import gates, record
-from isthmus.export.evaluate import Row, as_results, class_count, evaluate
+from isthmus.export import gates, record, weights
+from isthmus.export.evaluate import Row, as_results, evaluate
+from isthmus.export.judging import class_count
 from isthmus.export.record import Making
 from isthmus.export.samples import Samples
 
@@ -64,11 +64,12 @@ def _files(folder: Path, made: Making, manifest: Manifest) -> dict[str, Path]:
     if candidate is not None:
         networks[INT8_HEAD] = candidate
     for name, model in networks.items():
-        ir.save(model, folder / name)
+        weights.save(model, folder / name)
     golden = gates.golden_frames(made.coded, manifest.points, made.frames[:GOLDEN_FRAMES], int8_head=candidate)
     np.savez(folder / GOLDEN_NAME, **golden.arrays())  # type: ignore[arg-type]
     # Weights of more than protobuf holds lie beside their network.
-    return {path.name: path for path in folder.iterdir() if path.name in (*networks, GOLDEN_NAME) or path.suffix == ".data"}
+    wanted = {GOLDEN_NAME, *networks, *(f"{name}{weights.SUFFIX}" for name in networks)}
+    return {path.name: path for path in folder.iterdir() if path.name in wanted}
 
 
 def _measured(held_out: Samples, manifest: Manifest) -> Samples:

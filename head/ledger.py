@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from isthmus.contract.classification import classify
+from isthmus.contract.detection import detect
 from isthmus.contract.manifest import Manifest
 from isthmus.head.frame import Frame
 from isthmus.head.record import Record
@@ -82,7 +83,10 @@ class Ledger:
         if self._deadline_s is not None and latency > self._deadline_s:
             self.drop(frame, "deadline", stages_s=stages_s, detail=f"answered after {latency * 1e3:.0f} ms")
             return
-        classification = classify(outputs, self._manifest) if self._manifest.task.kind == "classification" else None
+        kind = self._manifest.task.kind
+        classification = classify(outputs, self._manifest) if kind == "classification" else None
+        height, width = frame.image.shape[:2]
+        detections = detect(outputs, self._manifest, width=width, height=height) if kind == "detection" else None
         with self._lock:
             self.summary.answered += 1
             self.summary.payload_bytes += origin.payload_bytes
@@ -97,6 +101,8 @@ class Ledger:
                 placement=origin.placement,
                 setting=origin.setting,
                 classification=classification,
+                detections=detections,
+                picture=frame.image,
                 latency_s=latency,
                 stages_s=dict(stages_s),
                 payload_bytes=origin.payload_bytes,
@@ -116,6 +122,7 @@ class Ledger:
                 placement="drop",
                 reason=reason,
                 detail=detail,
+                picture=frame.image,
                 stages_s=dict(stages_s),
             )
         )

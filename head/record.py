@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.contract.classification import Classification
+from isthmus.contract.detection import Detection
+from isthmus.contract.picture import Picture
 
 DROP_REASONS = {
     "gate": "the motion gate saw nothing move",
@@ -30,6 +32,8 @@ class Record:
         reason: a key of DROP_REASONS where the placement is `drop`, else empty.
         detail: the server's or the link's words, where there are some.
         classification: the answer of a classifier.
+        detections: the answer of a detector, boxes in pixels of the frame; empty where nothing was seen, None for other networks.
+        picture: the frame itself, uint8[row, column, 3] in BGR order, for sinks that show it; whoever keeps records keeps it too.
         latency_s: from capture to answer.
         stages_s: seconds by stage; they do not overlap.
         payload_bytes: what the codec or the picture encoder gave.
@@ -44,12 +48,14 @@ class Record:
     reason: str = ""
     detail: str = ""
     classification: Classification | None = None
+    detections: tuple[Detection, ...] | None = None
+    picture: Picture | None = field(default=None, repr=False, compare=False)
     latency_s: float | None = None
     stages_s: dict[str, float] = field(default_factory=dict)
     payload_bytes: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """The record with times in milliseconds, empty fields left out."""
+        """The record with times in milliseconds, empty fields and the picture left out."""
         row: dict[str, Any] = {
             "device": self.device,
             "session": self.session,
@@ -69,6 +75,8 @@ class Record:
                 # JSON has no NaN.
                 "confidence": round(confidence, 4) if math.isfinite(confidence) else None,
             }
+        if self.detections is not None:
+            row["detections"] = [_detection(detection) for detection in self.detections]
         if self.latency_s is not None:
             row["latency_ms"] = round(self.latency_s * 1e3, 3)
         if self.stages_s:
@@ -76,3 +84,12 @@ class Record:
         if self.payload_bytes:
             row["payload_bytes"] = self.payload_bytes
         return row
+
+
+def _detection(detection: Detection) -> dict[str, Any]:
+    return {
+        "label": detection.label,
+        "index": detection.index,
+        "score": round(detection.score, 4),
+        "box": [round(value, 1) for value in detection.box],
+    }

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from isthmus.errors import ConfigError, DeviceError, NotBuiltYet
+from isthmus.head.annotated import Annotated
+from isthmus.head.canvas import PictureFolder, VideoFile
 from isthmus.head.record import Record
 
 
@@ -88,16 +90,30 @@ class Callback:
         """Nothing to finish."""
 
 
-def open_sink(reference: str) -> Sink:
-    """Open `jsonl:PATH` (`jsonl:-` is standard output).
+def open_sink(reference: str, *, fps: float | None = None) -> Sink:
+    """Open what `reference` names.
+
+        jsonl:PATH      one JSON object a line; `jsonl:-` is standard output
+        video:OUT.mp4   a video with the answers drawn in; also .mkv and .avi
+        images:FOLDER   the same as a JPEG for each frame
+
+    Args:
+        reference: as above.
+        fps: frames per second of a video, as the source has them; None where it states none.
 
     Raises:
-        ConfigError: another kind, or a file that cannot be opened.
+        ConfigError: another kind, or what cannot be opened.
         NotBuiltYet: a kind that a later version brings.
     """
     kind, _, rest = reference.partition(":")
     if kind == "jsonl" and rest:
         return JsonLines(rest)
-    if kind in ("mqtt", "video", "images"):
-        raise NotBuiltYet(f"sink {kind}: is not built yet; use jsonl:PATH")
-    raise ConfigError(f"sink {reference!r} is unknown; use jsonl:PATH, or jsonl:- for standard output")
+    if kind == "video" and rest:
+        return Annotated(VideoFile(rest, fps))
+    if kind == "images" and rest:
+        return Annotated(PictureFolder(rest))
+    if kind == "mqtt":
+        raise NotBuiltYet("sink mqtt: is not built yet; use jsonl:PATH")
+    raise ConfigError(
+        f"sink {reference!r} is unknown; use jsonl:PATH, jsonl:- for standard output, video:OUT.mp4 or images:FOLDER"
+    )

@@ -22,7 +22,7 @@ from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.limits import DEFAULT, Limits
 from isthmus.contract.prepare import prepare
 from isthmus.devices import golden
-from isthmus.devices.runtime import Network, relative_error
+from isthmus.devices.runtime import Network
 from isthmus.errors import BundleError, DeviceError, NotBuiltYet
 
 
@@ -172,7 +172,8 @@ class TailModel:
             outputs = self._run_tail(tail, frames.codes)
         except DeviceError:
             return False
-        return all(relative_error(outputs[name], want) <= golden.OUTPUT_ERROR_MAX for name, want in frames.outputs.items())
+        task = self.bundle.manifest.task
+        return golden.output_difference(task, outputs, frames.outputs) <= golden.difference_max(task)
 
 
 def _rows(outputs: Mapping[str, np.ndarray], count: int) -> list[Mapping[str, np.ndarray]]:

@@ -20,6 +20,7 @@ from isthmus.contract.prepare import Preparation
 
 MakeTinyBundle = Callable[..., Bundle]
 MakeKey = Callable[[int], PrivateKey]
+MakeScene = Callable[..., np.ndarray]
 
 SIDE, CHANNELS, CLASSES, STEP = 32, 4, 5, 0.125
 """Input rows and columns; channels of the boundary of SIDE/8 rows and columns; outputs; size of a quantiser step."""
@@ -164,3 +165,62 @@ def pictures(tmp_path: Path) -> Path:
 def make_key() -> MakeKey:
     """A function that gives the private key of a number, always the same."""
     return lambda number: PrivateKey(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32))
+
+
+_DETECTOR = """
+    means = Conv <strides = [8, 8]> (picture, mean_kernel)
+    mixed = Relu (means)
+    places = Conv (mixed, place_kernel, place_bias)
+    logits = Conv (mixed, logit_kernel, logit_bias)
+    chances = Sigmoid (logits)
+    fine = Concat <axis = 1> (places, chances)
+    middle_mean = AveragePool <kernel_shape = [2, 2], strides = [2, 2]> (fine)
+    coarse_mean = AveragePool <kernel_shape = [4, 4], strides = [4, 4]> (fine)
+    middle = Mul (middle_mean, silence)
+    coarse = Mul (coarse_mean, silence)
+    fine_flat = Reshape (fine, flat)
+    middle_flat = Reshape (middle, flat)
+    coarse_flat = Reshape (coarse, flat)
+    joined = Concat <axis = 2> (fine_flat, middle_flat, coarse_flat)
+    raw = Transpose <perm = [0, 2, 1]> (joined)
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ONNX file of YOLOX's form, 64 x 64 pixels, that finds red squares (class 0) and blue ones (1) of 8 x 8 pixels.
+
+    A square that fills a cell of the grid of stride 8 gives just its corners; other strides see nothing.
+    """
+    mean = np.zeros((3, 3, 8, 8), np.float32)
+    mean[range(3), range(3)] = 1 / 64 / 255
+    blue, green, red = np.eye(3, dtype=np.float32)
+    logits = 20 * np.stack([red + blue - 2 * green, red - blue, blue - red])
+    weights = {
+        "mean_kernel": mean,
+        "place_kernel": np.zeros((4, 3, 1, 1), np.float32),
+        "place_bias": np.array([0.5, 0.5, 0, 0], np.float32),  # the middle of the cell, one stride wide and high
+        "logit_kernel": logits[:, :, None, None],
+        "logit_bias": np.array([-10, -5, -5], np.float32),
+        "silence": np.float32(0).reshape(()),
+        "flat": np.array([0, 7, -1]),
+    }
+    path = tmp_path_factory.mktemp("detector") / "squares.onnx"
+    onnx.save(_network(_DETECTOR, "float[batch, 3, 64, 64] picture", "float[batch, 84, 7] raw", weights), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_scene() -> MakeScene:
+    """A function that paints a dark grey picture of 128 x 64 with squares: "red" or "blue" and a cell (column, row) of 16 pixels.
+
+    Shrunk by half and with bars above and below, as `tiny_detector` sees it, cells are those of its grid.
+    """
+
+    def make(*squares: tuple[str, int, int]) -> np.ndarray:
+        picture = np.full((64, 128, 3), 40, np.uint8)
+        for colour, column, row in squares:
+            picture[16 * row : 16 * row + 16, 16 * column : 16 * column + 16] = {"red": (0, 0, 255), "blue": (255, 0, 0)}[colour]
+        return picture
+
+    return make

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -85,3 +86,18 @@ def test_a_file_that_is_no_bundle_is_said(tmp_path):
 def test_verbose_adds_the_traceback(tmp_path):
     done = runner.invoke(app, ["-v", "verify", str(tmp_path / "nothing")])
     assert "Traceback" in done.stderr
+
+
+def test_verify_for_tensorrt_names_what_it_would_not_take(copied):
+    done = runner.invoke(app, ["verify", str(copied), "--runtime", "tensorrt"])
+    assert done.exit_code == 1
+    assert "output 'codes': INT8 at an output goes with QuantizeLinear only" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_verify_for_tensorrt_names_the_extra_that_is_missing(copied, monkeypatch):
+    monkeypatch.delitem(sys.modules, "isthmus.export.tensorrt", raising=False)
+    monkeypatch.setitem(sys.modules, "onnx_ir", None)
+    done = runner.invoke(app, ["verify", str(copied), "--runtime", "tensorrt"])
+    assert done.exit_code == 1
+    assert "pip install 'isthmus[export]'" in done.stderr

@@ -9,7 +9,7 @@ from isthmus.cli.later import COMMANDS
 from isthmus.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILT = ["cuts", "export", "evaluate", "inspect", "verify", "serve", "run", "bench", "demo"]
+BUILT = ["cuts", "export", "evaluate", "inspect", "verify", "triton", "serve", "run", "bench", "demo"]
 BUILT += [f"keys {verb}" for verb in ("new", "sign", "rotate", "trust", "show")]
 runner = CliRunner()
 

@@ -38,6 +38,12 @@ def test_every_frame_is_answered(make_tiny_bundle, server, pictures, tmp_path, p
     assert {record["placement"] for record in records} == {placement}
 
 
+def test_a_classifier_is_shown_too(make_tiny_bundle, pictures, tmp_path):
+    done = _run(make_tiny_bundle(), "--source", pictures, "--placement", "local", "--sink", f"images:{tmp_path}/shown")
+    assert done.exit_code == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "shown").iterdir()) == [f"00000{i}-{i}.jpg" for i in range(5)]
+
+
 def test_split_and_local_answer_alike(make_tiny_bundle, server, pictures):
     labels = []
     for placement in ("split", "local"):
@@ -79,6 +85,8 @@ def test_no_server_ends_with_5(make_tiny_bundle, pictures):
         (["--source", "PICTURES", "--tail", "nonsense"], 3, "HOST:PORT"),
         (["--source", "PICTURES", "--tail", "127.0.0.1:1", "--deadline", "soon"], 2, "--deadline"),
         (["--source", "PICTURES", "--tail", "127.0.0.1:1", "--sink", "fax:1"], 3, "jsonl"),
+        (["--source", "PICTURES", "--tail", "127.0.0.1:1", "--sink", "video:a.gif"], 3, ".mp4"),
+        (["--source", "PICTURES", "--tail", "127.0.0.1:1", "--sink", "video:missing/a.mp4"], 3, "No such file"),
         (["--source", "PICTURES", "--tail", "127.0.0.1:1", "--point", "9"], 2, "operating point"),
         (["--source", "PICTURES", "--placement", "offload", "--picture", "gif-1", "--tail", "127.0.0.1:1"], 3, "jpeg"),
     ],

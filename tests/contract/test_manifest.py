@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from isthmus.contract.bundle import parse_manifest, read_manifest
-from isthmus.contract.manifest import SCHEMA_VERSION, Manifest
+from isthmus.contract.manifest import SCHEMA_VERSION, Boxes, Manifest, Task
 from isthmus.errors import BundleError, ContractMismatch, IsthmusError
 
 MakeManifest = Callable[..., Manifest]
@@ -217,3 +217,21 @@ def test_what_is_no_manifest_is_one_short_line_of_ours(data: bytes) -> None:
 def test_a_manifest_of_many_megabytes_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="more than the 4194304 bytes that are read"):
         read_manifest(written(tmp_path, b" " * (4 << 20) + b"{}"), Path("b.isthmus"))
+
+
+def test_a_detector_has_boxes_and_nobody_else() -> None:
+    boxes = Boxes(family="yolox", score_floor=0.01, score_min=0.3)
+    assert Task(kind="detection", boxes=boxes).boxes == boxes
+    with pytest.raises(ValidationError, match="'detection' lacks `boxes`"):
+        Task(kind="detection")
+    with pytest.raises(ValidationError, match="'classification' has `boxes`"):
+        Task(kind="classification", boxes=boxes)
+
+
+def test_how_boxes_are_made_is_part_of_the_contract(make_manifest: MakeManifest) -> None:
+    tasks = [
+        Task(kind="detection", boxes=Boxes(family="yolox", score_floor=0.01, score_min=0.3, overlap_max=share))
+        for share in (0.45, 0.65)
+    ]
+    first, second = (make_manifest(task=task).computed_digest() for task in tasks)
+    assert first != second

@@ -12,6 +12,7 @@ from isthmus.codec.codec import Codec
 from isthmus.codec.payload import Mode, pack
 from isthmus.codec.symbols import from_codes
 from isthmus.contract.bundle import Bundle, write_bundle
+from isthmus.contract.manifest import Boxes, Task
 from isthmus.devices import golden
 from isthmus.devices.golden import GoldenFrames
 from isthmus.devices.runtime import Network
@@ -270,3 +271,21 @@ def test_a_network_in_anothers_place_is_found(with_golden, arrays, check, file, 
     bundle = with_golden(arrays)
     with pytest.raises(BundleError, match=message):
         check(bundle, golden.read(bundle), Network.load(bundle.path(file)))
+
+
+def boxes(**changed):
+    """A detector's answer to one frame."""
+    answer = {
+        "boxes": np.array([[[0, 0, 10, 10], [20, 20, 40, 40]]], np.float32),
+        "scores": np.array([[0.9, 0.8]], np.float32),
+        "classes": np.array([[1, 2]], np.int64),
+    }
+    return answer | changed
+
+
+def test_boxes_are_compared_as_boxes():
+    task = Task(kind="detection", boxes=Boxes(family="yolox", score_floor=0.01, score_min=0.3))
+    swapped = {name: array[:, ::-1] for name, array in boxes().items()}
+    assert golden.output_difference(task, swapped, boxes()) == 0.0
+    assert golden.output_difference(task, boxes(classes=np.array([[1, 3]])), boxes()) > golden.difference_max(task)
+    assert golden.output_difference(Task(), swapped, boxes()) > golden.difference_max(Task())

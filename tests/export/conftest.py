@@ -92,10 +92,16 @@ def make_proto(text, opset=17):
     generator = np.random.default_rng(7)
     weights = {name: generator.normal(0, 0.3, shape).astype(np.float32) for name, shape in WEIGHT_SHAPES.items()}
     proto = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}]>\n{text}')
-    read = {name for node in proto.graph.node for name in node.input}
+    read = names_read(proto.graph)
     proto.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in weights.items() if name in read)
     onnx.checker.check_model(proto)
     return proto
+
+
+def names_read(graph):
+    """Names that the nodes of a graph read, those inside control-flow bodies too."""
+    bodies = [attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g")]
+    return {name for node in graph.node for name in node.input}.union(*map(names_read, bodies))
 
 
 def make_model(text, opset=17):
@@ -157,9 +163,14 @@ def residual_source():
 
 
 @pytest.fixture(scope="session")
-def onnx_zoo():
+def foreign_files():
     root = Path(__file__).resolve().parents[2]
-    folder = Path(os.environ.get("ISTHMUS_DATA", root.parent / "shared" / "data")) / "onnx_zoo"
-    if not folder.is_dir():
+    folder = Path(os.environ.get("ISTHMUS_DATA", root.parent / "shared" / "data"))
+    if not (folder / "onnx_zoo").is_dir():
         pytest.skip(f"no foreign ONNX files at {folder}; set ISTHMUS_DATA")
-    return sorted(folder.glob("*.onnx"))
+    return sorted(path for name in ("onnx_zoo", "detectors", "imagenet_mobilenetv2") for path in (folder / name).glob("*.onnx"))
+
+
+@pytest.fixture(scope="session")
+def onnx_zoo(foreign_files):
+    return [path for path in foreign_files if path.parent.name == "onnx_zoo"]

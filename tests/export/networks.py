@@ -49,3 +49,47 @@ def not_a_module():
 
 def failing():
     raise RuntimeError("no weights here")
+
+
+class Branching(nn.Module):
+    """Branches in Python on the content of its input."""
+
+    def forward(self, x):
+        return x * 2 if x.sum() > 0 else x - 1
+
+
+def branching():
+    return Branching(), (torch.rand(2, 4),)
+
+
+def half():
+    torch.manual_seed(0)
+    return Residual().half(), (torch.rand(2, 3, 16, 16).half(),)
+
+
+class Unbatched(nn.Module):
+    """Takes one picture and not a batch of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, 2, 1)
+
+    def forward(self, x):
+        return torch.relu(self.stem(x[None]))[0].flatten()
+
+
+def unbatched():
+    torch.manual_seed(0)
+    return Unbatched(), (torch.rand(3, 16, 12),)
+
+
+def of_bytes():
+    torch.manual_seed(0)
+    return nn.Sequential(Scaled(), Residual()), (torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8),)
+
+
+class Scaled(nn.Module):
+    """Bytes to 0..1."""
+
+    def forward(self, x):
+        return x.float() / 255

@@ -37,10 +37,76 @@ def test_batched_matrix_product_counts_every_matrix(model_of):
     assert flops(model_of, "MatMul (x, z)", inputs, "float[batch, 6, 7, 9] y") == 2 * 6 * 7 * 9 * 8
 
 
-def test_attention_counts_two_products():
-    sizes = {"q": [1, 2, 10, 16], "k": [1, 2, 12, 16], "v": [1, 2, 12, 16]}
-    values = [ir.Value(name=name, shape=ir.Shape(size), type=ir.TensorType(ir.DataType.FLOAT)) for name, size in sizes.items()]
-    assert cost.node_flops(ir.node("Attention", values)) == 2 * (2 * 2 * 10 * 12 * 16)
+def made(operator, inputs, output=None, **attributes):
+    """A node whose inputs and output have sizes and nothing else."""
+    values = [
+        ir.Value(name=f"v{index}", shape=ir.Shape(size), type=ir.TensorType(ir.DataType.FLOAT))
+        for index, size in zip(range(len(inputs)), inputs, strict=True)
+    ]
+    node = ir.node(operator, values, attributes=attributes)
+    node.outputs[0].shape = None if output is None else ir.Shape(output)
+    return node
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "count"),
+    [
+        ([[1, 2, 10, 16], [1, 2, 12, 16], [1, 2, 12, 16]], None, 2 * (2 * 2 * 10 * 12 * 16)),
+        ([[1, 10, 32], [1, 12, 32], [1, 12, 48]], [1, 10, 48], 2 * 10 * 12 * (32 + 48)),
+        ([["batch", 4, 10, 16], ["batch", 2, 12, 16], ["batch", 2, 12, 8]], ["batch", 4, 10, 8], 2 * 4 * 10 * 12 * (16 + 8)),
+    ],
+)
+def test_attention_counts_two_products(inputs, output, count):
+    assert cost.node_flops(made("Attention", inputs, output)) == count
+
+
+def test_fused_attention_counts_its_projection_too():
+    node = made("Attention", [[1, 10, 16], [16, 48]], [1, 10, 16])
+    node.domain = "com.microsoft"
+    assert cost.node_flops(node) == 2 * 10 * 16 * 48 + 4 * 10 * 10 * 16
+
+
+@pytest.mark.parametrize(
+    ("equation", "inputs", "count"),
+    [
+        ("bhqd,bhkd->bhqk", [["batch", 2, 5, 8], ["batch", 2, 7, 8]], 2 * 2 * 5 * 7 * 8),
+        ("ij, jk", [[3, 4], [4, 5]], 2 * 3 * 4 * 5),
+        ("...ij,...jk->...ik", [[6, 3, 4], [6, 4, 5]], 2 * 6 * 3 * 4 * 5),
+        ("...ij,jk->...ik", [[6, 3, 4], [4, 5]], 2 * 6 * 3 * 4 * 5),
+        ("ij,jk,kl->il", [[3, 4], [4, 5], [5, 6]], 2 * 3 * 4 * 5 + 2 * 3 * 5 * 6),
+        ("bi,bi->bi", [[2, 4], [2, 4]], 0),
+        ("ij->ji", [[3, 4]], 0),
+        ("ij,jk->ik", [[3, 4], [4, "free"]], 0),
+    ],
+)
+def test_an_einstein_sum_counts_each_combination_of_indices(equation, inputs, count):
+    assert cost.node_flops(made("Einsum", inputs, equation=equation)) == count
+
+
+def test_a_quantised_convolution_counts_as_the_float_one():
+    codes = made("QLinearConv", [[1, 3, 8, 8], [], [], [4, 3, 3, 3], [], [], [], []], [1, 4, 8, 8])
+    assert cost.node_flops(codes) == 2 * 4 * 64 * 27
+
+
+def test_a_quantised_matrix_product_counts_as_the_float_one():
+    codes = made("QLinearMatMul", [["batch", 6, 8], [], [], [8, 9], [], [], [], []], ["batch", 6, 9])
+    assert cost.node_flops(codes) == 2 * 6 * 8 * 9
+
+
+def test_a_dynamically_quantised_product_counts_as_the_float_one(model_of):
+    body = """
+        codes, scale, zero = DynamicQuantizeLinear (x)
+        product = MatMulInteger (codes, weight, zero)
+        y = Cast <to = 1> (product)
+    """
+    model = model_of(f"n (float[batch, 6, 8] x, int8[8, 9] weight) => (float[batch, 6, 9] y) {{ {body} }}")
+    assert cost.of_graph(model.graph).flops == 2 * 6 * 8 * 9
+
+
+@pytest.mark.parametrize(("operator", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+def test_a_recurrent_cell_counts_both_its_products_at_every_step(operator, gates):
+    node = made(operator, [[7, "batch", 5], [2, gates * 6, 5], [2, gates * 6, 6]])
+    assert cost.node_flops(node) == 2 * 7 * 2 * gates * 6 * (5 + 6)
 
 
 def test_elementwise_operators_are_free(model_of):

@@ -14,6 +14,7 @@ from isthmus.contract.prepare import Preparation, prepare
 from isthmus.devices.runtime import Network
 from isthmus.errors import ExportError, NotBuiltYet, UsageError
 from isthmus.export import evaluate as evaluation
+from isthmus.export import judging
 from isthmus.export.evaluate import QUALITIES, evaluate, parse_rivals
 from isthmus.export.exporter import ExportSettings, export
 from isthmus.export.samples import Samples, prepared
@@ -168,7 +169,7 @@ def test_a_bundle_without_class_names_takes_as_many_classes_as_it_has_scores(bun
 
 @pytest.mark.parametrize(("shape", "count"), [((None, 7), 7), ((None, None), 0), ((None, 4, 4), 0), ((7,), 0)])
 def test_class_scores_are_told_by_their_shape(shape, count):
-    assert evaluation.class_count(Port(name="y", datatype="FP32", shape=shape)) == count
+    assert judging.class_count(Port(name="y", datatype="FP32", shape=shape)) == count
 
 
 @pytest.mark.parametrize(

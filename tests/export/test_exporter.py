@@ -9,7 +9,7 @@ from isthmus.contract.bundle import open_bundle
 from isthmus.devices import golden
 from isthmus.devices.runtime import Network
 from isthmus.errors import BundleError, ExportError, UsageError
-from isthmus.export import distill, gates
+from isthmus.export import distill, gates, tensorrt
 from isthmus.export.distill import DistillSettings
 from isthmus.export.exporter import ExportSettings, export
 from isthmus.export.pace import Pace
@@ -54,6 +54,9 @@ def check_on_this_machine(bundle):
     golden.check_tail(bundle, frames, Network.load(bundle.path("tail.onnx")))
 
 
+SPLIT_GATES = ["both halves are well formed", "head then tail equals the source"]
+
+
 def check_record(bundle, names):
     manifest = bundle.manifest
     assert [gate.name for gate in manifest.gates] == names
@@ -76,7 +79,7 @@ def test_a_file_is_exported_without_a_bottleneck(skip_file, data, tmp_path, cut)
     bundle = open_bundle(tmp_path / "a.isthmus")
     assert bundle.digest == made.bundle.digest
     assert (tmp_path / "a.isthmus").is_file()
-    check_record(bundle, ["head then tail equals the source", "head, codec, tail equal the quantised whole"])
+    check_record(bundle, [*SPLIT_GATES, "head, codec, tail equal the quantised whole"])
     check_on_this_machine(bundle)
     assert bundle.manifest.id == "skip"
     assert bundle.manifest.cut.tensors[-1] == cut
@@ -115,6 +118,31 @@ def test_what_cannot_cross_is_refused_with_a_cut_that_can(data, tmp_path, proto_
         export(str(tmp_path / "integers.onnx"), tmp_path / "a", ExportSettings(cut="t", bottleneck="none", data=data))
 
 
+def test_signed_codes_are_exported_for_tensorrt_behind_quantizelinear(skip_file, data, tmp_path):
+    settings = ExportSettings(cut="second", bottleneck="none", data=data, runtime="tensorrt")
+    bundle = export(skip_file, tmp_path / "a", settings).bundle
+    check_on_this_machine(bundle)
+    assert "TensorRT takes the networks" in [gate.name for gate in bundle.manifest.gates]
+    assert any(tensor.signed for tensor in bundle.manifest.boundary.tensors)
+    assert tensorrt.findings(ir.load(bundle.path("head.onnx"))) == []
+
+
+def test_an_int8_head_for_tensorrt_is_of_the_kind_that_it_takes(networks, data, tmp_path):
+    settings = ExportSettings(cut="relu6", bottleneck="pca", channels=3, data=data, int8="on", runtime="tensorrt")
+    bundle = export("networks:residual", tmp_path / "a", settings).bundle
+    assert (bundle.manifest.int8.activations, bundle.manifest.int8.other_ms) == ("int8", {})
+    assert tensorrt.findings(ir.load(bundle.path(golden.INT8_HEAD))) == []
+    golden.check_head(bundle, golden.read(bundle), Network.load(bundle.path(golden.INT8_HEAD)))
+
+
+def test_what_tensorrt_would_refuse_is_found_before_the_pictures_are_read(tmp_path, proto_of):
+    text = "n (float[batch, 3, 8, 8] x) => (float[batch, 3] y) { a = Relu (x) b = Det (a) y = Hardmax (b) }"
+    onnx.save(proto_of(text), tmp_path / "m.onnx")
+    settings = ExportSettings(cut="a", bottleneck="none", data=tmp_path / "nothing", runtime="tensorrt")
+    with pytest.raises(ExportError, match="Det 'node_1': is not in the list"):
+        export(str(tmp_path / "m.onnx"), tmp_path / "b", settings)
+
+
 def test_a_factory_is_exported_with_a_learned_bottleneck_to_a_folder(networks, data, tmp_path):
     seen = []
     settings = ExportSettings(cut="relu", channels=4, bits=3, data=data, int8="off", distill=TRAINING, licence="none")
@@ -125,7 +153,7 @@ def test_a_factory_is_exported_with_a_learned_bottleneck_to_a_folder(networks, d
         bundle,
         [
             "imported ONNX equals torch",
-            "head then tail equals the source",
+            *SPLIT_GATES,
             "head codes equal torch",
             "head, codec, tail equal the quantised whole",
         ],

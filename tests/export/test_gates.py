@@ -1,6 +1,7 @@
 import dataclasses
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 import torch
@@ -12,6 +13,7 @@ from isthmus.export import cuts, gates
 from isthmus.export.bottleneck import from_modules
 from isthmus.export.convolutional import Decoder, Encoder
 from isthmus.export.distill import Learned
+from isthmus.export.doors import Source
 from isthmus.export.halves import CodedHalves, assembled
 from isthmus.export.plain import quantised
 from isthmus.export.samples import Samples, prepared
@@ -93,6 +95,41 @@ def test_a_half_that_differs_from_the_source_fails(residual_source, halves, pict
     check_failure("head then tail equals the source", lambda: gates.same_after_split(residual_source, wrong, pictures))
 
 
+def test_halves_that_the_checker_refuses_fail(residual_source, halves):
+    gate = check_passed(gates.well_formed(residual_source, halves))
+    assert gate.detail == "onnx.checker, with types and shapes"
+    wrong = halves.tail.clone()
+    next(node for node in wrong.graph if node.op_type == "Conv").attributes["group"] = ir.AttrString("group", "two")
+    with pytest.raises(ExportError, match=r"the tail is no sound ONNX model: .*group"):
+        gates.well_formed(residual_source, dataclasses.replace(halves, tail=wrong))
+
+
+def test_types_are_not_checked_in_halves_of_a_source_that_does_not_pass_itself(residual_source, halves):
+    model = residual_source.model.clone()
+    model.graph.outputs[0].shape = ir.Shape(["batch", 77])
+    mislabelled = dataclasses.replace(residual_source, model=model)
+    assert "of the source do not pass" in gates.well_formed(mislabelled, halves).detail
+
+
+def test_a_float_cut_inside_a_quantised_network_is_compared_operator_by_operator(residual_source, model_of, pictures):
+    text = """n (float[batch, 3, 16, 16] x) => (float[batch, 4, 16, 16] y)
+    <float scale = {0.05}, uint8 zero = {128}, float fine = {0.01}, int8 none = {0}> {
+        a = QuantizeLinear (x, scale, zero)
+        b = DequantizeLinear (a, scale, zero)
+        c = QuantizeLinear (w1, fine, none)
+        w = DequantizeLinear (c, fine, none)
+        d = Conv <pads = [1, 1, 1, 1]> (b, w)
+        e = QuantizeLinear (d, fine, zero)
+        y = DequantizeLinear (e, fine, zero)
+    }"""
+    model = model_of(text)
+    source = dataclasses.replace(residual_source, model=model, torch_module=None)
+    at_floats = split(model, cuts.find(cuts.enumerate(model), "b"))
+    at_codes = split(model, cuts.find(cuts.enumerate(model), "a"))
+    assert "operator by operator" in check_passed(gates.same_after_split(source, at_floats, pictures)).detail
+    assert gates.same_after_split(source, at_codes, pictures).detail == "batch 1 and 3"
+
+
 def test_few_pictures_still_make_a_batch_of_three(residual_source, halves, pictures, monkeypatch):
     rows = []
     monkeypatch.setattr(gates.Session, "run", lambda _self, feeds: rows.append(len(next(iter(feeds.values())))) or {})
@@ -146,3 +183,44 @@ def test_golden_frames_hold_every_frame_point_and_mode(coded, pictures):
     assert set(frames.payloads) == {(mode, frame, 0) for mode in (Mode.RAW, Mode.ZSTD) for frame in range(3)}
     assert [codes.shape for codes in frames.codes] == [(3, 8, 8, 8)] * 2
     assert {name: output.shape for name, output in frames.outputs.items()} == {"linear": (3, 5)}
+
+
+BOXES_OF_ROWS = """
+n (float[batch, 3, 8, 8] x) => (float[batch, 2, 4] boxes, float[batch, 2] scores, int64[batch, 2] classes) {
+    means = ReduceMean <axes = [1, 2, 3], keepdims = 0> (x)
+    nothing = Mul (means, zero)
+    column = Unsqueeze (nothing, one)
+    rows = Shape <start = 0, end = 1> (x)
+    count = Cast <to = 1> (rows)
+    spread = Pow (count, power)
+    sure = Div (share, spread)
+    scores = Add (column, sure)
+    cube = Unsqueeze (column, two)
+    boxes = Add (cube, corners)
+    kind = Cast <to = 7> (column)
+    classes = Add (kind, kinds)
+}
+"""
+
+
+@pytest.mark.parametrize(("power", "passes"), [(0.0, True), (1.0, False)])
+def test_boxes_that_depend_on_the_batch_do_not_pass(power, passes):
+    proto = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]>\n{BOXES_OF_ROWS}')
+    constants = {
+        "zero": np.float32(0),
+        "one": np.array([1]),
+        "two": np.array([2]),
+        "power": np.float32(power),
+        "share": np.array([[0.9, 0.6]], np.float32),
+        "corners": np.array([[[0, 0, 4, 4], [5, 5, 8, 8]]], np.float32),
+        "kinds": np.array([[0, 1]]),
+    }
+    proto.graph.initializer.extend(onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items())
+    source = Source(model=ir.from_proto(proto), name="n", reference="n", torch_module=None, example_inputs=(), dynamic_batch=True)
+    pictures = np.ones((2, 3, 8, 8), np.float32)
+    assert gates.same_boxes_in_a_batch(dataclasses.replace(source, dynamic_batch=False), pictures) is None
+    if passes:
+        assert gates.same_boxes_in_a_batch(source, pictures).value == 0.0
+    else:
+        with pytest.raises(ExportError, match="boxes in a batch equal boxes alone"):
+            gates.same_boxes_in_a_batch(source, pictures)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from isthmus.contract.prepare import Preparation
+from isthmus.devices.runtime import Port
 from isthmus.errors import ExportError
 from isthmus.export import cuts, int8, plain
 from isthmus.export.halves import assembled
@@ -106,7 +107,7 @@ def test_sessions_take_turns_and_the_first_turn_does_not_count(coded):
     order = []
 
     class Recorded:
-        inputs = ("x",)
+        inputs = (Port(name="x", dtype=np.dtype(np.float32), shape=(None,)),)
 
         def __init__(self, name):
             self.name = name

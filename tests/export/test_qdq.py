@@ -9,7 +9,7 @@ import pytest
 
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError
-from isthmus.export import cuts, pca, plain, qdq
+from isthmus.export import cuts, pca, plain, qdq, tensorrt
 from isthmus.export.halves import assembled
 from isthmus.export.samples import Samples, prepared
 from isthmus.export.session import Session
@@ -90,7 +90,6 @@ def test_the_wires_quantiser_is_that_of_the_last_convolution(projected, tmp_path
         (4, "add_30", "int8", ("int8", 0)),
         (4, "add_30", "uint8", ("uint8", 128)),
         (8, "relu", "uint8", ("uint8", 0)),
-        (8, "relu", "int8", ("uint8", 0)),
         (7, "relu", "int8", ("int8", 0)),
     ],
 )
@@ -98,6 +97,16 @@ def test_the_wire_has_scale_one_and_the_code_zero_for_zero(residual_source, bits
     model = int8_of(coded_at(residual_source.model, cut, bits=bits), kind)
     pairs = [[constant_of(value) for value in node.inputs[1:]] for node in model.graph if node.op_type == "QuantizeLinear"]
     assert grid in {(zero.dtype.name, int(zero)) for scale, zero in pairs if scale == 1.0}
+
+
+def test_eight_bit_unsigned_codes_keep_their_round_where_no_grid_holds_them(residual_source):
+    model = int8_of(coded_at(residual_source.model, "relu", bits=8), "int8")
+    assert "Round" in [node.op_type for node in model.graph]
+
+
+def test_the_kind_for_tensorrt_is_what_tensorrt_takes(projected):
+    assert tensorrt.findings(tensorrt.adapted(int8_of(projected, "int8"))) == []
+    assert tensorrt.findings(tensorrt.adapted(int8_of(projected, "uint8"))) != []
 
 
 def test_int8_activations_have_the_zero_point_zero_everywhere(projected):

@@ -37,6 +37,7 @@ def making(residual_source):
     return Making(
         settings=ExportSettings(cut="relu6", bottleneck="none"),
         source=residual_source,
+        detector=None,
         preparation=PREPARATION,
         cut=cut,
         bottlenecks=bottlenecks,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.contract.manifest import Task
+from isthmus.contract.manifest import Boxes, Task
 from isthmus.errors import ContractMismatch
 from isthmus.head.frame import Frame
 from isthmus.head.ledger import Ledger, Origin
@@ -45,6 +45,31 @@ def test_an_answer_is_written_with_its_class_and_counted(make_ledger):
     assert record.stages_s == {"head": 0.5}
     assert (ledger.summary.frames, ledger.summary.answered, ledger.summary.payload_bytes) == (1, 1, 10)
     assert ledger.summary.first_answer_s is not None
+
+
+def test_an_answer_of_a_detector_is_in_pixels_of_its_frame(tiny_bundle):
+    boxes = Boxes(family="yolox", score_floor=0.01, score_min=0.3)
+    manifest = tiny_bundle.manifest.model_copy(update={"task": Task(kind="detection", labels=("cup",), boxes=boxes)})
+    records = []
+    ledger = Ledger(manifest, device_id="camera", deadline_s=None, sinks=[Callback(records.append)])
+    image = np.zeros((64, 96, 3), np.uint8)
+    outputs = {
+        "boxes": np.array([[[8, 8, 16, 24]]], np.float32),
+        "scores": np.array([[0.9]], np.float32),
+        "classes": np.zeros((1, 1), np.int64),
+    }
+    ledger.answer(Frame(sequence=0, image=image, captured_s=time.monotonic()), outputs, ORIGIN, {})
+    # The input is 32 x 32, stretched.
+    assert records[0].detections[0].box == (24.0, 16.0, 48.0, 48.0)
+    assert records[0].picture is image
+
+
+def test_a_drop_has_its_picture_too(make_ledger):
+    ledger, records = make_ledger()
+    dropped = frame()
+    ledger.drop(dropped, "gate", stages_s={})
+    assert records[0].picture is dropped.image
+    assert "picture" not in records[0].as_json()
 
 
 def test_outputs_without_classes_are_answers_too(make_ledger):

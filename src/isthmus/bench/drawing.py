@@ -71,6 +71,19 @@ class Drawing:
         )
         return page + Markup("").join(self._shapes) + Markup("</svg>")
 
+    def document(self, style: str) -> str:
+        """The drawing as a file of its own, an SVG that any browser shows.
+
+        Args:
+            style: CSS for the classes that were drawn with.
+        """
+        opening = Markup('<svg xmlns="http://www.w3.org/2000/svg" width="{:g}" height="{:g}" viewBox="0 0 {:g} {:g}">').format(
+            self.width, self.height, self.width, self.height
+        )
+        told = Markup("<title>{}</title>").format(self._description)
+        inside = told + Markup("<style>{}</style>").format(Markup(style)) + Markup("").join(self._shapes)
+        return str(opening + inside + Markup("</svg>\n"))
+
 
 def text_width(words: str) -> float:
     """About how many units a line of text takes."""

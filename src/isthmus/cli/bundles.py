@@ -1,7 +1,7 @@
 """`isthmus inspect` and `isthmus verify`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,6 +21,10 @@ KeyOption = Annotated[
 ]
 TrustOption = Annotated[
     Path | None, typer.Option("--trust", help="Public key, or folder of them; one of these must have signed the bundle.")
+]
+RuntimeOption = Annotated[
+    Literal["onnxruntime", "tensorrt"],
+    typer.Option(help="tensorrt: refuse networks that its public support list does not take as well."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -85,6 +89,7 @@ def inspect(bundle: BundleArgument, key: KeyOption = None, as_json: JsonOption =
 def verify(
     bundle: BundleArgument,
     key: KeyOption = None,
+    runtime: RuntimeOption = "onnxruntime",
     as_json: JsonOption = False,
 ) -> None:
     """Check on this machine: digests, signature, codec to the bit, head codes and tail outputs on the golden frames."""
@@ -104,6 +109,10 @@ def verify(
         *(golden.check_head(opened, frames, Network.load(opened.path(name))) for name in (golden.INT8_HEAD,) if opened.has(name)),
         golden.check_tail(opened, frames, Network.load(opened.path("tail.onnx"))),
     ]
+    if runtime == "tensorrt":
+        from isthmus.export.tensorrt import check_files
+
+        gates.append(check_files({name: opened.path(name) for name in ("head.onnx", "tail.onnx")}))
     if as_json:
         meta = {"command": "verify", "bundle": str(bundle), "passed": True, "signed_by": opened.signed_by}
         print_json(meta, [gate.model_dump() for gate in gates])

@@ -1,4 +1,4 @@
-"""`isthmus cuts`, `isthmus export` and `isthmus evaluate`."""
+"""`isthmus export` and `isthmus evaluate`."""
 
 import json
 import sys
@@ -10,65 +10,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from isthmus.bench.words import size
 from isthmus.cli import guard
-from isthmus.cli.bundles import BundleArgument, JsonOption
+from isthmus.cli.bundles import BundleArgument, JsonOption, RuntimeOption
 from isthmus.cli.keys import open_private
 from isthmus.cli.quantity import seconds
 from isthmus.cli.results import print_json, print_table
 
 ModelArgument = Annotated[
-    str, typer.Argument(metavar="MODEL", help="model.onnx, or package.module:factory giving (nn.Module, example inputs).")
+    str, typer.Argument(metavar="MODEL", help="model.onnx, program.pt2, a Hugging Face folder, or package.module:factory.")
 ]
-
-
-def cuts(
-    model: ModelArgument,
-    everything: Annotated[bool, typer.Option("--all", help="Also cuts at which several tensors cross.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """List where a network can be cut, with what would cross there and what the device would compute."""
-    from isthmus.export import cuts as places
-    from isthmus.export.doors import open_model
-    from isthmus.export.graph import data_inputs, size_bytes
-
-    source = open_model(model)
-    found = places.enumerate(source.model)
-    input_bytes = sum(size_bytes(value) or 0 for value in data_inputs(source.model.graph))
-    if as_json:
-        rows = [
-            {
-                "cut": cut.index,
-                "tensors": list(cut.tensors),
-                "operator": cut.operator,
-                "shapes": [list(shape) for shape in cut.shapes],
-                "bytes": cut.bytes,
-                "flops_before": cut.flops_before,
-                "flops_share": cut.flops_share,
-                "parameters_before": cut.parameters_before,
-            }
-            for cut in found
-        ]
-        print_json({"model": model, "input_bytes": input_bytes, "dynamic_batch": source.dynamic_batch}, rows)
-        return
-    shown = [cut for cut in found if everything or len(cut.tensors) == 1]
-    widest = max((cut.bytes or 0 for cut in shown), default=1)
-    print_table(
-        f"Cuts of {source.name}: {len(shown)} of {len(found)} shown; the input has {size(input_bytes)} as float",
-        ["cut", "tensor", "after", "shape", "crosses", "FLOPs before", "parameters before", "along the depth"],
-        [
-            [
-                str(cut.index),
-                ", ".join(cut.tensors),
-                cut.operator,
-                "; ".join("x".join(map(str, shape[1:])) for shape in cut.shapes),
-                size(cut.bytes) if cut.bytes is not None else "?",
-                f"{cut.flops_share:.1%}",
-                f"{cut.parameters_before:,}",
-                "█" * max(1, round(16 * (cut.bytes or 0) / widest)),
-            ]
-            for cut in shown
-        ],
-    )
-    guard.err.print(f"Next: isthmus export {model} -o bundle.isthmus --cut TENSOR --data PICTURES", highlight=False)
 
 
 def export(
@@ -81,7 +30,18 @@ def export(
     bits: Annotated[int, typer.Option(min=1, max=8, help="Bits of a code.")] = 4,
     data: Annotated[Path | None, typer.Option(help="Pictures: FOLDER/<class>/<picture>, or an npz with images, labels.")] = None,
     preprocess: Annotated[
-        str | None, typer.Option(help="unit, imagenet, centred, bytes, yolox, yolo or grey; default unit (0..1, RGB).")
+        str | None,
+        typer.Option(help="unit, imagenet, centred, bytes, yolox, yolo, fastestdet, detr or grey; default by the model."),
+    ] = None,
+    detector: Annotated[
+        str,
+        typer.Option(help="auto, none, fastestdet, yolox, yolov5, yolov8 or detr: whose boxes are decoded behind the network."),
+    ] = "auto",
+    labels: Annotated[
+        Path | None, typer.Option(help="Names of a detector's classes, one a line; default the model's or COCO's.")
+    ] = None,
+    score_min: Annotated[
+        float | None, typer.Option(help="Score from which a detector's boxes are shown; default by its family.")
     ] = None,
     budget: Annotated[str, typer.Option(help="Time for training, for example 15m.")] = "5m",
     seed: Annotated[int, typer.Option(help="Of weights, order and the held-out part.")] = 0,
@@ -89,6 +49,7 @@ def export(
     int8: Annotated[
         Literal["auto", "on", "off"], typer.Option(help="Ship an int8 head: if it is faster here, in any case, or never.")
     ] = "auto",
+    runtime: RuntimeOption = "onnxruntime",
     neural_filter: Annotated[bool, typer.Option("--filter", help="Train the neural filter; not built yet.")] = False,
     layout: Annotated[str | None, typer.Option(help="Layout of a language model; not built yet.")] = None,
     sign: Annotated[Path | None, typer.Option(help="Private key that signs the bundle.")] = None,
@@ -105,6 +66,7 @@ def export(
     from isthmus.export.distill import Progress as TrainingProgress
     from isthmus.export.exporter import ExportSettings
     from isthmus.export.exporter import export as make
+    from isthmus.export.labels import read as read_labels
 
     if neural_filter or layout:
         option = "--filter" if neural_filter else "--layout"
@@ -119,8 +81,12 @@ def export(
         bits=bits,
         data=data,
         preprocess=preprocess,
+        detector=detector,
+        labels=() if labels is None else read_labels(labels),
+        score_min=score_min,
         distill=DistillSettings(budget_s=seconds(budget, "--budget"), seed=seed),
         int8=int8,
+        runtime=runtime,
         resume=resume,
         version=version,
         licence=licence,

@@ -8,7 +8,6 @@ from isthmus.cli import guard
 
 COMMANDS = {
     "plan": "Predict latency, bytes and energy of every placement on a device and a link.",
-    "triton": "Write a Triton model repository from a bundle.",
     "chat": "Talk to a split language model.",
     "api": "Serve a split language model to OpenAI-compatible clients.",
 }

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import isthmus
-from isthmus.cli import bench, bundles, device, exporting, keys, later, running, serving
+from isthmus.cli import bench, bundles, cutting, device, exporting, keys, later, running, serving, triton
 from isthmus.cli.guard import guarded, set_up
 
 app = typer.Typer(
@@ -41,12 +41,13 @@ def _options(
     set_up(verbose=verbose)
 
 
-app.command("cuts", rich_help_panel=MAKE)(guarded(exporting.cuts))
+app.command("cuts", rich_help_panel=MAKE)(guarded(cutting.cuts))
 app.command("export", rich_help_panel=MAKE)(guarded(exporting.export))
 app.command("evaluate", rich_help_panel=MAKE)(guarded(exporting.evaluate))
 app.add_typer(keys.app, name="keys", rich_help_panel=MAKE)
 app.command("inspect", rich_help_panel=USE)(guarded(bundles.inspect))
 app.command("verify", rich_help_panel=USE)(guarded(bundles.verify))
+app.command("triton", rich_help_panel=USE)(guarded(triton.triton))
 app.command("serve", rich_help_panel=USE)(guarded(serving.serve))
 app.command("run", rich_help_panel=USE)(guarded(running.run))
 app.command("bench", rich_help_panel=MEASURE)(guarded(bench.bench))

@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from isthmus.cli.guard import out
 
@@ -14,11 +15,12 @@ def print_json(meta: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     typer.echo(json.dumps({"meta": meta, "rows": rows}, indent=2))
 
 
-def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table; every column but the first is aligned to the right."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+def print_table(title: str, columns: list[str], rows: list[list[str]], *, left: tuple[str, ...] = ()) -> None:
+    """Print a table; every column but the first and those named in `left` is aligned to the right."""
+    # As text, not as markup: tensors and files may have names with brackets.
+    table = Table(title=Text(title), title_justify="left", header_style="bold")
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        table.add_column(column, justify="left" if index == 0 or column in left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     out.print(table)

@@ -30,7 +30,9 @@ def run(
     bundle: BundleArgument,
     source: Annotated[str, typer.Option(help="Folder, picture, video, camera:0, /dev/video0 or belt:FILE.npz.")],
     tail: Annotated[list[str] | None, typer.Option(help="HOST:PORT of the edge server; repeat for several equal ones.")] = None,
-    sink: Annotated[list[str] | None, typer.Option(help="jsonl:PATH, or jsonl:- for standard output; repeatable.")] = None,
+    sink: Annotated[
+        list[str] | None, typer.Option(help="jsonl:PATH (jsonl:- is standard output), video:OUT.mp4, images:FOLDER; repeatable.")
+    ] = None,
     placement: Annotated[Literal["split", "offload", "local"], typer.Option(help="Where frames are answered.")] = "split",
     point: Annotated[int, typer.Option(min=0, help="Operating point of the split.")] = 0,
     picture: Annotated[str, typer.Option(help="What offload sends: jpeg or webp and a quality, as jpeg-75.")] = "jpeg-75",
@@ -75,9 +77,10 @@ def run(
     with ExitStack() as stack:
         frames = stack.enter_context(open_source(source, fps=fps))
         link = None if placement == "local" else stack.enter_context(_link(opened, tail, name))
-        sinks: list[Sink] = [open_sink(reference) for reference in sink or []]
-        for opened_sink in sinks:
-            stack.callback(opened_sink.close)
+        sinks: list[Sink] = []
+        for reference in sink or []:
+            sinks.append(open_sink(reference, fps=frames.fps))
+            stack.callback(sinks[-1].close)
         if link is not None:
             link.wait_connected(wait_s)
         if check:

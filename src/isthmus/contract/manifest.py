@@ -108,11 +108,33 @@ class Training(_Part):
     wall_s: float = 0.0
 
 
+class Boxes(_Part):
+    """How a detector's tail makes boxes of what its network computes; see `contract.detection` for how they are read."""
+
+    family: str
+    """Whose decoding was put behind the network, as `yolox`."""
+    score_floor: float = Field(ge=0, le=1)
+    """In the network: a box with a lower score is never an answer."""
+    score_min: float = Field(ge=0, le=1)
+    """For people: a box with a lower score is not shown and not recorded. Measuring precision and recall needs the others too."""
+    overlap_max: float | None = Field(default=None, ge=0, le=1)
+    """In the network: of two boxes of one class that overlap more (intersection over union), the one of lower score is left out.
+    None where the network needs no such suppression."""
+
+
 class Task(_Part):
     """What the outputs mean."""
 
-    kind: Literal["classification", "features"] = "features"
+    kind: Literal["classification", "detection", "features"] = "features"
     labels: tuple[str, ...] = ()
+    boxes: Boxes | None = None
+    """Of a detector."""
+
+    @model_validator(mode="after")
+    def _boxes_belong_to_detectors(self) -> "Task":
+        if (self.kind == "detection") != (self.boxes is not None):
+            raise ValueError(f"a task of kind {self.kind!r} {'lacks' if self.boxes is None else 'has'} `boxes`")
+        return self
 
 
 _Named = Port | OperatingPoint
@@ -181,7 +203,8 @@ class Manifest(_Part):
             "preparation": self.preparation.model_dump(mode="json") if self.preparation else None,
             "outputs": [port.model_dump(mode="json") for port in self.outputs],
             "points": [{"name": point.name, "channels": list(point.channels)} for point in self.points],
-            "task": self.task.model_dump(mode="json"),
+            # What is None is left out, so that bundles written before a field was thought of keep their digest.
+            "task": self.task.model_dump(mode="json", exclude_none=True),
             "files": {
                 name: entry.sha256
                 for name, entry in sorted(self.files.items())
