@@ -4,8 +4,9 @@ Whoever loads a bundle can run them again. Codecs must agree bit for bit on ever
 the manifest allows (a value next to a rounding boundary falls either way when instruction sets sum in another order), and outputs
 within a tolerance.
 
-`golden.npz` holds, for n frames: `input` float[n, ...]; `codes_<i>` of the i-th boundary tensor, int8 or uint8[n, *shape];
-`outputs_<name>` [n, ...]; `payload_<mode>_<frame>_<point>` uint8[length], one payload of the codec each.
+`golden.npz` holds, for n frames: `input` float[n, ...]; `codes_<i>` of the i-th boundary tensor, int8 or uint8[n, *shape], and
+`codes_int8_<i>` those of the int8 head if there is one; `outputs_<name>` [n, ...]; `payload_<mode>_<frame>_<point>`
+uint8[length], one payload of the codec each.
 """
 
 import zipfile
@@ -23,6 +24,9 @@ from isthmus.contract.manifest import Gate, Task
 from isthmus.devices.runtime import Network, changed_share, relative_error
 from isthmus.errors import BundleError, RemoteProtocolError
 
+HEAD = "head.onnx"
+INT8_HEAD = "head.int8.onnx"
+"""The head in float32, which every bundle has, and the one in int8."""
 GOLDEN_NAME = "golden.npz"
 OUTPUT_ERROR_MAX = 1e-3
 """Relative to the largest output: float32 sums in another order stay below 1e-4, a wrong network is far above."""
@@ -37,12 +41,14 @@ class GoldenFrames:
         codes: for each boundary tensor int8 or uint8[n, *shape].
         outputs: by name [n, ...].
         payloads: (mode, frame, point) -> bytes.
+        int8_codes: as `codes`, of the int8 head; empty where the bundle has none.
     """
 
     inputs: np.ndarray
     codes: tuple[np.ndarray, ...]
     outputs: dict[str, np.ndarray]
     payloads: dict[tuple[Mode, int, int], bytes]
+    int8_codes: tuple[np.ndarray, ...] = ()
 
     def __len__(self) -> int:
         return len(self.codes[0])
@@ -51,6 +57,7 @@ class GoldenFrames:
         """As arrays of an npz file."""
         named = {"input": self.inputs}
         named |= {f"codes_{index}": codes for index, codes in enumerate(self.codes)}
+        named |= {f"codes_int8_{index}": codes for index, codes in enumerate(self.int8_codes)}
         named |= {f"outputs_{name}": output for name, output in self.outputs.items()}
         for (mode, frame, point), payload in self.payloads.items():
             named[f"payload_{mode.name}_{frame}_{point}"] = np.frombuffer(payload, dtype=np.uint8)
@@ -69,9 +76,11 @@ def read(bundle: Bundle) -> GoldenFrames:
         # numpy leaves a file open that turns out not to be a zip; this one is ours to close.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
+            tensors = range(len(manifest.boundary.tensors))
             frames = GoldenFrames(
                 inputs=arrays["input"],
-                codes=tuple(arrays[f"codes_{index}"] for index in range(len(manifest.boundary.tensors))),
+                codes=tuple(arrays[f"codes_{index}"] for index in tensors),
+                int8_codes=tuple(arrays[f"codes_int8_{index}"] for index in tensors) if bundle.has(INT8_HEAD) else (),
                 outputs={port.name: arrays[f"outputs_{port.name}"] for port in manifest.outputs},
                 payloads={_key(name): array.tobytes() for name, array in arrays.items() if name.startswith("payload_")},
             )
@@ -80,16 +89,18 @@ def read(bundle: Bundle) -> GoldenFrames:
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise BundleError(f"{bundle.origin}: {GOLDEN_NAME} cannot be read ({error})") from error
     _check_numeric(bundle, frames)
-    lengths = {len(frames.inputs), *map(len, frames.codes), *map(len, frames.outputs.values())}
+    lengths = {len(frames.inputs), *map(len, frames.codes), *map(len, frames.int8_codes), *map(len, frames.outputs.values())}
     if len(lengths) != 1 or 0 in lengths:
         raise BundleError(f"{bundle.origin}: {GOLDEN_NAME} holds {sorted(lengths)} frames in its arrays; they must agree")
     for frame in range(len(frames)):
-        manifest.boundary.check([codes[frame] for codes in frames.codes])
+        for crossing in (frames.codes, frames.int8_codes):
+            if crossing:
+                manifest.boundary.check([codes[frame] for codes in crossing])
     return frames
 
 
 def _check_numeric(bundle: Bundle, frames: GoldenFrames) -> None:
-    for array in (frames.inputs, *frames.codes, *frames.outputs.values()):
+    for array in (frames.inputs, *frames.codes, *frames.int8_codes, *frames.outputs.values()):
         if array.dtype.kind not in "fiub" or not array.ndim:
             raise BundleError(
                 f"{bundle.origin}: {GOLDEN_NAME} holds {array.dtype}{list(array.shape)}; numbers [frame, ...] are needed"
@@ -158,21 +169,36 @@ def _prefix(codes: np.ndarray, channels: int) -> np.ndarray:
 
 
 def check_head(bundle: Bundle, frames: GoldenFrames, network: Network) -> Gate:
-    """Run the golden inputs through the head, frame by frame as the agent does.
+    """Run the golden inputs through a head, frame by frame as the agent does.
+
+    Args:
+        bundle: where it comes from.
+        frames: the bundle's golden frames.
+        network: `head.onnx`, or `head.int8.onnx`, which has codes and a limit of its own.
 
     Raises:
         BundleError: more codes differ than the manifest allows.
     """
     name = bundle.manifest.input.name
+    is_int8 = network.name == INT8_HEAD
+    golden_codes = frames.int8_codes if is_int8 else frames.codes
     shares = []
     for frame in range(len(frames)):
         outputs = network.run({name: frames.inputs[frame : frame + 1]})
-        for tensor, codes in zip(bundle.manifest.boundary.tensors, frames.codes, strict=True):
+        for tensor, codes in zip(bundle.manifest.boundary.tensors, golden_codes, strict=True):
             if tensor.name not in outputs:
                 raise BundleError(f"{bundle.origin}: the head gives {', '.join(outputs)}, the boundary wants {tensor.name!r}")
             shares.append(changed_share(outputs[tensor.name][0], codes[frame]))
     share, limit = float(np.mean(shares)), bundle.manifest.changed_code_share_max
-    return _passed(bundle, "head codes", share, limit, f"share of changed codes, {len(frames)} golden frames")
+    if is_int8 and bundle.manifest.int8 is not None:
+        limit = bundle.manifest.int8.changed_code_share_max
+    return _passed(
+        bundle,
+        "int8 head codes" if is_int8 else "head codes",
+        share,
+        limit,
+        f"share of changed codes, {len(frames)} golden frames",
+    )
 
 
 def check_tail(bundle: Bundle, frames: GoldenFrames, network: Network) -> Gate:

@@ -1,110 +1,115 @@
-"""Learned bottlenecks: an encoder that replaces everything before a cut, a decoder that restores the tensor at the cut.
+"""A bottleneck: an encoder and a decoder around the codes of one boundary tensor. `none`, `pca` and `learned` all make these.
 
-The encoder is a plain strided convolution stack, as in head network distillation (Matsubara et al. 2019, "Distilled Split Deep
-Neural Networks for Edge-Assisted Real-Time Systems") and BottleFit (Matsubara et al. 2022), but the quantiser is in the training
-loop: the last batch norm has no affine part, a learned gain scales it to code units, then clamp and round with a straight-through
-gradient (Bengio et al. 2013). One step is one code, so the scale at the boundary is 1 and the decoder learns the rest.
+    tensor at the cut (or the network's input) -> encoder -> code units -> round, clip -> codes
+    codes -> decoder -> tensor at the cut
 
-To plug in your own: any two modules with these signatures; `Encoder.forward` gives code units (not rounded), `Decoder.forward`
-takes codes as floats.
+The encoder gives *code units*: numbers whose rounding is the code, so that scales are its own affair and can be folded into its
+last layer. The code 0 must stand for what a decoder makes of a missing channel: the value 0, or the mean.
+
+Two torch modules become a bottleneck by `from_modules`, whatever is in them; `isthmus.export.halves.assembled` puts bottlenecks
+into a network. `docs/bottlenecks.md` has an example.
 """
 
-import itertools
-import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
+import onnx_ir as ir
 import torch
 from torch import nn
 
+from isthmus.contract.boundary import CodeTensor
+from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError
-
-ENCODER_WIDTHS = (16, 32, 48, 96, 128)
-"""Channels after each stride-2 convolution; the widths of the pilot's head of 39 MMAC at 224 pixels."""
-STRIDES = (4, 8, 16, 32)
-DECODER_WIDTH_MAX = 128
-"""The decoder is as wide as the tensor it restores, up to this: wider, it would cost the server more than the tail."""
-GAIN_START = 2.5
-"""Standard deviation of the codes at the start: with 4 bits a normal variable then uses the whole range and clips 0.2%."""
+from isthmus.export import factory, opset
+from isthmus.export.graph import dimensions, name_of
+from isthmus.export.samples import Samples
+from isthmus.export.split import Halves
 
 
-def convolution(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
-    """3x3 convolution, batch norm, ReLU."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bottleneck:
+    """What crosses as one tensor of codes.
+
+    Attributes:
+        encoder: one input, named as a tensor at the cut or as the network's input, which it then takes in place of the head; one
+            output, float32[batch, *shape] code units, or the codes themselves as int8 or uint8.
+        decoder: one input, the codes as float32[batch, *shape] or as int8 or uint8; one output, named as the tensor at the cut.
+        shape: of one row of codes, the channel first.
+        bits: of a code, 1 to 8.
+        signed: whether codes can be negative.
+        is_nested: channels come in the order of their weight, so that every prefix of them is a bottleneck too.
+        explained: of the variance at the cut, the part that the first 1, 2, ... channels keep; empty where it was not measured.
+    """
+
+    encoder: ir.Model
+    decoder: ir.Model
+    shape: tuple[int, ...]
+    bits: int
+    signed: bool = True
+    is_nested: bool = False
+    explained: tuple[float, ...] = ()
+
+    def tensor(self, name: str) -> CodeTensor:
+        """The boundary tensor under the name it gets."""
+        return CodeTensor(name=name, shape=self.shape, bits=self.bits, signed=self.signed)
 
 
-class Encoder(nn.Module):
-    """float32[batch, input channel, row, column] -> code units float32[batch, channels, row / stride, column / stride].
+Maker = Callable[[Halves, Samples, Preparation], Sequence[Bottleneck]]
+"""Makes the bottlenecks of an exact split from pictures and their preparation, one for each tensor of codes."""
+
+
+def from_modules(
+    halves: Halves, encoder: nn.Module, decoder: nn.Module, *, bits: int, signed: bool = True, replaces_head: bool = False
+) -> Bottleneck:
+    """Make a bottleneck of two torch modules in eval mode.
 
     Args:
-        input_channels: of the prepared picture.
-        channels: of the codes.
-        stride: a power of two, 4 to 32.
+        halves: an exact split at which one tensor crosses.
+        encoder: takes the tensor at the cut, or the network's input if `replaces_head`; gives code units, not rounded,
+            float32[batch, channel, ...].
+        decoder: takes codes as float32[batch, channel, ...], gives the tensor at the cut.
+        bits: of a code, 1 to 8.
+        signed: whether codes can be negative.
+        replaces_head: the encoder stands in for everything before the cut.
 
     Raises:
-        ExportError: the stride is not one of these.
+        ExportError: several tensors cross, a size is not fixed, a module does not fit, or torch cannot export it.
     """
-
-    def __init__(self, input_channels: int, channels: int, stride: int) -> None:
-        super().__init__()
-        steps = stride.bit_length() - 1
-        if stride not in STRIDES:
-            raise ExportError(f"a learned bottleneck has a stride of 4, 8, 16 or 32, not {stride}; name another cut")
-        widths = (input_channels, *ENCODER_WIDTHS[:steps])
-        self.body = nn.Sequential(*(convolution(a, b, stride=2) for a, b in itertools.pairwise(widths)))
-        self.narrow = nn.Conv2d(widths[-1], channels, 1, bias=False)
-        self.normalise = nn.BatchNorm2d(channels, affine=False)
-        self.gain = nn.Parameter(torch.full((1, channels, 1, 1), GAIN_START))
-
-    def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        """Codes before clamp and round."""
-        codes: torch.Tensor = self.normalise(self.narrow(self.body(picture))) * self.gain
-        return codes
-
-
-class _Residual(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = convolution(width, width)
-        self.second = nn.Conv2d(width, width, 3, 1, 1)
-
-    def forward(self, value: torch.Tensor) -> torch.Tensor:
-        restored: torch.Tensor = value + self.second(self.first(value))
-        return restored
+    cut, source = halves.head.graph.outputs, halves.head.graph.inputs[0]
+    if len(cut) != 1 or halves.auxiliary:
+        names = ", ".join(map(name_of, cut))
+        raise ExportError(f"two modules make a bottleneck at a cut of one tensor, here {len(cut)} cross ({names})")
+    read = source if replaces_head else cut[0]
+    takes, restores = dimensions(read), dimensions(cut[0])
+    if takes is None or restores is None:
+        raise ExportError(f"{name_of(read)} {read.shape} or {name_of(cut[0])} {cut[0].shape} has a free size; name another cut")
+    version = halves.tail.opset_imports[""]
+    into = _as_onnx(encoder, takes[1:], name_of(read), "units", version)
+    shape = dimensions(into.graph.outputs[0])
+    if shape is None or len(shape) < 2:
+        raise ExportError(f"the encoder gives {into.graph.outputs[0].shape}, codes are [batch, channel, ...] of fixed size")
+    back = _as_onnx(decoder, shape[1:], "code_values", name_of(cut[0]), version)
+    if dimensions(back.graph.outputs[0]) != restores:
+        given = back.graph.outputs[0].shape
+        raise ExportError(f"the decoder gives {given}, the tensor {name_of(cut[0])} at the cut is {cut[0].shape}")
+    return Bottleneck(encoder=into, decoder=back, shape=shape[1:], bits=bits, signed=signed)
 
 
-class Decoder(nn.Module):
-    """Codes as float32[batch, channels, row, column] -> the tensor at the cut, float32[batch, *shape].
-
-    Args:
-        channels: of the codes.
-        grid: rows and columns of the codes.
-        shape: channel, row, column of the tensor at the cut.
-    """
-
-    def __init__(self, channels: int, grid: tuple[int, int], shape: tuple[int, int, int]) -> None:
-        super().__init__()
-        width = min(DECODER_WIDTH_MAX, max(32, shape[0]))
-        self.scale = nn.Parameter(torch.full((1, channels, 1, 1), 1.0 / GAIN_START))
-        self.widen = convolution(channels, width)
-        self.resize: nn.Module = nn.Identity() if grid == shape[1:] else nn.Upsample(size=shape[1:], mode="bilinear")
-        self.body = nn.Sequential(_Residual(width), _Residual(width), nn.Conv2d(width, shape[0], 1))
-
-    def forward(self, codes: torch.Tensor) -> torch.Tensor:
-        """The tensor that the tail goes on with."""
-        restored: torch.Tensor = self.body(self.resize(self.widen(codes * self.scale)))
-        return restored
+def _as_onnx(module: nn.Module, shape: tuple[int, ...], source: str, target: str, version: int) -> ir.Model:
+    example = torch.from_numpy(np.random.default_rng(0).random((2, *shape), dtype=np.float32))
+    exported = factory.to_onnx(module.eval(), (example,))
+    model = opset.converted(exported.model, version) if exported.model.opset_imports[""] != version else exported.model
+    model = model or exported.model
+    factory.check_equal(module, model, exported.feeds)
+    _rename(model, model.graph.inputs[0], source)
+    _rename(model, model.graph.outputs[0], target)
+    return model
 
 
-def round_straight_through(codes: torch.Tensor, lowest: int, highest: int) -> torch.Tensor:
-    """Clamp and round; the gradient passes the rounding unchanged and stops at the clamp."""
-    clamped = codes.clamp(lowest, highest)
-    return clamped + (clamped.round() - clamped).detach()
-
-
-def encoder_stride(input_size: tuple[int, int], cut_size: tuple[int, int]) -> int:
-    """The power-of-two stride whose grid is nearest to that of the cut, at least 4.
-
-    >>> encoder_stride((224, 224), (14, 14))
-    16
-    """
-    ratio = math.sqrt((input_size[0] / cut_size[0]) * (input_size[1] / cut_size[1]))
-    return min(32, max(4, 1 << round(math.log2(max(ratio, 1.0)))))
+def _rename(model: ir.Model, value: ir.Value, name: str) -> None:
+    for node in model.graph:
+        for other in node.outputs:
+            if other.name == name and other is not value:
+                other.name = f"{name}_inner"
+    value.name = name

@@ -28,7 +28,7 @@ from torch.nn import functional
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError
 from isthmus.export import checkpoint as checkpoints
-from isthmus.export.bottleneck import Decoder, Encoder, encoder_stride, round_straight_through
+from isthmus.export.convolutional import Decoder, Encoder, encoder_stride, round_straight_through
 from isthmus.export.graph import dimensions, name_of
 from isthmus.export.interpreter import OnnxModule
 from isthmus.export.pace import Pace, channels_last, fastest

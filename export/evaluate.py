@@ -17,12 +17,15 @@ from isthmus.contract.bundle import Bundle
 from isthmus.contract.metric import Metric
 from isthmus.contract.picture import decode_picture, encode_picture
 from isthmus.contract.prepare import Preparation, fit, prepare
+from isthmus.devices.golden import HEAD, INT8_HEAD
 from isthmus.devices.runtime import Network
 from isthmus.errors import ExportError, NotBuiltYet, UsageError
 from isthmus.export.judging import Answer, Judge, judge_of
 from isthmus.export.samples import Samples
 
 QUALITIES = {"jpeg": (10, 20, 35, 50, 75, 90), "webp": (5, 15, 30, 50, 75, 90)}
+HEADS = {INT8_HEAD: "int8 head", HEAD: "float head"}
+"""Files of heads and how they are called, in the order in which a device prefers them."""
 LATER = ("avif", "h264", "h265")
 PIXELS_MAX = 1 << 28
 
@@ -38,6 +41,7 @@ class Row:
         bytes_mean: payload for one picture.
         metric: accuracy, or agreement with the unsplit network where there are no labels.
         device_mmac: million multiply-adds on the device.
+        head: of a point, the file of its head; empty for a rival.
         device_ms: median time of the device's network, one thread; None where it runs none.
     """
 
@@ -48,6 +52,7 @@ class Row:
     metric: Metric
     device_mmac: float
     device_ms: float | None
+    head: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """As in `evaluation.json`."""
@@ -100,10 +105,12 @@ def evaluate(
     if manifest.preparation is None or not bundle.has("whole.onnx"):
         raise ExportError(f"{bundle.origin} takes no pictures or lacks whole.onnx; it cannot be evaluated")
     task = _Task(bundle, samples, manifest.preparation, judge_of(bundle, samples))
-    rows = []
-    for index, point in enumerate(manifest.points):
-        on_step(f"point {point.name}")
-        rows.append(_point(bundle, samples, task, index))
+    task.release()
+    rows: list[Row] = []
+    for head_file in _heads(bundle):
+        names = ", ".join(point.name for point in manifest.points)
+        on_step(f"point {names}{_called(bundle, head_file)}")
+        rows.extend(_points(bundle, samples, task, head_file))
     if "local" in rivals:
         on_step("rival local")
         mmac = manifest.whole.flops / 2e6
@@ -133,7 +140,8 @@ class _Task(Generic[Answer]):
     """The unsplit network, and what it says to every picture."""
 
     def __init__(self, bundle: Bundle, samples: Samples, preparation: Preparation, judge: Judge[Answer]) -> None:
-        self._network = Network.load(bundle.path("whole.onnx"))
+        self._path = bundle.path("whole.onnx")
+        self._loaded: Network | None = None
         self.preparation = preparation
         self.judge = judge
         self._input = bundle.manifest.input.name
@@ -143,38 +151,66 @@ class _Task(Generic[Answer]):
 
     def answer(self, picture: np.ndarray) -> Answer:
         """What the unsplit network says."""
+        network = self._loaded = self._loaded or Network.load(self._path)
         prepared = prepare(picture, self.preparation)
         started = time.perf_counter()
-        outputs = self._network.run({self._input: prepared})
+        outputs = network.run({self._input: prepared})
         self._durations_s.append(time.perf_counter() - started)
         return self.judge.read(outputs)
+
+    def release(self) -> None:
+        """Give back the network's memory; it is loaded again when another picture comes."""
+        self._loaded = None
 
     def score(self, answers: Sequence[Answer]) -> Metric:
         """How good answers to all pictures are."""
         return self.judge.score(answers, self.whole_answers)
 
 
-def _point(bundle: Bundle, samples: Samples, task: _Task[Answer], index: int) -> Row:
+def _points(bundle: Bundle, samples: Samples, task: _Task[Answer], head_file: str) -> list[Row]:
+    """Every operating point with one of the heads, which sees each picture once."""
     manifest = bundle.manifest
     assert manifest.preparation is not None
-    head, tail = Network.load(bundle.path("head.onnx")), Network.load(bundle.path("tail.onnx"))
+    head, tail = Network.load(bundle.path(head_file)), Network.load(bundle.path("tail.onnx"))
     codec = Codec(manifest.boundary, manifest.points)
-    answers: list[Answer] = []
-    sizes, durations = [], []
+    durations: list[float] = []
+    answers: list[list[Answer]] = [[] for _ in manifest.points]
+    sizes: list[list[int]] = [[] for _ in manifest.points]
     for picture in samples.pictures:
         prepared = prepare(picture, manifest.preparation)
         started = time.perf_counter()
         codes = head.run({manifest.input.name: prepared})
         durations.append(time.perf_counter() - started)
-        payload = codec.encode([codes[tensor.name][0] for tensor in manifest.boundary.tensors], point=index)
-        sizes.append(len(payload))
-        sent = codec.decode(payload, point=index)
-        feeds = {tensor.name: array[None] for tensor, array in zip(manifest.boundary.tensors, sent, strict=True)}
-        answers.append(task.judge.read(tail.run(feeds)))
-    point = manifest.points[index]
-    setting = f"{manifest.bottleneck} {'+'.join(map(str, point.channels))}ch"
-    head_ms = float(np.median(durations)) * 1e3
-    return _row("point", point.name, setting, float(np.mean(sizes)), task.score(answers), manifest.head.flops / 2e6, head_ms)
+        for index in range(len(manifest.points)):
+            payload = codec.encode([codes[tensor.name][0] for tensor in manifest.boundary.tensors], point=index)
+            sizes[index].append(len(payload))
+            sent = codec.decode(payload, point=index)
+            feeds = {tensor.name: array[None] for tensor, array in zip(manifest.boundary.tensors, sent, strict=True)}
+            answers[index].append(task.judge.read(tail.run(feeds)))
+    mmac, head_ms = manifest.head.flops / 2e6, float(np.median(durations)) * 1e3
+    return [
+        _row(
+            "point",
+            point.name,
+            f"{manifest.bottleneck} {'+'.join(map(str, point.channels))}ch{_called(bundle, head_file)}",
+            float(np.mean(sizes[index])),
+            task.score(answers[index]),
+            mmac,
+            head_ms,
+            head_file,
+        )
+        for index, point in enumerate(manifest.points)
+    ]
+
+
+def _heads(bundle: Bundle) -> list[str]:
+    """The heads that a bundle carries, the one that the device runs first."""
+    return [name for name in HEADS if bundle.has(name)]
+
+
+def _called(bundle: Bundle, head_file: str) -> str:
+    """What tells one head from the other, where there are two."""
+    return f", {HEADS[head_file]}" if len(_heads(bundle)) > 1 else ""
 
 
 def _pictures(samples: Samples, task: _Task[Answer], format_name: str, quality: int) -> list[Row]:
@@ -197,5 +233,16 @@ def _picture(pictures: Sequence[np.ndarray], task: _Task[Answer], format_name: s
     return _row("rival", format_name, setting, float(np.mean(sizes)), task.score(answers), 0.0, None)
 
 
-def _row(kind: str, name: str, setting: str, size: float, metric: Metric, mmac: float, milliseconds: float | None) -> Row:
-    return Row(kind=kind, name=name, setting=setting, bytes_mean=size, metric=metric, device_mmac=mmac, device_ms=milliseconds)
+def _row(
+    kind: str, name: str, setting: str, size: float, metric: Metric, mmac: float, milliseconds: float | None, head: str = ""
+) -> Row:
+    return Row(
+        kind=kind,
+        name=name,
+        setting=setting,
+        bytes_mean=size,
+        metric=metric,
+        device_mmac=mmac,
+        device_ms=milliseconds,
+        head=head,
+    )

@@ -1,21 +1,23 @@
 """The exporter: a model in, a verified bundle out.
 
-door -> cuts -> split -> bottleneck (none or learned) -> gates -> golden frames -> evaluation -> bundle, in this order; nothing is
-written before every gate has passed.
+door -> cuts -> split -> bottleneck (none, pca, learned or your own) -> gates -> golden frames -> evaluation -> bundle, in
+this order; nothing is written before every gate has passed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from isthmus.contract.bundle import SUFFIX, Bundle, check_target
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError, UsageError
-from isthmus.export import cuts, gates, preprocessing, samples, tensorrt, writing
+from isthmus.export import activations, cuts, gates, int8, pca, plain, preprocessing, ranges, samples, tensorrt, writing
+from isthmus.export.bottleneck import Bottleneck, from_modules
 from isthmus.export.cuts import Cut
 from isthmus.export.distill import Learned, Progress, learn
 from isthmus.export.doors import open_model
-from isthmus.export.halves import quantised, replaced
+from isthmus.export.halves import assembled
+from isthmus.export.int8 import Candidate
 from isthmus.export.recognition import recognise
 from isthmus.export.record import Making
 from isthmus.export.samples import Samples, prepared
@@ -66,34 +68,40 @@ def export(
     detector = recognise(source, settings.detector, names=settings.labels, score_min=settings.score_min, on_hint=on_step)
     suggested = source.preparation or (None if detector is None else preprocessing.PRESETS[detector.family.preset])
     preparation = preprocessing.choose(settings.preprocess, source.model, suggested=suggested)
-    floats_only = settings.bottleneck != "none"
-    cut = cuts.find(cuts.enumerate(source.model), settings.cut, model=source.model, floats_only=floats_only)
+    found = cuts.enumerate(source.model)
+    cut = cuts.find(found, settings.cut, model=source.model, floats_only=settings.bottleneck != "none")
     halves = split(source.model, cut)
+    _check_crossing(halves, cut, found)
     formed = gates.well_formed(source, halves)
-    if settings.runtime == "tensorrt":
+    for_tensorrt = settings.runtime == "tensorrt"
+    if for_tensorrt:
         _check_for_tensorrt(halves, replaces_head=settings.bottleneck == "learned")
     on_step(f"cut at {', '.join(cut.tensors)}: {cut.flops_share:.0%} of the FLOPs before it")
     data, held_out = _read(settings, preparation)
     pictures = prepared(held_out.pictures[:GATE_PICTURES], preparation)
     passed = [gates.same_as_torch(source, pictures), formed, gates.same_after_split(source, halves, pictures)]
     learned = None
+    bottlenecks: Sequence[Bottleneck]
     if settings.bottleneck == "learned":
-        if settings.resume and not _checkpoint(output).exists():
-            on_step(f"there is no checkpoint {_checkpoint(output)}; training from the start")
-        learned = _learn(halves, data, preparation, settings, _checkpoint(output), on_step, on_progress)
-        coded = replaced(halves, learned, preparation)
-        passed.append(gates.same_codes_as_torch(learned, coded, pictures))
+        learned = _learn(halves, data, preparation, settings, output, on_step, on_progress)
+        bottlenecks = [from_modules(halves, learned.encoder, learned.decoder, bits=settings.bits, replaces_head=True)]
     else:
         on_step(f"calibrating {settings.bits}-bit codes on {len(data)} pictures")
-        coded = quantised(halves, data, preparation, bits=settings.bits)
-    if settings.runtime == "tensorrt":
+        bottlenecks = _untrained(halves, data, preparation, settings)
+    coded = assembled(halves, bottlenecks)
+    if learned is not None:
+        passed.append(gates.same_codes_as_torch(learned, coded, pictures))
+    kinds = ranges.SYMMETRIC if for_tensorrt else ranges.KINDS
+    candidate = int8.attempt(coded, data, preparation, pictures, settings.int8, kinds=kinds, on_step=on_step)
+    if for_tensorrt:
         coded = replace(coded, head=tensorrt.adapted(coded.head), tail=tensorrt.adapted(coded.tail))
+        candidate = _for_tensorrt(candidate, is_wanted=settings.int8 == "on")
     on_step("checking the gates")
     passed.append(gates.same_when_quantised(coded, pictures))
     if detector is not None:
         source, coded = detector.attach(source, coded)
         passed.append(gates.same_boxes_in_a_batch(source, pictures))
-    if settings.runtime == "tensorrt":
+    if for_tensorrt:
         passed.append(tensorrt.check({"head.onnx": coded.head, "tail.onnx": coded.tail}))
     made = Making(
         settings=settings,
@@ -101,7 +109,9 @@ def export(
         detector=detector,
         preparation=preparation,
         cut=cut,
+        bottlenecks=tuple(bottlenecks),
         coded=coded,
+        int8=candidate,
         learned=learned,
         data=data,
         held_out=held_out,
@@ -114,16 +124,48 @@ def export(
     return Exported(bundle=bundle, cut=cut, learned=learned)
 
 
+def _check_crossing(halves: Halves, cut: Cut, found: Sequence[Cut]) -> None:
+    """Refuse what no bottleneck takes, before anything is computed, and name the nearest cut that is taken."""
+    try:
+        activations.layouts(halves)
+    except ExportError as refusal:
+        taken = [other for other in found if other.is_single and other.is_float and other.bytes is not None and other is not cut]
+        if not taken:
+            raise
+        nearest = min(taken, key=lambda other: abs(other.index - cut.index))
+        raise ExportError(f"{refusal}, as --cut {nearest.tensors[0]}") from refusal
+
+
+def _untrained(halves: Halves, data: Samples, preparation: Preparation, settings: ExportSettings) -> Sequence[Bottleneck]:
+    if callable(settings.bottleneck):
+        return settings.bottleneck(halves, data, preparation)
+    if settings.bottleneck == "pca":
+        return pca.projected(halves, data, preparation, channels=settings.channels, bits=settings.bits)
+    return plain.quantised(halves, data, preparation, bits=settings.bits)
+
+
 def _check_for_tensorrt(halves: Halves, *, replaces_head: bool) -> None:
     """Find what TensorRT would refuse before anything is trained."""
     kept = {"tail.onnx": halves.tail} if replaces_head else {"head.onnx": halves.head, "tail.onnx": halves.tail}
     tensorrt.check(kept)
 
 
+def _for_tensorrt(candidate: Candidate | None, *, is_wanted: bool) -> Candidate | None:
+    """An int8 head in operators that TensorRT takes, or none."""
+    if candidate is None or candidate.model is None:
+        return candidate
+    model = tensorrt.adapted(candidate.model)
+    found = tensorrt.findings(model)
+    if found and is_wanted:
+        raise ExportError(f"--int8 on: TensorRT would not take the int8 head: {found[0]}; leave it out")
+    return candidate.without(f"TensorRT would not take it: {found[0]}") if found else replace(candidate, model=model)
+
+
 def _read(settings: ExportSettings, preparation: Preparation) -> tuple[Samples, Samples]:
     """Pictures to work on, and pictures held out."""
     if settings.data is None:
-        raise UsageError(f"--bottleneck {settings.bottleneck} needs pictures to work on; give --data FOLDER or --data FILE.npz")
+        name = settings.bottleneck_name
+        raise UsageError(f"--bottleneck {name} needs pictures to work on; give --data FOLDER or --data FILE.npz")
     everything = samples.read(settings.data, preparation)
     if len(everything) < 2:
         raise ExportError(
@@ -141,10 +183,13 @@ def _learn(
     data: Samples,
     preparation: Preparation,
     settings: ExportSettings,
-    checkpoint: Path,
+    output: Path,
     on_step: Callable[[str], None],
     on_progress: Callable[[Progress], None],
 ) -> Learned:
+    checkpoint = _checkpoint(output)
+    if settings.resume and not checkpoint.exists():
+        on_step(f"there is no checkpoint {checkpoint}; training from the start")
     on_step(f"training a bottleneck of {settings.channels} channels x {settings.bits} bits on {len(data)} pictures")
     return learn(
         halves,

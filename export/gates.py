@@ -27,6 +27,8 @@ SPLIT_TOLERANCE = 1e-4
 QUANTISED_TOLERANCE = 1e-3
 CHANGED_CODES_MAX = 0.005
 """Torch and onnxruntime sum in another order; values next to a rounding boundary then fall either way."""
+COMPARED = 4
+"""Pictures that go through the codec."""
 BOXES_MAX = overlap.DIFFERENCE_MAX
 BATCHES = (1, 3)
 
@@ -94,15 +96,18 @@ def _after_split(source: Source, halves: Halves, pictures: np.ndarray, *, optimi
 
 def same_when_quantised(coded: CodedHalves, pictures: np.ndarray) -> Gate:
     """The shipped head, then the codec, then the shipped tail equal the modified, quantised whole as one network."""
-    head, tail = Session(coded.head), Session(coded.tail)
-    joined = Session(coded.joined())
+    few = pictures[:COMPARED]
     codec = Codec(coded.boundary, [full_point(coded)])
-    found = []
-    for picture in (pictures[index : index + 1] for index in range(min(4, len(pictures)))):
-        codes = head.run({head.inputs[0]: picture})
-        sent = codec.decode(codec.encode([codes[tensor.name][0] for tensor in coded.boundary.tensors]))
-        answered = tail.run({tensor.name: array[None] for tensor, array in zip(coded.boundary.tensors, sent, strict=True)})
-        found.append(relative_difference(list(answered.values()), list(joined.run({joined.inputs[0]: picture}).values())))
+    # One session after the other: each holds a packed copy of its weights.
+    codes = one_by_one(Session(coded.head), few)
+    names = [tensor.name for tensor in coded.boundary.tensors]
+    sent = [codec.decode(codec.encode([codes[name][index] for name in names])) for index in range(len(few))]
+    tail = Session(coded.tail)
+    answers = [tail.run({name: array[None] for name, array in zip(names, one, strict=True)}) for one in sent]
+    del tail
+    joined = Session(coded.joined())
+    wanted = [joined.run({joined.inputs[0]: few[index : index + 1]}) for index in range(len(few))]
+    found = [relative_difference(list(got.values()), list(want.values())) for got, want in zip(answers, wanted, strict=True)]
     return _passed(
         "head, codec, tail equal the quantised whole",
         max(found),
@@ -146,10 +151,12 @@ def full_point(coded: CodedHalves) -> OperatingPoint:
     return OperatingPoint(name="full", channels=tuple(tensor.channels for tensor in coded.boundary.tensors))
 
 
-def golden_frames(coded: CodedHalves, points: Sequence[OperatingPoint], pictures: np.ndarray) -> GoldenFrames:
+def golden_frames(
+    coded: CodedHalves, points: Sequence[OperatingPoint], pictures: np.ndarray, *, int8_head: ir.Model | None = None
+) -> GoldenFrames:
     """Run a few pictures through the shipped networks, one at a time, and keep all that happens."""
-    head, tail = Session(coded.head), Session(coded.tail)
-    crossing = one_by_one(head, pictures)
+    crossing = one_by_one(Session(coded.head), pictures)
+    tail = Session(coded.tail)
     codes = tuple(crossing[tensor.name] for tensor in coded.boundary.tensors)
     answers = [tail.run({name: array[index : index + 1] for name, array in crossing.items()}) for index in range(len(pictures))]
     payloads = {
@@ -159,7 +166,9 @@ def golden_frames(coded: CodedHalves, points: Sequence[OperatingPoint], pictures
         for point in range(len(points))
     }
     outputs = {name: np.concatenate([answer[name] for answer in answers]) for name in tail.outputs}
-    return GoldenFrames(inputs=pictures, codes=codes, outputs=outputs, payloads=payloads)
+    other = {} if int8_head is None else one_by_one(Session(int8_head), pictures)
+    int8_codes = tuple(other[tensor.name] for tensor in coded.boundary.tensors if other)
+    return GoldenFrames(inputs=pictures, codes=codes, outputs=outputs, payloads=payloads, int8_codes=int8_codes)
 
 
 def _first(pictures: np.ndarray, rows: int) -> np.ndarray:

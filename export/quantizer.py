@@ -7,13 +7,13 @@ where a tensor is never negative (behind a ReLU), unsigned codes 0 .. 2^b-1 give
 from dataclasses import dataclass
 
 import numpy as np
-import onnx_ir as ir
 
-from isthmus.contract.boundary import CodeTensor
 from isthmus.errors import ExportError
 
 _CLIP_RATIOS = np.linspace(0.3, 1.0, 29)
 """Tried parts of a channel's largest magnitude; the one of least squared error wins (as in OCTAV-style calibration)."""
+_SEARCHED_MAX = 1 << 20
+"""Values looked at in one go; more would not fit the caches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,15 +30,10 @@ class Quantizer:
     bits: int
     signed: bool
 
-    def tensor(self, name: str, shape: tuple[int, ...]) -> CodeTensor:
-        """The boundary tensor this quantiser makes; `shape` without the batch axis."""
-        return CodeTensor(name=name, shape=shape, bits=self.bits, signed=self.signed)
-
     @property
     def code_range(self) -> tuple[int, int]:
         """Smallest and largest code."""
-        lowest = -(1 << (self.bits - 1)) if self.signed else 0
-        return lowest, lowest + (1 << self.bits) - 1
+        return code_range(self.bits, signed=self.signed)
 
     def quantize(self, values: np.ndarray) -> np.ndarray:
         """int8 or uint8 codes of float[batch, channel, ...] values."""
@@ -56,12 +51,14 @@ class Quantizer:
         return column
 
 
-def calibrate(values: np.ndarray, bits: int) -> Quantizer:
+def calibrate(values: np.ndarray, bits: int, *, peak: np.ndarray | None = None, lowest: float | None = None) -> Quantizer:
     """Choose scales by least squared error, channel by channel.
 
     Args:
         values: float[n, channel, ...], a sample of what will cross.
         bits: 1 to 8.
+        peak: float[channel], largest magnitudes of what the sample was drawn from; None takes those of the sample.
+        lowest: smallest of the same; where it is not negative codes are unsigned.
 
     Raises:
         ExportError: `bits` is out of range, or a value is not finite.
@@ -70,68 +67,38 @@ def calibrate(values: np.ndarray, bits: int) -> Quantizer:
         raise ExportError(f"codes have 1 to 8 bits, got {bits}")
     if not np.isfinite(values).all():
         raise ExportError("the tensor at the cut has values that are not finite; cut elsewhere")
-    signed = bool((values < 0).any())
-    highest = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
+    signed = bool((values.min(initial=0.0) if lowest is None else lowest) < 0)
+    rows = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
+    peaks = np.maximum(np.abs(rows).max(axis=1) if peak is None else peak, 1e-8)
+    # A part of the channels at a time: the search makes several arrays of the size of its rows.
+    height = max(1, _SEARCHED_MAX // max(1, rows.shape[1]))
+    starts = range(0, len(rows), height)
+    scales = [_best_scales(rows[start : start + height], peaks[start : start + height], bits, signed) for start in starts]
+    return Quantizer(scale=np.concatenate(scales).astype(np.float32), bits=bits, signed=signed)
+
+
+def code_range(bits: int, *, signed: bool) -> tuple[int, int]:
+    """Smallest and largest code.
+
+    >>> code_range(4, signed=True), code_range(4, signed=False)
+    ((-8, 7), (0, 15))
+    """
     lowest = -(1 << (bits - 1)) if signed else 0
-    rows = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1).astype(np.float64)
-    steps = max(highest, 1)
-    peak = np.maximum(np.abs(rows).max(axis=1), 1e-8)
-    best, error = peak / steps, np.full(len(rows), np.inf)
+    return lowest, lowest + (1 << bits) - 1
+
+
+def _best_scales(rows: np.ndarray, peaks: np.ndarray, bits: int, signed: bool) -> np.ndarray:
+    """float64[channel] scales for float[channel, n]."""
+    low, high = code_range(bits, signed=signed)
+    steps = max(high, 1)
+    wide = rows.astype(np.float64)
+    best, error = peaks.astype(np.float64) / steps, np.full(len(rows), np.inf)
     for ratio in _CLIP_RATIOS:
-        scale = peak * ratio / steps
-        codes = np.clip(np.round(rows / scale[:, None]), lowest, highest)
-        found = ((codes * scale[:, None] - rows) ** 2).mean(axis=1)
+        scale = peaks.astype(np.float64) * ratio / steps
+        codes = wide / scale[:, None]
+        np.clip(np.round(codes, out=codes), low, high, out=codes)
+        codes *= scale[:, None]
+        codes -= wide
+        found = np.einsum("ij,ij->i", codes, codes)
         best, error = np.where(found < error, scale, best), np.minimum(found, error)
-    return Quantizer(scale=best.astype(np.float32), bits=bits, signed=signed)
-
-
-def quantizing_model(quantizer: Quantizer, *, source: str, codes: str, shape: tuple[int, ...], opset: int) -> ir.Model:
-    """ONNX that turns float32[batch, *shape] `source` into `codes`."""
-    low, high = quantizer.code_range
-    data_type = ir.DataType.INT8 if quantizer.signed else ir.DataType.UINT8
-    given = _value(source, ir.DataType.FLOAT, shape)
-    inverse = _constant(
-        f"{codes}_inverse_scale", (1.0 / quantizer.scale).astype(np.float32).reshape(1, -1, *([1] * (len(shape) - 1)))
-    )
-    lowest, highest = (_constant(f"{codes}_{end}", np.float32(bound)) for end, bound in (("lowest", low), ("highest", high)))
-    scaled = ir.node("Mul", [given, inverse], name=f"{codes}_scale")
-    rounded = ir.node("Round", [scaled.outputs[0]], name=f"{codes}_round")
-    clipped = ir.node("Clip", [rounded.outputs[0], lowest, highest], name=f"{codes}_clip")
-    cast = ir.node("Cast", [clipped.outputs[0]], attributes={"to": int(data_type)}, name=f"{codes}_cast")
-    return _model(
-        [given], cast, _named(cast, codes, data_type, shape), [scaled, rounded, clipped, cast], [inverse, lowest, highest], opset
-    )
-
-
-def dequantizing_model(quantizer: Quantizer, *, codes: str, target: str, shape: tuple[int, ...], opset: int) -> ir.Model:
-    """ONNX that turns `codes` back into float32[batch, *shape] `target`."""
-    given = _value(codes, ir.DataType.INT8 if quantizer.signed else ir.DataType.UINT8, shape)
-    scale = _constant(f"{codes}_scale_back", quantizer.scale.reshape(1, -1, *([1] * (len(shape) - 1))))
-    cast = ir.node("Cast", [given], attributes={"to": int(ir.DataType.FLOAT)}, name=f"{codes}_float")
-    scaled = ir.node("Mul", [cast.outputs[0], scale], name=f"{codes}_rescale")
-    return _model([given], scaled, _named(scaled, target, ir.DataType.FLOAT, shape), [cast, scaled], [scale], opset)
-
-
-def _value(name: str, data_type: ir.DataType, shape: tuple[int, ...]) -> ir.Value:
-    return ir.Value(name=name, type=ir.TensorType(data_type), shape=ir.Shape(["batch", *shape]))
-
-
-def _constant(name: str, array: np.ndarray | np.float32) -> ir.Value:
-    tensor = ir.tensor(np.asarray(array), name=name)
-    return ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(np.shape(array)), const_value=tensor)
-
-
-def _named(node: ir.Node, name: str, data_type: ir.DataType, shape: tuple[int, ...]) -> ir.Value:
-    output = node.outputs[0]
-    output.name, output.type, output.shape = name, ir.TensorType(data_type), ir.Shape(["batch", *shape])
-    return output
-
-
-def _model(
-    inputs: list[ir.Value], last: ir.Node, output: ir.Value, nodes: list[ir.Node], constants: list[ir.Value], opset: int
-) -> ir.Model:
-    for node in nodes:
-        if node is not last:
-            node.outputs[0].name = f"{node.name}_value"
-    graph = ir.Graph(inputs, [output], nodes=nodes, initializers=constants, opset_imports={"": opset}, name="boundary")
-    return ir.Model(graph, ir_version=8, producer_name="isthmus")
+    return best

@@ -16,13 +16,15 @@ from isthmus.contract.manifest import Gate, Manifest, Port, Side, Task, Training
 from isthmus.contract.prepare import Preparation
 from isthmus.contract.tensor import DATATYPES
 from isthmus.errors import ExportError
-from isthmus.export import cost, gates
+from isthmus.export import cost, gates, points
+from isthmus.export.bottleneck import Bottleneck
 from isthmus.export.cuts import Cut
 from isthmus.export.detector import Detector
 from isthmus.export.distill import Learned
 from isthmus.export.doors import Source
 from isthmus.export.graph import name_of
 from isthmus.export.halves import CodedHalves
+from isthmus.export.int8 import Candidate
 from isthmus.export.judging import class_count
 from isthmus.export.samples import Samples
 from isthmus.export.settings import ExportSettings
@@ -43,7 +45,9 @@ class Making:
         detector: what a detector was recognised as; None for other networks.
         preparation: how a picture becomes its input.
         cut: where it was cut.
+        bottlenecks: what makes its codes.
         coded: both networks of the bundle.
+        int8: what came of an int8 head; None where none was tried.
         learned: the trained bottleneck; None where nothing was trained.
         data: pictures that were worked on.
         held_out: pictures that were not.
@@ -56,7 +60,9 @@ class Making:
     detector: Detector | None
     preparation: Preparation
     cut: Cut
+    bottlenecks: tuple[Bottleneck, ...]
     coded: CodedHalves
+    int8: Candidate | None
     learned: Learned | None
     data: Samples
     held_out: Samples
@@ -78,13 +84,13 @@ def manifest(made: Making) -> Manifest:
         preparation=made.preparation,
         outputs=tuple(_port(value) for value in model.graph.outputs),
         boundary=coded.boundary,
-        bottleneck=settings.bottleneck,
-        points=(gates.full_point(coded),),
+        bottleneck=settings.bottleneck_name,
+        points=points.of(made.bottlenecks),
         cut=CutRecord(
             tensors=made.cut.tensors,
             operator=made.cut.operator,
             flops_share=made.cut.flops_share,
-            replaces_head=made.learned is not None,
+            replaces_head=coded.replaces_head,
         ),
         head=_side(coded.head),
         tail=_side(coded.tail),
@@ -93,6 +99,7 @@ def manifest(made: Making) -> Manifest:
         changed_code_share_max=max(CHANGED_CODES_FLOOR, 4 * changed),
         gates=made.gates,
         training=_training(made.learned, made.data, settings),
+        int8=None if made.int8 is None else made.int8.record,
         source=made.source.reference,
         licence=settings.licence,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

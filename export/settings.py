@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from isthmus.export.bottleneck import Maker
 from isthmus.export.distill import DistillSettings
 
 
@@ -13,8 +14,9 @@ class ExportSettings:
 
     Attributes:
         cut: selector, see `export.cuts`.
-        bottleneck: `none` puts a quantiser at the cut; `learned` trains an encoder that replaces what is before it.
-        channels: of the codes of a learned bottleneck.
+        bottleneck: `none` puts a quantiser at the cut, `pca` principal components; `learned` trains an encoder that replaces
+            what is before the cut. Or a function of your own, see `export.bottleneck.Maker`.
+        channels: of the codes of `pca` and `learned`; `pca` makes operating points of all, half and a quarter of them.
         bits: of a code.
         data: image folder or npz for calibration and training.
         preprocess: name of a preset of `export.preprocessing`; None chooses by the network's input.
@@ -22,6 +24,7 @@ class ExportSettings:
         labels: names of the classes of a detector; empty takes what the model brings, or COCO's for 80.
         score_min: from which score boxes are shown; None takes the family's.
         distill: recipe of the training.
+        int8: `auto` ships an int8 head beside the float one if it is faster on this machine, `on` in any case, `off` never.
         runtime: `tensorrt` refuses what its public support list does not take, see `export.tensorrt`.
         resume: go on from the checkpoint beside the output.
         version: of the bundle.
@@ -29,7 +32,7 @@ class ExportSettings:
     """
 
     cut: str = "auto"
-    bottleneck: Literal["none", "learned"] = "learned"
+    bottleneck: Literal["none", "pca", "learned"] | Maker = "learned"
     channels: int = 8
     bits: int = 4
     data: Path | None = None
@@ -38,7 +41,13 @@ class ExportSettings:
     labels: tuple[str, ...] = ()
     score_min: float | None = None
     distill: DistillSettings = field(default_factory=DistillSettings)
+    int8: Literal["auto", "on", "off"] = "auto"
     runtime: Literal["onnxruntime", "tensorrt"] = "onnxruntime"
     resume: bool = False
     version: str = "1"
     licence: str = ""
+
+    @property
+    def bottleneck_name(self) -> Literal["none", "pca", "learned", "own"]:
+        """As in the manifest."""
+        return "own" if callable(self.bottleneck) else self.bottleneck

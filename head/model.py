@@ -26,7 +26,7 @@ class DeviceModel:
 
     Args:
         bundle: where the network and its preparation come from.
-        name: file in the bundle, `head.onnx` or a whole network.
+        name: file in the bundle, `head.onnx`, `head.int8.onnx` or a whole network.
         threads: onnxruntime threads; more than one only pays where cores are idle.
 
     Raises:

@@ -15,6 +15,7 @@ from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.picture import encode_picture
 from isthmus.contract.prepare import Preparation, fit
+from isthmus.devices.golden import HEAD, INT8_HEAD
 from isthmus.errors import ConfigError, ContractMismatch
 from isthmus.head.model import DeviceModel, local_network
 
@@ -55,6 +56,7 @@ class Split:
         bundle: what runs.
         threads: onnxruntime threads.
         point: index of the operating point.
+        int8: run `head.int8.onnx` where the bundle has one; False runs the float head.
 
     Raises:
         ConfigError: the bundle has no such point, or does not say how a picture is prepared.
@@ -63,18 +65,17 @@ class Split:
 
     name = "split"
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1, point: int = 0) -> None:
+    def __init__(self, bundle: Bundle, *, threads: int = 1, point: int = 0, int8: bool = True) -> None:
         points = bundle.manifest.points
         if not 0 <= point < len(points):
             raise ConfigError(f"operating point {point} does not exist; {bundle.origin} has {len(points)}, counted from 0")
         self.setting = points[point].name
-        self._model = DeviceModel(bundle, "head.onnx", threads=threads)
+        file = INT8_HEAD if int8 and bundle.has(INT8_HEAD) else HEAD
+        self._model = DeviceModel(bundle, file, threads=threads)
         names, tensors = self._model.output_names, bundle.manifest.boundary.tensors
         if sorted(names) != sorted(tensor.name for tensor in tensors):
             wanted = ", ".join(tensor.name for tensor in tensors)
-            raise ContractMismatch(
-                f"{bundle.origin}: head.onnx gives {', '.join(names)}, the boundary is {wanted}; export it again"
-            )
+            raise ContractMismatch(f"{bundle.origin}: {file} gives {', '.join(names)}, the boundary is {wanted}; export it again")
         self._order = [names.index(tensor.name) for tensor in tensors]
         self._codec = Codec(bundle.manifest.boundary, bundle.manifest.points)
         self._point = point

@@ -15,7 +15,7 @@ from isthmus.codec.payload import Mode
 from isthmus.contract.boundary import Boundary, CodeTensor, OperatingPoint
 from isthmus.contract.bundle import Bundle, write_bundle
 from isthmus.contract.key import PrivateKey
-from isthmus.contract.manifest import Cut, Manifest, Port, Side, Task
+from isthmus.contract.manifest import Cut, Int8Head, Manifest, Port, Side, Task
 from isthmus.contract.prepare import Preparation
 
 MakeTinyBundle = Callable[..., Bundle]
@@ -106,7 +106,8 @@ def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle
     """A function that writes a bundle.
 
     Arguments: `name` (its id), `seed` (of the weights), `tail_body` (ONNX text in place of the tail), `without` (files left out),
-    `batch` (the batch axis of the tail, a name or a number), `golden_offset` (added to the golden outputs).
+    `batch` (the batch axis of the tail, a name or a number), `golden_offset` (added to the golden outputs),
+    `int8` (a second head as `head.int8.onnx`; its weights are others, so that one can tell which head ran).
     """
 
     def make(
@@ -117,20 +118,28 @@ def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle
         without: tuple[str, ...] = (),
         batch: str = "batch",
         golden_offset: float = 0.0,
+        int8: bool = False,
     ) -> Bundle:
         folder = tmp_path_factory.mktemp("tiny")
         weights = _weights(seed)
         head = _network(_HEAD, _IMAGE, _CODES, weights)
         tail = _network(tail_body, _CODES.replace("batch", batch), _SCORES.replace("batch", batch), weights)
         networks = {"head.onnx": head, "tail.onnx": tail, "whole.onnx": _network(_HEAD + _TAIL, _IMAGE, _SCORES, weights)}
+        manifest = _manifest(name)
+        if int8:
+            networks["head.int8.onnx"] = _network(_HEAD, _IMAGE, _CODES, _weights(seed + 1))
+            manifest = manifest.model_copy(update={"int8": Int8Head(shipped=True, changed_code_share_max=0.25)})
         for file, model in networks.items():
             onnx.save(model, folder / file)
         images = np.random.default_rng(seed).random((3, 3, SIDE, SIDE), dtype=np.float32)
         codes = _run(head, image=images)
         scores = np.concatenate([_run(tail, codes=codes[index : index + 1]) for index in range(3)]) + golden_offset
-        np.savez(folder / "golden.npz", input=images, codes_0=codes, outputs_scores=scores, **_payloads(_manifest(name), codes))
+        arrays = {"input": images, "codes_0": codes, "outputs_scores": scores, **_payloads(manifest, codes)}
+        if int8:
+            arrays["codes_int8_0"] = _run(networks["head.int8.onnx"], image=images)
+        np.savez(folder / "golden.npz", **arrays)  # type: ignore[arg-type]
         files: dict[str, Path] = {file: folder / file for file in [*networks, "golden.npz"] if file not in without}
-        return write_bundle(folder / "bundle", _manifest(name), files)
+        return write_bundle(folder / "bundle", manifest, files)
 
     return make
 

@@ -1,15 +1,20 @@
 """Documentation that can break: links, examples, and what it says of the code."""
 
+import contextlib
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import onnx_ir as ir
 import pytest
 
 from isthmus.bench import programs
 from isthmus.bench.results import Row
+from isthmus.contract.bundle import open_bundle
 from isthmus.errors import IsthmusError
+from isthmus.export import doors
 from isthmus.head.record import DROP_REASONS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +34,19 @@ def test_the_example_answers_every_picture(make_tiny_bundle, pictures):
         command = [sys.executable, ROOT / "examples/answer_pictures.py", bundle.folder, pictures, server.match["grpc"]]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert sorted(line.split()[0] for line in done.stdout.splitlines()) == [f"{index}.png" for index in range(5)]
+
+
+def test_the_bottleneck_of_the_page_is_exported(tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs/bottlenecks.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
+    np.savez("pictures.npz", images=np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), np.uint8))
+    with contextlib.chdir(ROOT / "tests/export"):
+        ir.save(doors.open_model("networks:residual").model, tmp_path / "teacher.onnx")
+    exec(compile(example, "docs/bottlenecks.md", "exec"), {"__name__": "example"})
+    assert "channels=(4,)" in capsys.readouterr().out
+    assert open_bundle("own.isthmus").manifest.bottleneck == "own"
 
 
 def test_result_fields_are_documented():

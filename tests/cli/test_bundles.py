@@ -36,6 +36,13 @@ def test_verify_passes_a_sound_bundle(copied):
     assert [row["name"] for row in json.loads(done.output)["rows"]] == ["digests", "codec", "head codes", "tail outputs"]
 
 
+def test_verify_and_inspect_show_an_int8_head(make_tiny_bundle):
+    folder = str(make_tiny_bundle(int8=True).folder)
+    names = [row["name"] for row in json.loads(runner.invoke(app, ["verify", folder, "--json"]).output)["rows"]]
+    assert names == ["digests", "codec", "head codes", "int8 head codes", "tail outputs"]
+    assert "int8 head" in runner.invoke(app, ["inspect", folder]).output
+
+
 def _refused(path):
     done = runner.invoke(app, ["verify", str(path)])
     assert done.exit_code == 4

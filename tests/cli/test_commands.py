@@ -37,8 +37,6 @@ def test_what_is_not_built_says_so_in_one_line(command):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["export", "m.onnx", "-o", "b", "--bottleneck", "pca"],
-        ["export", "m.onnx", "-o", "b", "--int8", "on"],
         ["export", "m.onnx", "-o", "b", "--filter"],
         ["export", "m.onnx", "-o", "b", "--recipe", "ghnd"],
         ["serve", "b", "--engine", "ray"],

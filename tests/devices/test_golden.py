@@ -87,6 +87,23 @@ def test_a_sound_bundle_passes_every_gate(with_golden, arrays):
     assert gates[0].detail == "8 golden payloads, bit for bit"
 
 
+def test_an_int8_head_has_golden_codes_and_a_limit_of_its_own(make_tiny_bundle):
+    bundle = make_tiny_bundle(int8=True)
+    frames = golden.read(bundle)
+    network = Network.load(bundle.path("head.int8.onnx"))
+    gate = golden.check_head(bundle, frames, network)
+    assert (gate.name, gate.value, gate.limit) == ("int8 head codes", 0.0, 0.25)
+    assert frames.arrays().keys() >= {"codes_0", "codes_int8_0"}
+    frames.int8_codes[0][:] ^= 1
+    with pytest.raises(BundleError, match=r"fails the gate 'int8 head codes' here: 1, at most 0\.25"):
+        golden.check_head(bundle, frames, network)
+
+
+def test_an_int8_head_without_golden_codes_is_refused(with_golden, arrays, make_tiny_bundle):
+    bundle = with_golden(arrays, **{"head.int8_onnx": make_tiny_bundle(seed=2).path("head.onnx")})
+    check_refused(bundle, "lacks codes_int8_0; export the bundle again")
+
+
 @pytest.mark.parametrize("name", ["input", "codes_0", "outputs_scores"])
 def test_a_missing_array_is_named(with_golden, arrays, name):
     check_refused(

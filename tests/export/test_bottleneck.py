@@ -1,79 +1,100 @@
+import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as some
+from torch import nn
 
+from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError
-from isthmus.export.bottleneck import GAIN_START, Decoder, Encoder, encoder_stride, round_straight_through
+from isthmus.export import cuts, gates
+from isthmus.export.bottleneck import from_modules
+from isthmus.export.halves import assembled
+from isthmus.export.samples import Samples, prepared
+from isthmus.export.session import Session, relative_difference
+from isthmus.export.split import split
+
+LARGER = Preparation(width=16, height=16)
+PICTURES = prepared(list(np.random.default_rng(2).integers(0, 256, (4, 16, 16, 3), np.uint8)), LARGER)
 
 
-@pytest.mark.parametrize(
-    ("picture", "cut", "stride"),
-    [
-        ((224, 224), (14, 14), 16),
-        ((224, 224), (7, 7), 32),
-        ((224, 224), (112, 112), 4),
-        ((224, 224), (1, 1), 32),
-        ((224, 224), (15, 15), 16),
-        ((224, 224), (10, 10), 16),
-        ((416, 832), (52, 104), 8),
-        ((16, 16), (32, 32), 4),
-    ],
-)
-def test_the_stride_is_the_power_of_two_nearest_to_the_cut(picture, cut, stride):
-    assert encoder_stride(picture, cut) == stride
+class Scaled(nn.Module):
+    """Code units of the first channels."""
+
+    def __init__(self, factor, channels):
+        super().__init__()
+        self.factor, self.channels = factor, channels
+
+    def forward(self, value):
+        return value[:, : self.channels] * self.factor
 
 
-@settings(deadline=None)
-@given(some.tuples(*[some.integers(1, 4096)] * 4))
-def test_every_size_gets_a_stride_that_an_encoder_takes(sizes):
-    assert encoder_stride(sizes[:2], sizes[2:]) in (4, 8, 16, 32)
+class Widened(nn.Module):
+    """Every channel twice."""
+
+    def forward(self, codes):
+        return torch.cat([codes, codes], 1) / 20
 
 
-@pytest.mark.parametrize("stride", [4, 8, 16, 32])
-def test_the_grid_of_the_codes_is_the_input_over_the_stride(stride):
-    codes = Encoder(3, 5, stride).eval()(torch.zeros(2, 3, 64, 96))
-    assert codes.shape == (2, 5, 64 // stride, 96 // stride)
+def at(model, name):
+    return split(model, cuts.find(cuts.enumerate(model), name))
 
 
-@pytest.mark.parametrize("stride", [0, 1, 2, 12, 64])
-def test_other_strides_are_refused(stride):
-    with pytest.raises(ExportError, match=f"4, 8, 16 or 32, not {stride}"):
-        Encoder(3, 5, stride)
+def test_modules_at_the_cut_become_a_bottleneck(residual_source):
+    halves = at(residual_source.model, "relu")
+    bottleneck = from_modules(halves, Scaled(20.0, 4), Widened(), bits=5, signed=False)
+    assert (bottleneck.shape, bottleneck.bits, bottleneck.signed) == ((4, 8, 8), 5, False)
+    coded = assembled(halves, [bottleneck])
+    assert not coded.replaces_head
+    gates.same_when_quantised(coded, PICTURES)
+    head, tail = Session(halves.head), Session(halves.tail)
+    crossing = head.run({head.inputs[0]: PICTURES})["relu"]
+    codes = np.clip(np.round(crossing[:, :4] * np.float32(20)), 0, 31)
+    coded_head = Session(coded.head)
+    np.testing.assert_array_equal(coded_head.run({coded_head.inputs[0]: PICTURES})["codes_0"], codes)
+    want = tail.run({"relu": np.concatenate([codes, codes], 1).astype(np.float32) / 20})
+    got = Session(coded.tail).run({"codes_0": codes.astype(np.uint8)})
+    assert relative_difference(list(got.values()), list(want.values())) < 1e-5
 
 
-@pytest.mark.parametrize(
-    ("picture", "stride", "shape"),
-    [((45, 37), 8, (12, 6, 5)), ((45, 37), 8, (12, 5, 4)), ((64, 64), 16, (3, 7, 9)), ((33, 64), 32, (40, 1, 1))],
-)
-def test_the_decoder_meets_a_cut_whose_grid_is_another(picture, stride, shape):
-    codes = Encoder(1, 6, stride).eval()(torch.rand(2, 1, *picture))
-    restored = Decoder(6, tuple(codes.shape[2:]), shape).eval()(codes)
-    assert restored.shape == (2, *shape)
+def test_a_module_may_read_the_picture_in_place_of_the_head(residual_source):
+    halves = at(residual_source.model, "relu")
+    encoder = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.Tanh())
+    coded = assembled(halves, [from_modules(halves, encoder, Widened(), bits=2, replaces_head=True)])
+    assert coded.replaces_head
+    assert Session(coded.head).inputs == Session(residual_source.model).inputs
+    gates.same_when_quantised(coded, PICTURES)
 
 
-def test_codes_start_with_the_spread_that_suits_four_bits():
-    torch.manual_seed(0)
-    codes = Encoder(3, 8, 8).train()(torch.rand(8, 3, 64, 64))
-    assert float(codes.detach().std()) == pytest.approx(GAIN_START, rel=0.05)
+def test_modules_that_do_not_fit_are_refused_with_both_shapes(residual_source):
+    halves = at(residual_source.model, "relu")
+    with pytest.raises(ExportError, match=r"the decoder gives .*4,8,8.*, the tensor relu at the cut is .*8,8,8"):
+        from_modules(halves, Scaled(20.0, 4), nn.Identity(), bits=4)
+    with pytest.raises(ExportError, match=r"the encoder gives .*, codes are \[batch, channel, ...\]"):
+        from_modules(halves, nn.Sequential(nn.Flatten(0), nn.ReLU()), nn.Identity(), bits=4)
 
 
-def test_codes_are_rounded_and_clamped():
-    codes = torch.tensor([-9.0, -8.4, -0.6, 0.5, 1.5, 6.7, 7.2, 99.0])
-    assert round_straight_through(codes, -8, 7).tolist() == [-8, -8, -1, 0, 2, 7, 7, 7]
+def test_two_modules_do_for_one_tensor_only(residual_source):
+    with pytest.raises(ExportError, match="a cut of one tensor, here 2 cross"):
+        from_modules(at(residual_source.model, "add_30"), nn.Identity(), nn.Identity(), bits=4)
 
 
-def test_the_gradient_passes_inside_the_clamp_and_stops_outside():
-    codes = torch.tensor([-9.0, -7.9, -0.5, 0.2, 6.9, 7.1], requires_grad=True)
-    (round_straight_through(codes, -8, 7) * torch.arange(1.0, 7.0)).sum().backward()
-    assert codes.grad.tolist() == [0, 2, 3, 4, 5, 0]
+@pytest.mark.parametrize("count", [0, 2])
+def test_every_tensor_is_restored_once(residual_source, count):
+    halves = at(residual_source.model, "relu")
+    bottleneck = from_modules(halves, Scaled(20.0, 4), Widened(), bits=4)
+    with pytest.raises(ExportError, match="the tail takes relu, the bottlenecks restore"):
+        assembled(halves, [bottleneck] * count)
 
 
-def test_the_gradient_reaches_every_weight_of_encoder_and_decoder():
-    torch.manual_seed(0)
-    encoder, decoder = Encoder(3, 4, 4).train(), Decoder(4, (4, 4), (6, 4, 4)).train()
-    target = torch.rand(2, 6, 4, 4)
-    (decoder(round_straight_through(encoder(torch.rand(2, 3, 16, 16)), -8, 7)) - target).square().sum().backward()
-    for name, weight in (*encoder.named_parameters(), *decoder.named_parameters()):
-        assert weight.grad is not None, name
-        assert weight.grad.abs().sum() > 0, name
+def test_a_makers_bottlenecks_are_exported(networks, tmp_path):
+    from isthmus.export.exporter import ExportSettings, export
+
+    def make(halves, data, preparation):
+        assert isinstance(data, Samples)
+        assert (preparation.width, preparation.height) == (16, 16)
+        return [from_modules(halves, Scaled(20.0, 4), Widened(), bits=4, signed=False)]
+
+    np.savez(tmp_path / "some.npz", images=np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), np.uint8))
+    settings = ExportSettings(cut="relu", bottleneck=make, data=tmp_path / "some.npz", int8="off")
+    manifest = export("networks:residual", tmp_path / "made", settings).bundle.manifest
+    assert (manifest.bottleneck, manifest.cut.replaces_head, manifest.training) == ("own", False, None)
+    assert [point.channels for point in manifest.points] == [(4,)]

@@ -73,7 +73,9 @@ def check_record(bundle, names):
 @pytest.mark.parametrize("cut", ["active", "second"])
 def test_a_file_is_exported_without_a_bottleneck(skip_file, data, tmp_path, cut):
     said = []
-    made = export(skip_file, tmp_path / "a.isthmus", ExportSettings(cut=cut, bottleneck="none", data=data), on_step=said.append)
+    made = export(
+        skip_file, tmp_path / "a.isthmus", ExportSettings(cut=cut, bottleneck="none", data=data, int8="off"), on_step=said.append
+    )
     bundle = open_bundle(tmp_path / "a.isthmus")
     assert bundle.digest == made.bundle.digest
     assert (tmp_path / "a.isthmus").is_file()
@@ -86,6 +88,36 @@ def test_a_file_is_exported_without_a_bottleneck(skip_file, data, tmp_path, cut)
     assert said[-1] == f"writing {tmp_path / 'a.isthmus'}"
 
 
+def test_principal_components_make_three_points_that_are_measured(networks, data, tmp_path):
+    settings = ExportSettings(cut="relu", bottleneck="pca", channels=6, bits=5, data=data, int8="on")
+    bundle = export("networks:residual", tmp_path / "a", settings).bundle
+    manifest = bundle.manifest
+    assert [(point.name, point.channels) for point in manifest.points] == [("full", (6,)), ("half", (3,)), ("quarter", (1,))]
+    sizes = [point.bytes_mean for point in manifest.points]
+    assert sizes == sorted(sizes, reverse=True)
+    assert 0 < manifest.points[2].explained_variance < manifest.points[0].explained_variance <= 1
+    assert (manifest.bottleneck, manifest.cut.replaces_head, manifest.int8.shipped) == ("pca", False, True)
+    rows = json.loads((bundle.folder / "evaluation.json").read_text())["rows"]
+    assert [row.get("point") or row.get("rival") for row in rows] == ["full", "half", "quarter"] * 2 + ["local"]
+    check_on_this_machine(bundle)
+    golden.check_head(bundle, golden.read(bundle), Network.load(bundle.path(golden.INT8_HEAD)))
+
+
+def test_a_flat_folder_of_pictures_is_enough_without_training(skip_file, pictures, tmp_path):
+    settings = ExportSettings(cut="active", bottleneck="pca", channels=2, data=pictures)
+    check_on_this_machine(export(skip_file, tmp_path / "a", settings).bundle)
+
+
+def test_what_cannot_cross_is_refused_with_a_cut_that_can(data, tmp_path, proto_of):
+    text = (
+        "n (float[batch, 3, 8, 8] x) => (float[batch, 3, 8, 8] y) "
+        "{ r = Relu (x) t = Cast <to = 6> (r) u = Cast <to = 1> (t) y = Neg (u) }"
+    )
+    onnx.save(proto_of(text), tmp_path / "integers.onnx")
+    with pytest.raises(ExportError, match=r"tensor t at the cut is INT32.*; only .* can cross, name another cut, as --cut r$"):
+        export(str(tmp_path / "integers.onnx"), tmp_path / "a", ExportSettings(cut="t", bottleneck="none", data=data))
+
+
 def test_signed_codes_are_exported_for_tensorrt_behind_quantizelinear(skip_file, data, tmp_path):
     settings = ExportSettings(cut="second", bottleneck="none", data=data, runtime="tensorrt")
     bundle = export(skip_file, tmp_path / "a", settings).bundle
@@ -93,6 +125,14 @@ def test_signed_codes_are_exported_for_tensorrt_behind_quantizelinear(skip_file,
     assert "TensorRT takes the networks" in [gate.name for gate in bundle.manifest.gates]
     assert any(tensor.signed for tensor in bundle.manifest.boundary.tensors)
     assert tensorrt.findings(ir.load(bundle.path("head.onnx"))) == []
+
+
+def test_an_int8_head_for_tensorrt_is_of_the_kind_that_it_takes(networks, data, tmp_path):
+    settings = ExportSettings(cut="relu6", bottleneck="pca", channels=3, data=data, int8="on", runtime="tensorrt")
+    bundle = export("networks:residual", tmp_path / "a", settings).bundle
+    assert (bundle.manifest.int8.activations, bundle.manifest.int8.other_ms) == ("int8", {})
+    assert tensorrt.findings(ir.load(bundle.path(golden.INT8_HEAD))) == []
+    golden.check_head(bundle, golden.read(bundle), Network.load(bundle.path(golden.INT8_HEAD)))
 
 
 def test_what_tensorrt_would_refuse_is_found_before_the_pictures_are_read(tmp_path, proto_of):
@@ -105,7 +145,7 @@ def test_what_tensorrt_would_refuse_is_found_before_the_pictures_are_read(tmp_pa
 
 def test_a_factory_is_exported_with_a_learned_bottleneck_to_a_folder(networks, data, tmp_path):
     seen = []
-    settings = ExportSettings(cut="relu", channels=4, bits=3, data=data, distill=TRAINING, licence="none")
+    settings = ExportSettings(cut="relu", channels=4, bits=3, data=data, int8="off", distill=TRAINING, licence="none")
     made = export("networks:residual", tmp_path / "deeper" / "made", settings, on_progress=seen.append)
     bundle = open_bundle(tmp_path / "deeper" / "made")
     assert bundle.folder == tmp_path / "deeper" / "made"

@@ -10,10 +10,12 @@ from isthmus.codec.payload import Mode
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError
 from isthmus.export import cuts, gates
-from isthmus.export.bottleneck import Decoder, Encoder
+from isthmus.export.bottleneck import from_modules
+from isthmus.export.convolutional import Decoder, Encoder
 from isthmus.export.distill import Learned
 from isthmus.export.doors import Source
-from isthmus.export.halves import CodedHalves, quantised, replaced
+from isthmus.export.halves import CodedHalves, assembled
+from isthmus.export.plain import quantised
 from isthmus.export.samples import Samples, prepared
 from isthmus.export.split import split
 
@@ -35,7 +37,7 @@ def halves(residual_source):
 
 @pytest.fixture(scope="module")
 def coded(halves):
-    return quantised(halves, SAMPLES, PREPARATION, bits=4)
+    return assembled(halves, quantised(halves, SAMPLES, PREPARATION, bits=4))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,8 @@ def learned():
 
 @pytest.fixture(scope="module")
 def learned_coded(residual_source, learned):
-    return replaced(split(residual_source.model, cuts.find(cuts.enumerate(residual_source.model), "relu")), learned, PREPARATION)
+    before = split(residual_source.model, cuts.find(cuts.enumerate(residual_source.model), "relu"))
+    return assembled(before, [from_modules(before, learned.encoder, learned.decoder, bits=4, replaces_head=True)])
 
 
 def corrupted(model, share=0.3):
@@ -165,7 +168,8 @@ def test_codes_hardly_depend_on_batch_and_threads(coded, pictures):
 def test_a_head_of_a_fixed_batch_is_measured_row_by_row(model_of, pictures):
     text = "n (float[1, 3, 16, 16] x) => (float[1, 3, 16, 16] y) { t = Relu (x) y = Softmax <axis = 0> (t) }"
     model = model_of(text)
-    fixed = quantised(split(model, cuts.find(cuts.enumerate(model), "t")), SAMPLES, PREPARATION, bits=4)
+    before = split(model, cuts.find(cuts.enumerate(model), "t"))
+    fixed = assembled(before, quantised(before, SAMPLES, PREPARATION, bits=4))
     assert gates.changed_by_order(fixed, pictures) == 0.0
 
 

@@ -6,10 +6,11 @@ import torch
 
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError
-from isthmus.export import cuts, halves
-from isthmus.export.bottleneck import Decoder, Encoder
+from isthmus.export import cuts, halves, plain
+from isthmus.export.bottleneck import from_modules
+from isthmus.export.convolutional import Decoder, Encoder
 from isthmus.export.distill import Learned
-from isthmus.export.halves import quantised, replaced
+from isthmus.export.halves import assembled
 from isthmus.export.samples import Samples, prepared
 from isthmus.export.session import Session, relative_difference
 from isthmus.export.split import split
@@ -26,6 +27,10 @@ def noise(count, side):
 
 def at(model, name):
     return split(model, cuts.find(cuts.enumerate(model), name))
+
+
+def quantised(split_model, samples, preparation, *, bits):
+    return assembled(split_model, plain.quantised(split_model, samples, preparation, bits=bits))
 
 
 def learned_for(grid, shape, bits=4):
@@ -126,7 +131,8 @@ def test_integers_at_the_cut_are_refused(model_of):
 @pytest.mark.parametrize(("cut", "shape", "bits"), [("relu", (8, 8, 8), 8), ("relu6", (4, 4, 4), 1)])
 def test_a_learned_encoder_takes_the_place_of_the_head(residual_source, cut, shape, bits):
     learned = learned_for((4, 4), shape, bits)
-    coded = replaced(at(residual_source.model, cut), learned, LARGER)
+    before = at(residual_source.model, cut)
+    coded = assembled(before, [from_modules(before, learned.encoder, learned.decoder, bits=bits, replaces_head=True)])
     pictures = prepared(noise(3, 16).pictures, LARGER)
     codes, answered = check_halves(coded, pictures)
     (tensor,) = coded.boundary.tensors

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from hypothesis.extra.numpy import arrays
 
+from isthmus.contract.boundary import CodeTensor
 from isthmus.errors import ExportError
-from isthmus.export import quantizer
-from isthmus.export.bottleneck import round_straight_through
+from isthmus.export import halves, layout, plain
+from isthmus.export.convolutional import round_straight_through
 from isthmus.export.quantizer import Quantizer, calibrate
 from isthmus.export.session import Session
 
@@ -24,10 +25,14 @@ def made(bits, signed, scale=SCALES):
     return Quantizer(scale=scale, bits=bits, signed=signed)
 
 
+def tensor_of(shape):
+    value = ir.Value(name="values", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape(["batch", *shape]))
+    return layout.of(value, value)
+
+
 def as_onnx(chosen, shape):
-    into = quantizer.quantizing_model(chosen, source="values", codes="codes", shape=shape, opset=17)
-    back = quantizer.dequantizing_model(chosen, codes="codes", target="restored", shape=shape, opset=17)
-    return Session(into), Session(back)
+    one = plain.scaled(tensor_of(shape), chosen, opset=17)
+    return Session(halves.with_rounding(one, "codes")), Session(halves.with_cast(one, "codes"))
 
 
 SESSIONS = {(bits, signed): as_onnx(made(bits, signed), (3, 4)) for bits in range(1, 9) for signed in (True, False)}
@@ -45,7 +50,7 @@ def test_numpy_torch_and_onnx_agree_code_for_code(units, bits, signed):
     np.testing.assert_array_equal(in_onnx, codes)
     np.testing.assert_array_equal(round_straight_through(scaled, *chosen.code_range).numpy(), codes)
     assert in_onnx.dtype == codes.dtype
-    np.testing.assert_array_equal(back.run({"codes": codes})["restored"], chosen.dequantize(codes))
+    np.testing.assert_array_equal(back.run({"codes": codes})["values"], chosen.dequantize(codes))
 
 
 @quick
@@ -63,7 +68,7 @@ def test_every_code_survives_and_fits_the_boundary(bits, signed):
     chosen = made(bits, signed)
     low, high = chosen.code_range
     codes = np.broadcast_to(np.arange(low, high + 1), (1, 3, high - low + 1)).astype(np.int8 if signed else np.uint8)
-    tensor = chosen.tensor("codes", codes.shape[1:])
+    tensor = CodeTensor(name="codes", shape=codes.shape[1:], bits=bits, signed=signed)
     assert (tensor.lowest, tensor.highest, tensor.dtype) == (low, high, codes.dtype)
     np.testing.assert_array_equal(chosen.quantize(chosen.dequantize(codes)), codes)
 
@@ -74,7 +79,7 @@ def test_ties_go_to_the_even_code():
 
 
 def test_the_models_keep_a_free_batch_and_their_opset():
-    model = quantizer.quantizing_model(made(4, True), source="values", codes="codes", shape=(3, 4), opset=13)
+    model = halves.with_rounding(plain.scaled(tensor_of((3, 4)), made(4, True), opset=13), "codes")
     assert model.opset_imports[""] == 13
     assert Session(model).run({"values": np.zeros((5, 3, 4), np.float32)})["codes"].shape == (5, 3, 4)
     assert model.graph.outputs[0].dtype == ir.DataType.INT8

@@ -30,6 +30,13 @@ def test_split_packs_the_codes_of_the_head_at_its_point(tiny_bundle, picture, po
     assert split.setting == name
 
 
+@pytest.mark.parametrize(("int8", "file"), [(True, "head.int8.onnx"), (False, "head.onnx")])
+def test_split_runs_the_int8_head_unless_the_float_one_is_wanted(make_tiny_bundle, picture, int8, file):
+    bundle = make_tiny_bundle(int8=True)
+    (sent,) = Codec(bundle.manifest.boundary, bundle.manifest.points).decode(Split(bundle, int8=int8).pack(picture).capture.codes)
+    np.testing.assert_array_equal(sent, DeviceModel(bundle, file).compute(picture).arrays[0])
+
+
 @pytest.mark.parametrize("point", [-1, 2])
 def test_a_point_that_the_bundle_lacks_is_refused(tiny_bundle, point):
     with pytest.raises(ConfigError, match=f"point {point} "):

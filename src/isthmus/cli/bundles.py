@@ -13,6 +13,7 @@ from isthmus.errors import SignatureError
 
 if TYPE_CHECKING:
     from isthmus.contract.bundle import Bundle
+    from isthmus.contract.manifest import Int8Head
 
 BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .isthmus file or a bundle folder.")]
 KeyOption = Annotated[
@@ -30,6 +31,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def inspect(bundle: BundleArgument, key: KeyOption = None, as_json: JsonOption = False) -> None:
     """Show what a bundle holds: cut, boundary, operating points, costs, gates, files, who signed it."""
+    from isthmus.devices import golden
+
     opened = open_trusted(bundle, key)
     manifest = opened.manifest
     signers, signature = _signers(opened)
@@ -46,6 +49,7 @@ def inspect(bundle: BundleArgument, key: KeyOption = None, as_json: JsonOption =
         ["cut", f"{', '.join(manifest.cut.tensors)} after {manifest.cut.flops_share:.0%} of the FLOPs; {replaced}"],
         ["bottleneck", manifest.bottleneck],
         ["crosses", crossing],
+        ["int8 head", _int8(manifest.int8)],
         ["task", f"{manifest.task.kind}, {len(manifest.task.labels)} labels" if manifest.task.labels else manifest.task.kind],
         ["size", size(opened.size_bytes())],
         ["written", f"{manifest.created} by {manifest.writer}"],
@@ -53,7 +57,8 @@ def inspect(bundle: BundleArgument, key: KeyOption = None, as_json: JsonOption =
         ["licence", manifest.licence or "not recorded"],
     ]
     print_table(f"Bundle {bundle.name}", ["what", "value"], facts)
-    sides = [("head", manifest.head), ("tail", manifest.tail), ("unsplit", manifest.whole)]
+    sides = [("head", manifest.head), ("tail", manifest.tail), ("unsplit", manifest.whole), ("int8 head", manifest.head)]
+    files = ("head.onnx", "tail.onnx", "whole.onnx", golden.INT8_HEAD)
     print_table(
         "Cost of one frame",
         ["network", "MMAC", "parameters", "file"],
@@ -64,14 +69,20 @@ def inspect(bundle: BundleArgument, key: KeyOption = None, as_json: JsonOption =
                 f"{side.parameters:,}",
                 size(manifest.files[file].size_bytes) if file in manifest.files else "-",
             ]
-            for (name, side), file in zip(sides, ("head.onnx", "tail.onnx", "whole.onnx"), strict=True)
+            for (name, side), file in zip(sides, files, strict=True)
+            if file != golden.INT8_HEAD or opened.has(file)
         ],
     )
     points = [
-        [p.name, "+".join(map(str, p.channels)), size(p.bytes_mean) if p.bytes_mean is not None else "not measured"]
+        [
+            p.name,
+            "+".join(map(str, p.channels)),
+            size(p.bytes_mean) if p.bytes_mean is not None else "not measured",
+            "-" if p.explained_variance is None else f"{p.explained_variance:.1%}",
+        ]
         for p in manifest.points
     ]
-    print_table("Operating points", ["point", "channels", "payload, mean"], points)
+    print_table("Operating points", ["point", "channels", "payload, mean", "variance kept"], points)
     _print_gates("Gates passed at export", [[g.name, f"{g.value:.3g}", f"{g.limit:.3g}", g.detail] for g in manifest.gates])
 
 
@@ -95,6 +106,7 @@ def verify(
         *([Gate(name="signature", value=0.0, limit=0.0, detail=f"by {opened.signed_by}")] if opened.signed_by else []),
         golden.check_codec(opened, frames),
         golden.check_head(opened, frames, Network.load(opened.path("head.onnx"))),
+        *(golden.check_head(opened, frames, Network.load(opened.path(name))) for name in (golden.INT8_HEAD,) if opened.has(name)),
         golden.check_tail(opened, frames, Network.load(opened.path("tail.onnx"))),
     ]
     if runtime == "tensorrt":
@@ -136,6 +148,21 @@ def _signers(bundle: "Bundle") -> tuple[list[str], str]:
     if bundle.signed_by is None:
         return held.key_ids, f"by {listed(held.key_ids)}, as it says of itself; --key checks it"
     return held.key_ids, f"good, by {bundle.signed_by}; {len(held.signatures)} in all"
+
+
+def _int8(record: "Int8Head | None") -> str:
+    """One line on what the exporting machine found."""
+    if record is None:
+        return "not tried"
+    if record.int8_ms is None or record.float_ms is None or record.changed_code_share is None:
+        return f"none: {record.reason}"
+    told = (
+        f"{record.activations} activations, {record.int8_ms:.2f} ms against {record.float_ms:.2f} ms in float at export, "
+        f"{record.changed_code_share:.1%} of the codes differ"
+    )
+    if record.float_metric is not None and record.int8_metric is not None:
+        told += f", {record.int8_metric.name} {record.int8_metric.value:.1%} against {record.float_metric.value:.1%}"
+    return "; ".join(filter(None, ("" if record.shipped else "not shipped", told, record.reason)))
 
 
 def _print_gates(title: str, rows: list[list[str]]) -> None:

@@ -26,7 +26,7 @@ def export(
     cut: Annotated[str, typer.Option(help="auto, a tensor's name, a number from `isthmus cuts`, or 25% of the FLOPs.")] = "auto",
     bottleneck: Annotated[Literal["learned", "pca", "none"], typer.Option(help="What makes the codes.")] = "learned",
     recipe: Annotated[str, typer.Option(help="Training recipe.")] = "isthmus",
-    channels: Annotated[int, typer.Option(min=1, max=1024, help="Channels of a learned bottleneck.")] = 8,
+    channels: Annotated[int, typer.Option(min=1, max=1024, help="Channels of a pca or learned bottleneck.")] = 8,
     bits: Annotated[int, typer.Option(min=1, max=8, help="Bits of a code.")] = 4,
     data: Annotated[Path | None, typer.Option(help="Pictures: FOLDER/<class>/<picture>, or an npz with images, labels.")] = None,
     preprocess: Annotated[
@@ -46,7 +46,9 @@ def export(
     budget: Annotated[str, typer.Option(help="Time for training, for example 15m.")] = "5m",
     seed: Annotated[int, typer.Option(help="Of weights, order and the held-out part.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted export.")] = False,
-    int8: Annotated[Literal["auto", "on", "off"], typer.Option(help="int8 head; not built yet, auto means off.")] = "auto",
+    int8: Annotated[
+        Literal["auto", "on", "off"], typer.Option(help="Ship an int8 head: if it is faster here, in any case, or never.")
+    ] = "auto",
     runtime: RuntimeOption = "onnxruntime",
     neural_filter: Annotated[bool, typer.Option("--filter", help="Train the neural filter; not built yet.")] = False,
     layout: Annotated[str | None, typer.Option(help="Layout of a language model; not built yet.")] = None,
@@ -66,10 +68,8 @@ def export(
     from isthmus.export.exporter import export as make
     from isthmus.export.labels import read as read_labels
 
-    if bottleneck == "pca":
-        raise guard.later("--bottleneck pca", "use learned or none")
-    if int8 == "on" or neural_filter or layout:
-        option = "--int8 on" if int8 == "on" else "--filter" if neural_filter else "--layout"
+    if neural_filter or layout:
+        option = "--filter" if neural_filter else "--layout"
         raise guard.later(option, "leave it out")
     if recipe != "isthmus":
         raise guard.later(f"recipe {recipe!r}", "this version trains with --recipe isthmus")
@@ -85,6 +85,7 @@ def export(
         labels=() if labels is None else read_labels(labels),
         score_min=score_min,
         distill=DistillSettings(budget_s=seconds(budget, "--budget"), seed=seed),
+        int8=int8,
         runtime=runtime,
         resume=resume,
         version=version,
@@ -129,7 +130,7 @@ def export(
     )
     for row in json.loads((made.bundle.folder / "evaluation.json").read_text(encoding="utf-8"))["rows"]:
         metric = row["metric"]
-        name = "split" if "point" in row else "unsplit"
+        name = f"split, {row['point']} ({row['setting']}), {size(row['bytes_mean'])}" if "point" in row else "unsplit"
         found = f"{metric['value']:.1%} ({metric['low']:.1%} to {metric['high']:.1%})"
         guard.out.print(f"{name}: {metric['name']} {found} on held-out pictures", highlight=False)
     if manifest.head.flops >= manifest.whole.flops:

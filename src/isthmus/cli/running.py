@@ -45,6 +45,7 @@ def run(
     ] = None,
     device_id: Annotated[str, typer.Option(help="Name of this device; default the host's name.")] = "",
     wait: Annotated[str, typer.Option(help="How long to wait for the server at the start.")] = "10s",
+    float_head: Annotated[bool, typer.Option("--float-head", help="Run the float head even where there is one in int8.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="onnxruntime threads.")] = 1,
     config: Annotated[Path | None, typer.Option(help="agent.toml; not built yet.")] = None,
     tls_ca: Annotated[Path | None, typer.Option(help="CA of the server; not built yet.")] = None,
@@ -72,7 +73,7 @@ def run(
     name = device_id or socket.gethostname()
     started = time.monotonic()
     opened = open_trusted(bundle, trust)
-    chosen = _placement(opened, placement, point, picture, threads)
+    chosen = _placement(opened, placement, point, picture, threads, int8=not float_head)
     with ExitStack() as stack:
         frames = stack.enter_context(open_source(source, fps=fps))
         link = None if placement == "local" else stack.enter_context(_link(opened, tail, name))
@@ -121,7 +122,7 @@ def run(
         raise typer.Exit(TERMINATED if stopped_by[0] == signal.SIGTERM else guard.INTERRUPTED)
 
 
-def _placement(bundle: "Bundle", name: str, point: int, picture: str, threads: int) -> "Local | Sender":
+def _placement(bundle: "Bundle", name: str, point: int, picture: str, threads: int, *, int8: bool) -> "Local | Sender":
     from isthmus.head.placement import Local, Split, parse_offload
 
     if name == "local":
@@ -130,7 +131,7 @@ def _placement(bundle: "Bundle", name: str, point: int, picture: str, threads: i
         return parse_offload(picture)
     if point >= len(bundle.manifest.points):
         raise UsageError(f"--point {point}: the bundle has {len(bundle.manifest.points)} operating point(s), counted from 0")
-    return Split(bundle, threads=threads, point=point)
+    return Split(bundle, threads=threads, point=point, int8=int8)
 
 
 def _link(bundle: "Bundle", addresses: list[str] | None, device_id: str) -> "Link":

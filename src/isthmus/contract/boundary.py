@@ -113,6 +113,8 @@ class OperatingPoint(BaseModel):
     channels: tuple[int, ...] = Field(min_length=1)
     bytes_mean: float | None = Field(default=None, ge=0)
     """Mean payload over the data named in `evaluation.json`, in bytes."""
+    explained_variance: float | None = Field(default=None, ge=0, le=1)
+    """Part of the variance at the cut that these channels keep on the calibration pictures; of several tensors the least."""
 
 
 def point_size(boundary: Boundary, point: OperatingPoint) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from isthmus.contract.boundary import Boundary, OperatingPoint, point_size
+from isthmus.contract.metric import Metric
 from isthmus.contract.prepare import Preparation
 
 SCHEMA_VERSION = 1
@@ -74,6 +75,28 @@ class Gate(_Part):
     detail: str = ""
 
 
+class Int8Head(_Part):
+    """What an int8 head did on the exporting machine, beside the float head."""
+
+    shipped: bool
+    reason: str = ""
+    """Why it is not shipped, or what speaks against it."""
+    activations: Literal["uint8", "int8", ""] = ""
+    """`int8` has the zero point 0 everywhere, as TensorRT wants it; empty where there is no int8 head."""
+    float_ms: float | None = Field(default=None, ge=0)
+    """Median time of a frame, both heads in turns in one process, one thread."""
+    int8_ms: float | None = Field(default=None, ge=0)
+    other_ms: dict[str, float] = {}
+    """Times of the kinds of activations that were tried too and not taken."""
+    changed_code_share: float | None = Field(default=None, ge=0, le=1)
+    """Share of codes in which it differs from the float head."""
+    changed_code_share_max: float = Field(default=0.005, ge=0, le=1)
+    """Share of its own golden codes that may differ on another machine."""
+    float_metric: Metric | None = None
+    """Accuracy or agreement through the tail at the first operating point, on the pictures of `evaluation.json`."""
+    int8_metric: Metric | None = None
+
+
 class Training(_Part):
     """How the bottleneck came to be."""
 
@@ -132,7 +155,7 @@ class Manifest(_Part):
     preparation: Preparation | None
     outputs: tuple[Port, ...]
     boundary: Boundary
-    bottleneck: Literal["none", "pca", "learned"]
+    bottleneck: Literal["none", "pca", "learned", "own"]
     points: tuple[OperatingPoint, ...] = Field(min_length=1)
     cut: Cut
     head: Side
@@ -143,6 +166,8 @@ class Manifest(_Part):
     """Share of head codes that may differ on another machine than the exporting one; calibrated at export."""
     gates: tuple[Gate, ...] = ()
     training: Training | None = None
+    int8: Int8Head | None = None
+    """None where no int8 head was tried."""
     source: str = ""
     licence: str = ""
     created: str = ""
