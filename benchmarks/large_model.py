@@ -66,9 +66,11 @@ def held() -> tuple[int, int]:
 
 def handle(path: Path) -> dict[str, float]:
     """Do with the model what an export does, and watch."""
-    from isthmus.export import cuts, gates, weights
-    from isthmus.export.doors import open_model
-    from isthmus.export.split import split
+    from isthmus.export import gates
+    from isthmus.export.cutting import cuts
+    from isthmus.export.cutting.split import split
+    from isthmus.export.doors.opening import open_model
+    from isthmus.export.graph import weights
 
     before = held()
     peaks = [0, 0]

@@ -11,18 +11,23 @@ from pathlib import Path
 from isthmus.contract.bundle import SUFFIX, Bundle, check_target
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError, UsageError
-from isthmus.export import activations, cuts, gates, int8, pca, plain, preprocessing, ranges, samples, tensorrt, writing
-from isthmus.export.bottleneck import Bottleneck, from_modules
-from isthmus.export.cuts import Cut
-from isthmus.export.distill import Learned, Progress, learn
-from isthmus.export.doors import open_model
-from isthmus.export.halves import assembled
-from isthmus.export.int8 import Candidate
-from isthmus.export.recognition import recognise
+from isthmus.export import gates, preprocessing, samples, writing
+from isthmus.export.bottlenecks import activations, pca, plain
+from isthmus.export.bottlenecks.bottleneck import Bottleneck, from_modules
+from isthmus.export.bottlenecks.halves import assembled
+from isthmus.export.cutting import cuts
+from isthmus.export.cutting.cuts import Cut
+from isthmus.export.cutting.split import Halves, split
+from isthmus.export.detectors.recognition import recognise
+from isthmus.export.doors.opening import open_model
+from isthmus.export.int8 import attempt as int8
+from isthmus.export.int8 import ranges
+from isthmus.export.int8.attempt import Candidate
 from isthmus.export.record import Making
 from isthmus.export.samples import Samples, prepared
 from isthmus.export.settings import ExportSettings
-from isthmus.export.split import Halves, split
+from isthmus.export.targets import tensorrt
+from isthmus.export.training.distill import Learned, Progress, learn
 
 __all__ = ["ExportSettings", "Exported", "export"]
 
@@ -52,7 +57,7 @@ def export(
     """Make a bundle.
 
     Args:
-        reference: see `export.doors`.
+        reference: see `export.doors.opening`.
         output: bundle to write, a zip if it ends with `.isthmus`, else a folder.
         settings: what to make.
         on_step: told in words what is being done.

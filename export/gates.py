@@ -15,12 +15,12 @@ from isthmus.contract.manifest import Gate
 from isthmus.devices.golden import GoldenFrames
 from isthmus.devices.runtime import changed_share
 from isthmus.errors import ExportError
-from isthmus.export.distill import Learned
-from isthmus.export.doors import Source
-from isthmus.export.factory import TORCH_TOLERANCE
-from isthmus.export.halves import CodedHalves, one_by_one
-from isthmus.export.session import Session, relative_difference, tolerance
-from isthmus.export.split import Halves
+from isthmus.export.bottlenecks.halves import CodedHalves, one_by_one
+from isthmus.export.cutting.split import Halves
+from isthmus.export.doors.opening import Source
+from isthmus.export.doors.tracing import TORCH_TOLERANCE
+from isthmus.export.graph.session import Session, relative_difference, tolerance
+from isthmus.export.training.distill import Learned
 
 SPLIT_TOLERANCE = 1e-4
 """Relative: a split moves no arithmetic, only optimisations of onnxruntime across the cut differ."""

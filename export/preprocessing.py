@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError, UsageError
-from isthmus.export.graph import PICTURE_CHANNELS, data_inputs, dimensions, name_of
+from isthmus.export.graph.flow import PICTURE_CHANNELS, data_inputs, dimensions, name_of
 
 DEFAULT = "unit"
 
@@ -33,7 +33,7 @@ def choose(name: str | None, model: ir.Model, *, suggested: Preparation | None =
     Args:
         name: a key of PRESETS; None takes `suggested`, else `unit`, or `grey` for one channel.
         model: its one input must be [batch, 1 or 3, row, column] or [batch, row, column, 1 or 3] with fixed rows and columns.
-        suggested: what the model itself brings, see `doors.Source.preparation`.
+        suggested: what the model itself brings, see `doors.source.Source.preparation`.
 
     Raises:
         UsageError: no such preset.

@@ -16,18 +16,20 @@ from isthmus.contract.manifest import Gate, Manifest, Port, Side, Task, Training
 from isthmus.contract.prepare import Preparation
 from isthmus.contract.tensor import DATATYPES
 from isthmus.errors import ExportError
-from isthmus.export import cost, gates, points
-from isthmus.export.bottleneck import Bottleneck
-from isthmus.export.cuts import Cut
-from isthmus.export.detector import Detector
-from isthmus.export.distill import Learned
-from isthmus.export.doors import Source
-from isthmus.export.graph import name_of
-from isthmus.export.halves import CodedHalves
-from isthmus.export.int8 import Candidate
+from isthmus.export import gates
+from isthmus.export.bottlenecks import points
+from isthmus.export.bottlenecks.bottleneck import Bottleneck
+from isthmus.export.bottlenecks.halves import CodedHalves
+from isthmus.export.cutting.cuts import Cut
+from isthmus.export.detectors.detector import Detector
+from isthmus.export.doors.opening import Source
+from isthmus.export.graph import cost
+from isthmus.export.graph.flow import name_of
+from isthmus.export.int8.attempt import Candidate
 from isthmus.export.judging import class_count
 from isthmus.export.samples import Samples
 from isthmus.export.settings import ExportSettings
+from isthmus.export.training.distill import Learned
 
 ONNXRUNTIME_MIN = "1.17"
 """First release that reads opset 17 to 20 on every 64-bit ARM board of the profiles."""

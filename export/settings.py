@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from isthmus.export.bottleneck import Maker
-from isthmus.export.distill import DistillSettings
+from isthmus.export.bottlenecks.bottleneck import Maker
+from isthmus.export.training.distill import DistillSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,19 +13,19 @@ class ExportSettings:
     """What to make.
 
     Attributes:
-        cut: selector, see `export.cuts`.
+        cut: selector, see `export.cutting.cuts`.
         bottleneck: `none` puts a quantiser at the cut, `pca` principal components; `learned` trains an encoder that replaces
-            what is before the cut. Or a function of your own, see `export.bottleneck.Maker`.
+            what is before the cut. Or a function of your own, see `export.bottlenecks.bottleneck.Maker`.
         channels: of the codes of `pca` and `learned`; `pca` makes operating points of all, half and a quarter of them.
         bits: of a code.
         data: image folder or npz for calibration and training.
         preprocess: name of a preset of `export.preprocessing`; None chooses by the network's input.
-        detector: `auto`, `none`, or a family of `export.detector`, whose boxes are decoded behind the network.
+        detector: `auto`, `none`, or a family of `export.detectors.detector`, whose boxes are decoded behind the network.
         labels: names of the classes of a detector; empty takes what the model brings, or COCO's for 80.
         score_min: from which score boxes are shown; None takes the family's.
         distill: recipe of the training.
         int8: `auto` ships an int8 head beside the float one if it is faster on this machine, `on` in any case, `off` never.
-        runtime: `tensorrt` refuses what its public support list does not take, see `export.tensorrt`.
+        runtime: `tensorrt` refuses what its public support list does not take, see `export.targets.tensorrt`.
         resume: go on from the checkpoint beside the output.
         version: of the bundle.
         licence: of the network, in words.

@@ -11,8 +11,9 @@ import numpy as np
 from isthmus.contract.bundle import Bundle, write_bundle
 from isthmus.contract.manifest import Manifest
 from isthmus.devices.golden import GOLDEN_NAME, HEAD, INT8_HEAD
-from isthmus.export import gates, record, weights
+from isthmus.export import gates, record
 from isthmus.export.evaluate import Row, as_results, evaluate
+from isthmus.export.graph import weights
 from isthmus.export.judging import class_count
 from isthmus.export.record import Making
 from isthmus.export.samples import Samples

@@ -14,7 +14,7 @@ from isthmus.bench import programs
 from isthmus.bench.results import Row
 from isthmus.contract.bundle import open_bundle
 from isthmus.errors import IsthmusError
-from isthmus.export import doors
+from isthmus.export.doors import opening
 from isthmus.head.record import DROP_REASONS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,7 +43,7 @@ def test_the_bottleneck_of_the_page_is_exported(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
     np.savez("pictures.npz", images=np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), np.uint8))
     with contextlib.chdir(ROOT / "tests/export"):
-        ir.save(doors.open_model("networks:residual").model, tmp_path / "teacher.onnx")
+        ir.save(opening.open_model("networks:residual").model, tmp_path / "teacher.onnx")
     exec(compile(example, "docs/bottlenecks.md", "exec"), {"__name__": "example"})
     assert "channels=(4,)" in capsys.readouterr().out
     assert open_bundle("own.isthmus").manifest.bottleneck == "own"

@@ -4,7 +4,7 @@ import pytest
 
 from isthmus.bench import cut_chart
 from isthmus.errors import UsageError
-from isthmus.export.cuts import Cut
+from isthmus.export.cutting.cuts import Cut
 
 SVG = "{http://www.w3.org/2000/svg}"
 

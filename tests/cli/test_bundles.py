@@ -96,7 +96,7 @@ def test_verify_for_tensorrt_names_what_it_would_not_take(copied):
 
 
 def test_verify_for_tensorrt_names_the_extra_that_is_missing(copied, monkeypatch):
-    monkeypatch.delitem(sys.modules, "isthmus.export.tensorrt", raising=False)
+    monkeypatch.delitem(sys.modules, "isthmus.export.targets.tensorrt", raising=False)
     monkeypatch.setitem(sys.modules, "onnx_ir", None)
     done = runner.invoke(app, ["verify", str(copied), "--runtime", "tensorrt"])
     assert done.exit_code == 1

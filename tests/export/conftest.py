@@ -8,7 +8,8 @@ import onnx_ir as ir
 import pytest
 import torch
 
-from isthmus.export import batch, doors, shapes
+from isthmus.export.doors import batch, opening
+from isthmus.export.graph import shapes
 
 torch.set_num_threads(1)
 
@@ -107,7 +108,7 @@ def names_read(graph):
 def make_model(text, opset=17):
     """The same as an onnx-ir model that has been tidied and typed as after a door."""
     model = ir.from_proto(make_proto(text, opset))
-    doors.tidy(model)
+    opening.tidy(model)
     batch.name_batch(model)
     shapes.infer(model)
     return model
@@ -157,7 +158,7 @@ def residual_source():
     before = Path.cwd()
     os.chdir(Path(__file__).parent)
     try:
-        return doors.open_model("networks:residual")
+        return opening.open_model("networks:residual")
     finally:
         os.chdir(before)
 

@@ -17,8 +17,8 @@ from isthmus.export import evaluate as evaluation
 from isthmus.export import judging
 from isthmus.export.evaluate import QUALITIES, evaluate, parse_rivals
 from isthmus.export.exporter import ExportSettings, export
+from isthmus.export.graph.session import Session
 from isthmus.export.samples import Samples, prepared
-from isthmus.export.session import Session
 
 CLASSES = ("boot", "dress", "hat", "scarf", "shoe")
 COLUMNS = {"setting", "bytes_mean", "metric", "device_mmac", "device_ms"}

@@ -9,10 +9,12 @@ from isthmus.contract.bundle import open_bundle
 from isthmus.devices import golden
 from isthmus.devices.runtime import Network
 from isthmus.errors import BundleError, ExportError, UsageError
-from isthmus.export import distill, gates, tensorrt
-from isthmus.export.distill import DistillSettings
+from isthmus.export import gates
 from isthmus.export.exporter import ExportSettings, export
-from isthmus.export.pace import Pace
+from isthmus.export.targets import tensorrt
+from isthmus.export.training import distill
+from isthmus.export.training.distill import DistillSettings
+from isthmus.export.training.pace import Pace
 
 FIXED = """
 n (float[1, 3, 8, 8] x) => (float[1, 4, 8, 8] y) {

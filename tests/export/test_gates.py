@@ -9,15 +9,16 @@ import torch
 from isthmus.codec.payload import Mode
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError
-from isthmus.export import cuts, gates
-from isthmus.export.bottleneck import from_modules
-from isthmus.export.convolutional import Decoder, Encoder
-from isthmus.export.distill import Learned
-from isthmus.export.doors import Source
-from isthmus.export.halves import CodedHalves, assembled
-from isthmus.export.plain import quantised
+from isthmus.export import gates
+from isthmus.export.bottlenecks.bottleneck import from_modules
+from isthmus.export.bottlenecks.convolutional import Decoder, Encoder
+from isthmus.export.bottlenecks.halves import CodedHalves, assembled
+from isthmus.export.bottlenecks.plain import quantised
+from isthmus.export.cutting import cuts
+from isthmus.export.cutting.split import split
+from isthmus.export.doors.opening import Source
 from isthmus.export.samples import Samples, prepared
-from isthmus.export.split import split
+from isthmus.export.training.distill import Learned
 
 PREPARATION = Preparation(width=16, height=16)
 SAMPLES = Samples(

@@ -11,13 +11,16 @@ from isthmus.contract.prepare import Preparation
 from isthmus.devices import golden
 from isthmus.devices.golden import HEAD, INT8_HEAD
 from isthmus.devices.runtime import Network
-from isthmus.export import cuts, int8, plain, writing
-from isthmus.export.halves import assembled
-from isthmus.export.int8 import Candidate
+from isthmus.export import writing
+from isthmus.export.bottlenecks import plain
+from isthmus.export.bottlenecks.halves import assembled
+from isthmus.export.cutting import cuts
+from isthmus.export.cutting.split import split
+from isthmus.export.int8 import attempt as int8
+from isthmus.export.int8.attempt import Candidate
 from isthmus.export.record import Making
 from isthmus.export.samples import Samples, prepared
 from isthmus.export.settings import ExportSettings
-from isthmus.export.split import split
 
 PREPARATION = Preparation(width=16, height=16)
 SAMPLES = Samples(

@@ -6,8 +6,8 @@ from isthmus.bench import drawing, words
 from isthmus.bench.drawing import Drawing, Scale
 from isthmus.bench.look import BLUE, GREY, ORANGE, RED
 from isthmus.errors import UsageError
-from isthmus.export.cuts import Cut
-from isthmus.export.listing import crossing_count
+from isthmus.export.cutting.cuts import Cut
+from isthmus.export.cutting.listing import crossing_count
 
 WIDTH, HEIGHT = 860, 470
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 24, 46, 372

@@ -95,7 +95,8 @@ def demonstrate(
 
 def _teach(folder: Path, material: Material, settings: DemoSettings, on_progress: Callable[[Progress], None]) -> Metric:
     """Train the unsplit network, write it as `teacher.onnx`, measure it on the test sequence."""
-    from isthmus.export import classifier, samples
+    from isthmus.export import samples
+    from isthmus.export.training import classifier
 
     model = classifier.train_classifier(
         samples.read(material.train),
@@ -109,9 +110,9 @@ def _teach(folder: Path, material: Material, settings: DemoSettings, on_progress
 
 
 def _export(folder: Path, material: Material, settings: DemoSettings, on_progress: Callable[[Progress], None]) -> Bundle:
-    from isthmus.export.distill import DistillSettings
-    from isthmus.export.distill import Progress as Trained
     from isthmus.export.exporter import ExportSettings, export
+    from isthmus.export.training.distill import DistillSettings
+    from isthmus.export.training.distill import Progress as Trained
 
     def show(progress: Trained) -> None:
         words = f"training the bottleneck, {progress.stage}, loss {progress.loss:.3f}"

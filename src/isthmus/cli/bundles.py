@@ -110,7 +110,7 @@ def verify(
         golden.check_tail(opened, frames, Network.load(opened.path("tail.onnx"))),
     ]
     if runtime == "tensorrt":
-        from isthmus.export.tensorrt import check_files
+        from isthmus.export.targets.tensorrt import check_files
 
         gates.append(check_files({name: opened.path(name) for name in ("head.onnx", "tail.onnx")}))
     if as_json:

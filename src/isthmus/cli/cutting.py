@@ -14,7 +14,7 @@ from isthmus.cli.results import print_json, print_table
 from isthmus.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from isthmus.export.cuts import Cut
+    from isthmus.export.cutting.cuts import Cut
 
 _BAR_COLUMNS = 18
 _NAME_COLUMNS = 44
@@ -33,10 +33,10 @@ def cuts(
     Shown are, between two pieces of arithmetic, the narrowest single tensor, and several at once where they are narrower than
     every single one before; `>` marks the cut that `--cut auto` takes.
     """
-    from isthmus.export import cuts as places
-    from isthmus.export.doors import open_model
-    from isthmus.export.graph import data_inputs, size_bytes
-    from isthmus.export.listing import shortlist
+    from isthmus.export.cutting import cuts as places
+    from isthmus.export.cutting.listing import shortlist
+    from isthmus.export.doors.opening import open_model
+    from isthmus.export.graph.flow import data_inputs, size_bytes
 
     if plot is not None and plot.suffix.lower() != ".svg":
         raise UsageError(f"--plot {plot} would hold an SVG; let its name end with .svg")
@@ -60,7 +60,7 @@ def cuts(
 
 
 def _automatic(found: list["Cut"]) -> "Cut | None":
-    from isthmus.export import cuts as places
+    from isthmus.export.cutting import cuts as places
 
     try:
         return places.find(found, "auto")

@@ -62,11 +62,11 @@ def export(
     Ctrl-C while training ends the training and writes the bundle with what was learned so far.
     """
     from isthmus.contract.sealing import sign_bundle
-    from isthmus.export.distill import DistillSettings
-    from isthmus.export.distill import Progress as TrainingProgress
+    from isthmus.export.detectors.labels import read as read_labels
     from isthmus.export.exporter import ExportSettings
     from isthmus.export.exporter import export as make
-    from isthmus.export.labels import read as read_labels
+    from isthmus.export.training.distill import DistillSettings
+    from isthmus.export.training.distill import Progress as TrainingProgress
 
     if neural_filter or layout:
         option = "--filter" if neural_filter else "--layout"

@@ -10,8 +10,8 @@ from isthmus.cli.bundles import BundleArgument, JsonOption, TrustOption, open_tr
 from isthmus.cli.results import print_json, print_table
 
 if TYPE_CHECKING:
-    from isthmus.export.triton import Written
-    from isthmus.export.triton_config import Port
+    from isthmus.export.targets.triton import Written
+    from isthmus.export.targets.triton_config import Port
 
 
 def triton(
@@ -28,7 +28,7 @@ def triton(
 
     Models of other names and other versions in the repository stay as they are.
     """
-    from isthmus.export.triton import TritonSettings, write_repository
+    from isthmus.export.targets.triton import TritonSettings, write_repository
 
     settings = TritonSettings(version=version, max_batch=max_batch, instances=instances, with_whole=whole)
     models = write_repository(open_trusted(bundle, trust), output, settings)

@@ -1,0 +1,1 @@
+"""What stands around the codes: encoder, decoder, quantiser, and how they are put into the halves."""

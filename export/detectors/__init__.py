@@ -1,0 +1,1 @@
+"""Which detector a network is, and its boxes, decoded behind it."""

@@ -1,0 +1,1 @@
+"""Heads of 8-bit weights and activations."""

@@ -1,0 +1,1 @@
+"""Where halves go besides our own server: Triton and TensorRT."""

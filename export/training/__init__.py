@@ -1,0 +1,1 @@
+"""How a bottleneck learns: teacher, steps, checkpoints, and gradients through a frozen ONNX tail."""
