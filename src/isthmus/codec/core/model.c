@@ -80,8 +80,9 @@ static void read_levels(Reader *reader, uint8_t *levels) {
 
 static void read_context(Reader *reader, Slice *slices, uint8_t *owners, int alphabet) {
     int start = 0, run = 0;
-    for (int symbol = 0; symbol < alphabet && !reader->failed; symbol++) {
+    for (int symbol = 0; symbol < alphabet; symbol++) {
         int frequency = take_between(reader, 1, (1 << PROBABILITY_BITS) - start);
+        if (reader->failed) return;
         uint64_t reciprocal = (((uint64_t)1 << RECIPROCAL_BITS) + (uint64_t)frequency - 1) / (uint64_t)frequency;
         slices[symbol] = (Slice){(uint16_t)frequency, (uint16_t)start, (uint32_t)reciprocal};
         start += frequency;
