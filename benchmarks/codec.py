@@ -260,6 +260,7 @@ def binding_us(tables: CodecTables) -> tuple[float, float]:
     tensor = CodeTensor(name="one", shape=(1, 1, 1), bits=table.bits)
     alone = type(table)(
         bits=table.bits,
+        alphabet_bits=table.alphabet_bits,
         fractions=table.fractions,
         temporal=False,
         channels=(first,),

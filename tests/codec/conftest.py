@@ -71,13 +71,15 @@ def make_table() -> MakeTable:
     def make(seed: int, layout: Layout, *, temporal: bool = False) -> Table:
         drawn = _Drawn(seed, temporal=temporal)
         fractions = FRACTIONS[drawn.whole(0, 3 if layout.bits < 6 else 0)]
+        alphabet_bits = drawn.whole(1, layout.bits)
         return Table(
             bits=layout.bits,
+            alphabet_bits=alphabet_bits,
             fractions=fractions,
             temporal=temporal,
             channels=tuple(drawn.channel(own, layout.bits) for own in range(layout.channels)),
             thresholds=tuple(sorted(drawn.whole(0, 8192 if drawn.wild else 300) for _ in range(LEVELS - 1))),
-            frequencies=drawn.frequencies(LEVELS * fractions, layout.bits),
+            frequencies=drawn.frequencies(LEVELS * fractions, alphabet_bits),
         )
 
     return make

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.codec.analysis import Batch, analyse, bits
+from isthmus.codec.misses import wrap
 from isthmus.codec.planes import Layout
 from isthmus.codec.predictive import TensorCoding, coder
 from isthmus.codec.predictor import Predictor
@@ -26,7 +27,7 @@ def test_a_batch_is_predicted_as_the_specification_does_code_by_code(make_table,
         guess = predictor.guess(place)
         symbol = int(now[0][place])
         assert (guess.value, guess.context) == (found.value[0][place], found.context[0][place])
-        assert guess.sign * (symbol - guess.nearest) % (1 << depth) == found.coded[0][place]
+        assert wrap(guess.sign * (symbol - guess.nearest), depth) == found.miss[0][place]
         predictor.learn(place, symbol, guess)
 
 

@@ -11,6 +11,7 @@ ONE = 4096
 def table(*models: ChannelModel, bits: int = 4, fractions: int = 4, temporal: bool = False) -> Table:
     return Table(
         bits=bits,
+        alphabet_bits=bits,
         fractions=fractions,
         temporal=temporal,
         channels=models,

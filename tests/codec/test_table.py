@@ -13,13 +13,14 @@ NOTHING = Sum(0, ())
 EVEN = np.full((16, 2), 2048, np.int16)
 TINY = Table(
     bits=1,
+    alphabet_bits=1,
     fractions=1,
     temporal=False,
     channels=(ChannelModel(1, Sum(3, ()), Sum(-2, (Tap(0, 0, -1, 2, 77),)), NOTHING, NOTHING),),
     thresholds=tuple(range(1, 16)),
     frequencies=EVEN,
 )
-GOLDEN = [1, 1, 1, 0, 1, 1, 3, 0, -2, 1, 0, 0, -1, 2, 77, 0, 0, 0, 0, *range(1, 16), *[2048] * 32]
+GOLDEN = [1, 1, 1, 1, 0, 1, 1, 3, 0, -2, 1, 0, 0, -1, 2, 77, 0, 0, 0, 0, *range(1, 16), *[2048] * 32]
 """Words of the first release."""
 
 
@@ -64,12 +65,14 @@ def test_a_changed_word_is_refused_or_makes_another_table(index: int, word: int)
     [
         (0, 2, "version 2, this program reads 1"),
         (1, 9, "of 9 bits"),
-        (2, 3, "3 fractions"),
-        (4, 1025, "1025 channels"),
-        (5, 2, "starts channel 0 at 2"),
-        (7, 49, "49 taps"),
-        (19, 9000, "thresholds"),
-        (20, 0, "thresholds"),
+        (2, 2, "1 bits, 2 of them coded"),
+        (2, 0, "0 of them coded"),
+        (3, 3, "3 fractions"),
+        (5, 1025, "1025 channels"),
+        (6, 2, "starts channel 0 at 2"),
+        (8, 49, "49 taps"),
+        (20, 9000, "thresholds"),
+        (21, 0, "thresholds"),
         (-1, 2047, "sum 4096"),
         (-1, 0, "below 1"),
     ],

@@ -23,7 +23,7 @@ LAYOUTS = {
     "pooled": Layout(24, 1, 1, 5),
     "single": Layout(1, 1, 1, 3),
 }
-FRAMES = 40
+FRAMES = 300
 
 
 def make_frames(layout: Layout) -> np.ndarray:

@@ -70,13 +70,13 @@ class Analysis:
         value: predicted symbol times 4096.
         expected: expected error in 1/128 code, 0 to 8191.
         context: row of `Table.frequencies`.
-        coded: the symbol as it is coded, 0 to 2^bits - 1.
+        miss: what is coded, -2^(bits-1) to 2^(bits-1) - 1 (see `misses`).
     """
 
     value: Cells
     expected: Cells
     context: Cells
-    coded: Cells
+    miss: Cells
 
 
 def analyse(batch: Batch, table: Table) -> Analysis:
@@ -89,14 +89,22 @@ def analyse(batch: Batch, table: Table) -> Analysis:
     expected = np.stack([add(planes, (m.first_error, m.error), c, error=True) for c, m in enumerate(table.channels)], axis=1)
     expected = clamp_expected(expected)
     level = np.searchsorted(table.thresholds, expected, side="right").astype(np.int32)
-    coded, fraction = code(batch.now, value, table.bits, table.fractions)
-    return Analysis(value, expected, level * table.fractions + fraction, coded)
+    miss = misses(batch.now, value, table.bits)
+    return Analysis(value, expected, level * table.fractions + fractions_of(value, table.fractions), miss)
 
 
 def bits(batch: Batch, table: Table) -> np.ndarray:
     """What every symbol costs in bits, float64[frame, channel, row, column]; a body is that sum and about 20 bits."""
     analysis = analyse(batch, table)
-    cost: np.ndarray = PROBABILITY_BITS - np.log2(table.frequencies[analysis.context, analysis.coded])
+    return miss_bits(analysis.context, analysis.miss, table.frequencies, table.bits)
+
+
+def miss_bits(context: Cells, miss: Cells, frequencies: np.ndarray, bits: int) -> np.ndarray:
+    """What misses cost in bits, escapes with what follows them."""
+    alphabet = frequencies.shape[1]
+    escaped = np.zeros(miss.shape, dtype=bool) if alphabet == 1 << bits else np.abs(miss) >= alphabet // 2
+    coded = np.where(escaped, alphabet // 2, miss % alphabet)
+    cost: np.ndarray = PROBABILITY_BITS - np.log2(frequencies[context, coded]) + escaped * bits
     return cost
 
 
@@ -130,12 +138,25 @@ def clamp_expected(expected: Cells) -> Cells:
     return clamped
 
 
-def code(now: Cells, value: Cells, bits: int, fractions: int) -> tuple[Cells, Cells]:
-    """Symbols as they are coded, and the fraction of each context."""
+def misses(now: Cells, value: Cells, bits: int) -> Cells:
+    """By how much the nearest symbols missed, towards the value counted positive, -2^(bits-1) to 2^(bits-1) - 1."""
+    nearest, distance = _nearest(value)
+    miss = np.where(distance < 0, nearest - now, now - nearest)
+    half = 1 << bits - 1
+    wrapped: Cells = ((miss + half) & ((1 << bits) - 1)) - half
+    return wrapped
+
+
+def fractions_of(value: Cells, fractions: int) -> Cells:
+    """Into which part of the way to the next symbol values fall."""
+    _, distance = _nearest(value)
+    parts: Cells = np.minimum(np.abs(distance) * fractions >> ONE_BITS - 1, fractions - 1)
+    return parts
+
+
+def _nearest(value: Cells) -> tuple[Cells, Cells]:
     nearest = (value + (1 << ONE_BITS - 1)) >> ONE_BITS
-    distance = value - (nearest << ONE_BITS)
-    fraction = np.minimum(np.abs(distance) * fractions >> ONE_BITS - 1, fractions - 1)
-    return np.where(distance < 0, nearest - now, now - nearest) & ((1 << bits) - 1), fraction
+    return nearest, value - (nearest << ONE_BITS)
 
 
 def add(planes: list[Planes], sums: tuple[Sum, Sum], channel: int, *, error: bool) -> Cells:

@@ -1,30 +1,38 @@
-"""From counts to the levels and frequencies of a table."""
+"""From counts to the levels, the alphabet and the frequencies of a table."""
 
 from itertools import pairwise
 
 import numpy as np
 
-from isthmus.codec.table import LEVELS, PROBABILITY_BITS, THRESHOLD_MAX
+from isthmus.codec.analysis import Cells, miss_bits
+from isthmus.codec.table import FRACTIONS, LEVELS, PROBABILITY_BITS, THRESHOLD_MAX
 
 FINE_LEVELS = 96
 """Levels of equal population that the final ones are merged from."""
 LEVEL_PRIOR, POOL_PRIOR, FLAT_PRIOR = 16.0, 4.0, 0.3
 """Counts that a context borrows from its level, from the whole tensor, and from nowhere: a symbol that the calibration never
 showed must stay affordable in an unseen scene."""
+ENTRIES_MAX = 4096
+"""Frequencies of one table: 8 kB."""
+ENTRY_BITS = 4.0
+"""What a further frequency must save on the calibration frames; below, it fits their chance."""
 
 
-def choose_thresholds(expected: np.ndarray, coded: np.ndarray, alphabet: int) -> tuple[int, ...]:
-    """Part the expected errors into levels so that symbols cost least: fine levels of equal population, then the two neighbours
-    whose union costs least become one, until `LEVELS` are left.
+def choose_thresholds(expected: np.ndarray, miss: np.ndarray, bits: int) -> tuple[int, ...]:
+    """Part the expected errors into levels so that misses cost least.
+
+    Fine levels of equal population come first; then the two neighbours whose union costs least become one, until `LEVELS` are
+    left.
 
     Args:
         expected: int[sample], 0 to 8191.
-        coded: int[sample], 0 to alphabet - 1.
-        alphabet: number of symbols.
-    """  # noqa: D205
+        miss: int[sample], of `bits` bits.
+        bits: of a symbol.
+    """
+    alphabet = 1 << bits
     cuts = np.unique(np.quantile(expected, np.linspace(0, 1, FINE_LEVELS + 1)[1:-1]).astype(np.int64))
     fine = np.searchsorted(cuts, expected, side="right")
-    counts = np.bincount(fine.ravel() * alphabet + coded.ravel(), minlength=(len(cuts) + 1) * alphabet)
+    counts = np.bincount(fine.ravel() * alphabet + miss.ravel() % alphabet, minlength=(len(cuts) + 1) * alphabet)
     groups = [row.astype(np.float64) for row in counts.reshape(-1, alphabet)]
     thresholds = cuts.tolist()
     while len(groups) > LEVELS:
@@ -41,19 +49,46 @@ def _cost(counts: np.ndarray) -> float:
     return float((some * np.log2(some.sum() / some)).sum())
 
 
-def make_frequencies(context: np.ndarray, coded: np.ndarray, *, fractions: int, bits: int) -> np.ndarray:
-    """Frequencies from the symbols seen in each context.
+def choose_frequencies(level: Cells, parts: dict[int, Cells], miss: Cells, bits: int) -> tuple[int, np.ndarray]:
+    """The number of fractions and the frequencies that cost least, with what a table itself is worth.
+
+    Args:
+        level: context level of every sample.
+        parts: for each of FRACTIONS, into which part every sample falls.
+        miss: of every sample.
+        bits: of a symbol.
 
     Returns:
-        int16[LEVELS * fractions, 2^bits], each at least 1, each row with the sum 4096.
+        Fractions, and int16[LEVELS * fractions, alphabet].
     """
-    contexts, alphabet = LEVELS * fractions, 1 << bits
+    best: tuple[float, int, np.ndarray] | None = None
+    for fractions in FRACTIONS:
+        context = level * fractions + parts[fractions]
+        for alphabet_bits in range(1, bits + 1):
+            if LEVELS * fractions << alphabet_bits > ENTRIES_MAX:
+                continue
+            frequencies = make_frequencies(context, miss, fractions=fractions, bits=bits, alphabet_bits=alphabet_bits)
+            cost = float(miss_bits(context, miss, frequencies, bits).sum()) + ENTRY_BITS * frequencies.size
+            if best is None or cost < best[0]:
+                best = cost, fractions, frequencies
+    assert best is not None
+    return best[1], best[2]
+
+
+def make_frequencies(context: Cells, miss: Cells, *, fractions: int, bits: int, alphabet_bits: int) -> np.ndarray:
+    """Frequencies from the misses seen in each context.
+
+    Returns:
+        int16[LEVELS * fractions, 2^alphabet_bits], each at least 1, each row with the sum 4096.
+    """
+    contexts, alphabet = LEVELS * fractions, 1 << alphabet_bits
+    coded = miss % alphabet if alphabet_bits == bits else np.where(np.abs(miss) < alphabet // 2, miss % alphabet, alphabet // 2)
     counts = np.bincount(context.ravel() * alphabet + coded.ravel(), minlength=contexts * alphabet).astype(np.float64)
     counts = counts.reshape(LEVELS, fractions, alphabet)
-    pool = _share(counts.sum(axis=(0, 1)) + _decay(bits))
+    pool = _share(counts.sum(axis=(0, 1)) + _decay(alphabet_bits))
     level = counts.sum(axis=1, keepdims=True)
     level = _share(level + POOL_PRIOR * pool)
-    smooth = counts + LEVEL_PRIOR * level + POOL_PRIOR * pool + FLAT_PRIOR * _share(_decay(bits))
+    smooth = counts + LEVEL_PRIOR * level + POOL_PRIOR * pool + FLAT_PRIOR * _share(_decay(alphabet_bits))
     return np.stack([normalise(row) for row in smooth.reshape(contexts, alphabet)])
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from isthmus.codec import rans
+from isthmus.codec import misses, rans
 from isthmus.codec.planes import Layout
 from isthmus.codec.predictor import Predictor
 from isthmus.codec.symbols import Symbols
@@ -96,9 +96,8 @@ def _slices(tensor: TensorCoding, symbols: Symbols, reference: np.ndarray | None
     slices = []
     for place, symbol in zip(np.ndindex(tensor.layout.shape), symbols.tolist(), strict=True):
         guess = predictor.guess(place)
-        coded = guess.sign * (symbol - guess.nearest) % (1 << tensor.table.bits)
-        row = frequencies[guess.context]
-        slices.append((row[coded], sum(row[:coded])))
+        miss = guess.sign * (symbol - guess.nearest)
+        slices += misses.slices(miss, frequencies[guess.context], bits=tensor.table.bits)
         predictor.learn(place, symbol, guess)
     return slices
 
@@ -109,8 +108,8 @@ def _decode(tensor: TensorCoding, decoder: rans.Decoder, reference: np.ndarray |
     symbols = np.empty(tensor.layout.size, dtype=np.uint8)
     for index, place in enumerate(np.ndindex(tensor.layout.shape)):
         guess = predictor.guess(place)
-        coded = decoder.take(frequencies[guess.context])
-        symbols[index] = symbol = (guess.nearest + guess.sign * coded) % (1 << tensor.table.bits)
+        miss = misses.take(decoder, frequencies[guess.context], bits=tensor.table.bits)
+        symbols[index] = symbol = (guess.nearest + guess.sign * miss) % (1 << tensor.table.bits)
         predictor.learn(place, symbol, guess)
     return symbols
 

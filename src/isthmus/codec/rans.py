@@ -66,6 +66,14 @@ class Decoder:
         self._state = state
         return symbol
 
+    def take_evenly(self, bits: int) -> int:
+        """The next number of `bits` bits, all of them equally likely.
+
+        Raises:
+            MalformedPayload: the body ends in the middle.
+        """
+        return self.take([(1 << PROBABILITY_BITS) >> bits] * (1 << bits))
+
     def close(self) -> None:
         """Check that everything was taken.
 

@@ -73,14 +73,16 @@ class Table:
 
     Attributes:
         bits: of a symbol.
+        alphabet_bits: of a coded miss; a miss of half the alphabet or more is escaped, unless there are as many bits as `bits`.
         fractions: parts that the distance to the nearest code is divided into.
         temporal: whether there is a reference frame.
         channels: one model for each channel.
         thresholds: 15 expected errors in 1/128 code, not falling, that part the 16 levels.
-        frequencies: int16[LEVELS * fractions, 2^bits], each at least 1, each row with the sum 4096.
+        frequencies: int16[LEVELS * fractions, 2^alphabet_bits], each at least 1, each row with the sum 4096.
     """
 
     bits: int
+    alphabet_bits: int
     fractions: int
     temporal: bool
     channels: tuple[ChannelModel, ...]
@@ -92,7 +94,7 @@ class Table:
 
     def words(self) -> Words:
         """The table as it is stored, int16[length]."""
-        head = [VERSION, self.bits, self.fractions, int(self.temporal), len(self.channels)]
+        head = [VERSION, self.bits, self.alphabet_bits, self.fractions, int(self.temporal), len(self.channels)]
         head += [channel.start for channel in self.channels]
         for channel in self.channels:
             head += [*_sum_words(channel.first_value), *_sum_words(channel.value)]
@@ -145,26 +147,30 @@ def read(words: np.ndarray[Any, Any]) -> Table:
     if words.dtype != np.int16 or words.ndim != 1:
         raise BundleError(f"a codec table is int16[words], got {words.dtype}{list(words.shape)}")
     reader = _Reader(words)
-    version, bits, fractions, temporal = (reader.take() for _ in range(4))
+    version, bits, alphabet_bits, fractions, temporal = (reader.take() for _ in range(5))
     if version != VERSION:
         raise BundleError(f"a codec table has version {version}, this program reads {VERSION}; install a newer isthmus")
-    if not 1 <= bits <= 8 or fractions not in FRACTIONS or temporal not in (0, 1):
-        raise BundleError(f"a codec table is of {bits} bits, {fractions} fractions, temporal {temporal}; it is damaged")
+    if not 1 <= alphabet_bits <= bits <= 8 or fractions not in FRACTIONS or temporal not in (0, 1):
+        raise BundleError(
+            f"a codec table is of {bits} bits, {alphabet_bits} of them coded, {fractions} fractions, temporal {temporal}; "
+            "it is damaged"
+        )
     count = reader.count(CHANNELS_MAX, "channels")
     starts = [reader.take() for _ in range(count)]
     values = [(reader.sum(VALUE_TAPS_MAX), reader.sum(VALUE_TAPS_MAX)) for _ in range(count)]
     errors = [(reader.sum(ERROR_TAPS_MAX), reader.sum(ERROR_TAPS_MAX)) for _ in range(count)]
     thresholds = tuple(reader.take() for _ in range(LEVELS - 1))
     frequencies = reader.rest()
-    if frequencies.size != LEVELS * fractions << bits:
-        raise BundleError(f"a codec table has {frequencies.size} frequencies, {LEVELS * fractions << bits} belong to it")
+    if frequencies.size != LEVELS * fractions << alphabet_bits:
+        raise BundleError(f"a codec table has {frequencies.size} frequencies, {LEVELS * fractions << alphabet_bits} belong to it")
     return Table(
         bits=bits,
+        alphabet_bits=alphabet_bits,
         fractions=fractions,
         temporal=bool(temporal),
         channels=tuple(ChannelModel(s, *value, *error) for s, value, error in zip(starts, values, errors, strict=True)),
         thresholds=thresholds,
-        frequencies=frequencies.reshape(LEVELS * fractions, 1 << bits),
+        frequencies=frequencies.reshape(LEVELS * fractions, 1 << alphabet_bits),
     )
 
 
@@ -181,7 +187,7 @@ def _check(table: Table) -> None:
     steps = (0, *table.thresholds, THRESHOLD_MAX)
     if len(table.thresholds) != LEVELS - 1 or any(low > high for low, high in pairwise(steps)):
         raise BundleError(f"the thresholds of a codec table fall, or leave 0..{THRESHOLD_MAX}: {table.thresholds}")
-    shape = (LEVELS * table.fractions, 1 << table.bits)
+    shape = (LEVELS * table.fractions, 1 << table.alphabet_bits)
     if table.frequencies.shape != shape or table.frequencies.min() < 1:
         raise BundleError(f"the frequencies of a codec table are {list(table.frequencies.shape)}, or one is below 1")
     if (table.frequencies.sum(axis=1, dtype=np.int64) != 1 << PROBABILITY_BITS).any():

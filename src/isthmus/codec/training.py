@@ -16,7 +16,7 @@ from isthmus.codec.planes import Layout, layout
 from isthmus.codec.predictor import ONE_BITS
 from isthmus.codec.regression import select
 from isthmus.codec.symbols import from_codes
-from isthmus.codec.table import CHANNELS_MAX, ERROR_WEIGHT_MAX, ChannelModel, Sum, Table, Tap
+from isthmus.codec.table import CHANNELS_MAX, ERROR_WEIGHT_MAX, FRACTIONS, ChannelModel, Sum, Table, Tap
 from isthmus.codec.tables import CODES_MAX, CodecTables, Key
 from isthmus.contract.boundary import Boundary, OperatingPoint, point_size
 from isthmus.errors import ExportError
@@ -28,6 +28,8 @@ SYMBOLS_MAX = 4_000_000
 """Symbols of one tensor that are looked at; more frames make no better tables."""
 SAMPLES_MAX = 40_000
 """Samples of one regression."""
+COUNTED_MAX = 600_000
+"""Misses that levels and frequencies are counted from."""
 RELATED_MAX = 12
 """Earlier channels whose neighbourhoods a channel may be predicted from: those that explain most of it."""
 VALUE_TAPS, ERROR_TAPS = (4, 20, 1200), (3, 8, 500)
@@ -40,11 +42,6 @@ CROSS = [(0, 0), (0, -1), (0, 1), (-1, 0), (1, 0)]
 
 Place = tuple[int, int, int, int]
 """Plane, channel, row, column of a candidate tap."""
-
-
-def fractions_of(bits: int) -> int:
-    """How finely the distance to the nearest code is told apart: the fewer bits, the more a fraction of a step says."""
-    return 4 if bits <= 4 else 2 if bits <= 6 else 1
 
 
 def train_tables(
@@ -145,18 +142,24 @@ def train_table(batch: Batch, bits: int) -> Table:
     error_sums = [_fit_channel(fit, channel, rows) for channel in range(channels)]
     expected = np.stack([analysis.add(fit.planes, sums, c, error=True) for c, sums in enumerate(error_sums)], axis=1)
     expected = analysis.clamp_expected(expected)
-    fractions = fractions_of(bits)
-    coded, fraction = analysis.code(batch.now, value, bits, fractions)
-    thresholds = histogram.choose_thresholds(expected, coded, 1 << bits)
-    context = np.searchsorted(thresholds, expected, side="right") * fractions + fraction
+    miss = _thin(analysis.misses(batch.now, value, bits))
+    thresholds = histogram.choose_thresholds(_thin(expected), miss, bits)
+    level = np.searchsorted(thresholds, _thin(expected), side="right").astype(np.int32)
+    parts = {fractions: analysis.fractions_of(_thin(value), fractions) for fractions in FRACTIONS}
+    fractions, frequencies = histogram.choose_frequencies(level, parts, miss, bits)
     return Table(
         bits=bits,
+        alphabet_bits=frequencies.shape[1].bit_length() - 1,
         fractions=fractions,
         temporal=batch.reference is not None,
         channels=tuple(ChannelModel(int(s), *v, *e) for s, v, e in zip(starts, value_sums, error_sums, strict=True)),
         thresholds=thresholds,
-        frequencies=histogram.make_frequencies(context, coded, fractions=fractions, bits=bits),
+        frequencies=frequencies,
     )
+
+
+def _thin(cells: Cells) -> Cells:
+    return cells.ravel()[:: max(1, cells.size // COUNTED_MAX)]
 
 
 def _taps_max(taps: tuple[int, int, int], channels: int) -> int:

@@ -23,22 +23,25 @@ CHANGES = Sum(10, (Tap(0, 0, 0, -1, 150), Tap(1, 0, 0, -1, 250)))
 
 
 def frequencies(bits: int, fractions: int, *, sharp: bool) -> np.ndarray:
-    """Frequencies that fall from symbol 0 on, the same in every context; `sharp` ones leave 1 for most symbols."""
+    """Frequencies of an alphabet of `bits`, the same in every context: half or, if `sharp`, nearly all for a miss of 0."""
     alphabet = 1 << bits
     row = np.full(alphabet, 1 if sharp else 4096 // alphabet // 2)
     row[0] += 4096 - row.sum()
     return np.tile(row, (LEVELS * fractions, 1)).astype(np.int16)
 
 
-def table(model: ChannelModel, bits: int, *, fractions: int = 1, temporal: bool = False, sharp: bool = False) -> Table:
-    """A table of one channel."""
+def table(
+    model: ChannelModel, bits: int, alphabet_bits: int = 0, *, fractions: int = 1, temporal: bool = False, sharp: bool = False
+) -> Table:
+    """A table of one channel, without escapes unless `alphabet_bits` are fewer than `bits`."""
     return Table(
         bits=bits,
+        alphabet_bits=alphabet_bits or bits,
         fractions=fractions,
         temporal=temporal,
         channels=(model,),
         thresholds=tuple(range(20, 20 * LEVELS, 20)),
-        frequencies=frequencies(bits, fractions, sharp=sharp),
+        frequencies=frequencies(alphabet_bits or bits, fractions, sharp=sharp),
     )
 
 
@@ -47,6 +50,7 @@ CASES = {
     "spatial_two_bits": (Layout(1, 12, 20, 2), table(ChannelModel(1, ROW, SPATIAL, EMPTY, SHARP), 2)),
     "sharp_two_bits": (Layout(1, 12, 20, 2), table(ChannelModel(1, ROW, SPATIAL, EMPTY, SHARP), 2, sharp=True)),
     "fractions_three_bits": (Layout(1, 8, 24, 3), table(ChannelModel(2, ROW, SPATIAL, EMPTY, SHARP), 3, fractions=2)),
+    "escapes_of_eight_bits": (Layout(1, 8, 24, 8), table(ChannelModel(70, ROW, SPATIAL, EMPTY, SHARP), 8, 2, sharp=True)),
     "one_row": (Layout(1, 1, 200, 2), table(ChannelModel(3, ROW, EMPTY, EMPTY, EMPTY), 2)),
     "one_column": (Layout(1, 200, 1, 2), table(ChannelModel(3, EMPTY, SPATIAL, EMPTY, SHARP), 2)),
     "temporal_two_bits": (Layout(1, 10, 12, 2), table(ChannelModel(0, OVER_TIME, OVER_TIME, EMPTY, CHANGES), 2, temporal=True)),

@@ -63,6 +63,41 @@ INLINE int negate_if(int minus, int number) {
     return (number ^ minus) - minus;
 }
 
+/* How misses are coded (misses.py). */
+typedef struct {
+    int bits, half, escapes;
+} Alphabet;
+
+static Alphabet alphabet_of(const Model *model) {
+    return (Alphabet){model->bits, 1 << (model->alphabet_bits - 1), model->alphabet_bits < model->bits};
+}
+
+/* `number` modulo 2 half, between -half and half - 1. */
+INLINE int wrap(int number, int half) {
+    return ((number & (2 * half - 1)) ^ half) - half;
+}
+
+INLINE int decode_miss(Decoder *decoder, Alphabet alphabet, const Slice *slices, const uint8_t *owners) {
+    int coded = decode_symbol(decoder, slices, owners);
+    if (!alphabet.escapes || coded != alphabet.half) return wrap(coded, alphabet.half);
+    int miss = wrap(decode_plain(decoder, alphabet.bits), 1 << (alphabet.bits - 1));
+    /* An escape that was not needed: no encoder writes that. */
+    if (abs(miss) < alphabet.half) decoder->broken = 1;
+    return miss;
+}
+
+/* Writes one slice, or two, and gives the place of the next one. */
+INLINE Slice *encode_miss(Slice *next, Alphabet alphabet, const Slice *slices, int miss) {
+    miss = wrap(miss, 1 << (alphabet.bits - 1));
+    if (alphabet.escapes && abs(miss) >= alphabet.half) {
+        *next++ = slices[alphabet.half];
+        *next++ = plain_slice(miss & ((1 << alphabet.bits) - 1), alphabet.bits);
+    } else {
+        *next++ = slices[miss & (2 * alphabet.half - 1)];
+    }
+    return next;
+}
+
 /* One row, code by code: the only part that cannot run ahead. */
 INLINE void code_row(Coding *coding, Lefts lefts, int channel, int row, uint8_t *symbols, int decoding, int temporal) {
     const Model *model = coding->model;
@@ -74,7 +109,8 @@ INLINE void code_row(Coding *coding, Lefts lefts, int channel, int row, uint8_t 
     const int32_t *value_sums = work->value_sums + away, *error_sums = work->error_sums + away;
     Trail value_trail = trail_of(lefts.value, values), error_trail = trail_of(lefts.error, errors);
     Trail change_trail = temporal ? trail_of(lefts.change, changes) : (Trail){{0, 0}, 0, 0};
-    int bits = model->bits, mask = (1 << bits) - 1, fractions = model->fractions;
+    Alphabet alphabet = alphabet_of(model);
+    int mask = (1 << model->bits) - 1, fractions = model->fractions;
     Decoder decoder = decoding ? *coding->decoder : (Decoder){0, NULL, NULL, 0};
     for (int x = 0; x < model->columns; x++) {
         int32_t value = clamp(value_sums[x] + trail_sum(value_trail), mask * ONE);
@@ -84,14 +120,14 @@ INLINE void code_row(Coding *coding, Lefts lefts, int channel, int row, uint8_t 
         int32_t expected = error_sums[x] + trail_sum(error_trail) + (temporal ? trail_sum(change_trail) : 0);
         expected = clamp(clamp(expected, INT32_MAX) >> EXPECTED_SHIFT, THRESHOLD_MAX - 1);
         size_t context = (size_t)(model->levels[expected] * fractions + fraction);
-        const Slice *slices = model->slices + (context << bits);
+        const Slice *slices = model->slices + (context << model->alphabet_bits);
         int symbol;
         if (decoding) {
-            int coded = decode_symbol(&decoder, slices, model->owners + context * RUNS);
-            symbols[x] = (uint8_t)(symbol = (nearest + negate_if(minus, coded)) & mask);
+            int miss = decode_miss(&decoder, alphabet, slices, model->owners + context * RUNS);
+            symbols[x] = (uint8_t)(symbol = (nearest + negate_if(minus, miss)) & mask);
         } else {
             symbol = symbols[x];
-            *coding->slices++ = slices[negate_if(minus, symbol - nearest) & mask];
+            coding->slices = encode_miss(coding->slices, alphabet, slices, negate_if(minus, symbol - nearest));
         }
         trail_step(&value_trail, values + x, symbol);
         trail_step(&error_trail, errors + x, abs(symbol * ONE - value) >> ERROR_SHIFT);
@@ -155,16 +191,17 @@ static Status code_tensor(Coding *coding, uint8_t *symbols, const uint8_t *refer
     return status;
 }
 
+/* `slices` moves on behind what was written. */
 static Status code_frame(const Model *models, int count, uint8_t *symbols, const uint8_t *reference, Decoder *decoder,
-                         Slice *slices) {
+                         Slice **slices) {
     for (int i = 0; i < count; i++) {
-        Coding coding = {.model = &models[i], .decoder = decoder, .slices = slices};
+        Coding coding = {.model = &models[i], .decoder = decoder, .slices = *slices};
         Status status = models[i].temporal && !reference ? CORE_BODY : code_tensor(&coding, symbols, reference);
         if (status != CORE_OK) return status;
         size_t size = model_size(&models[i]);
         symbols += size;
         if (reference) reference += size;
-        slices = coding.slices;
+        *slices = coding.slices;
     }
     return CORE_OK;
 }
@@ -186,19 +223,20 @@ static int in_range(const Model *models, int count, const uint8_t *symbols) {
 }
 
 size_t body_bytes_max(size_t size) {
-    /* A symbol costs PROBABILITY_BITS at most. */
-    return size + size / 2 + 2 * STATE_BYTES;
+    /* An escape costs PROBABILITY_BITS at most, and the plain bits after it 8. */
+    return size * 5 / 2 + 2 * STATE_BYTES;
 }
 
 Status frame_encode(const Model *models, int count, const uint8_t *symbols, const uint8_t *reference, uint8_t *body,
                     size_t *length) {
     size_t size = frame_size(models, count);
     if (!in_range(models, count, symbols)) return CORE_SYMBOL;
-    Slice *slices = malloc(size * sizeof *slices);
+    Slice *slices = malloc(2 * size * sizeof *slices);
     if (!slices) return CORE_MEMORY;
     /* Encoding reads the symbols only. */
-    Status status = code_frame(models, count, (uint8_t *)symbols, reference, NULL, slices);
-    if (status == CORE_OK) *length = encode_slices(slices, size, body, body_bytes_max(size));
+    Slice *end = slices;
+    Status status = code_frame(models, count, (uint8_t *)symbols, reference, NULL, &end);
+    if (status == CORE_OK) *length = encode_slices(slices, (size_t)(end - slices), body, body_bytes_max(size));
     free(slices);
     return status;
 }
@@ -208,8 +246,9 @@ Status frame_decode(const Model *models, int count, const uint8_t *body, size_t 
     if (length < STATE_BYTES) return CORE_BODY;
     Decoder decoder = {(uint32_t)body[0] << 16 | (uint32_t)body[1] << 8 | body[2], body + STATE_BYTES, body + length, 0};
     if (decoder.state < STATE_MIN) return CORE_BODY;
-    Status status = code_frame(models, count, symbols, reference, &decoder, NULL);
+    Slice *none = NULL;
+    Status status = code_frame(models, count, symbols, reference, &decoder, &none);
     if (status != CORE_OK) return status;
-    int complete = decoder.state == STATE_MIN && decoder.next == decoder.end && !decoder.ran_out;
+    int complete = decoder.state == STATE_MIN && decoder.next == decoder.end && !decoder.broken;
     return complete ? CORE_OK : CORE_BODY;
 }

@@ -32,7 +32,7 @@ typedef struct {
     Sum first_value, value, first_error, error;
 } ChannelModel;
 
-/* The slots that a symbol owns in one context. */
+/* The slots that a coded miss owns in one context. */
 typedef struct {
     uint16_t frequency, start;
     uint32_t reciprocal; /* 2^36 / frequency, rounded up; not used below DIVIDED_BELOW */
@@ -41,18 +41,23 @@ typedef struct {
 /* For smaller frequencies the reciprocal leaves 32 bits; they are rare, and divided by. */
 enum { RECIPROCAL_BITS = 36, DIVIDED_BELOW = 17 };
 
+INLINE Slice slice_of(int frequency, int start) {
+    uint64_t reciprocal = (((uint64_t)1 << RECIPROCAL_BITS) + (uint64_t)frequency - 1) / (uint64_t)frequency;
+    return (Slice){(uint16_t)frequency, (uint16_t)start, (uint32_t)reciprocal};
+}
+
 /* Where the search for a slot's owner begins: one entry for each run of slots. */
 enum { RUN_BITS = 4, RUNS = 1 << (PROBABILITY_BITS - RUN_BITS) };
 
 /* One tensor with its table, ready for work. */
 typedef struct {
-    int channels, rows, columns, bits, fractions, temporal;
+    int channels, rows, columns, bits, alphabet_bits, fractions, temporal;
     uint8_t *starts;
     ChannelModel *models;
     Tap *taps;
     uint8_t *levels;  /* [THRESHOLD_MAX]: context level by expected error */
-    Slice *slices;    /* [context][symbol] */
-    uint8_t *owners;  /* [context][RUNS]: which symbol owns the first slot of a run */
+    Slice *slices;    /* [context][coded miss] */
+    uint8_t *owners;  /* [context][RUNS]: which coded miss owns the first slot of a run */
 } Model;
 
 typedef enum {

@@ -83,8 +83,7 @@ static void read_context(Reader *reader, Slice *slices, uint8_t *owners, int alp
     for (int symbol = 0; symbol < alphabet; symbol++) {
         int frequency = take_between(reader, 1, (1 << PROBABILITY_BITS) - start);
         if (reader->failed) return;
-        uint64_t reciprocal = (((uint64_t)1 << RECIPROCAL_BITS) + (uint64_t)frequency - 1) / (uint64_t)frequency;
-        slices[symbol] = (Slice){(uint16_t)frequency, (uint16_t)start, (uint32_t)reciprocal};
+        slices[symbol] = slice_of(frequency, start);
         start += frequency;
         for (; run << RUN_BITS < start; run++) owners[run] = (uint8_t)symbol;
     }
@@ -92,7 +91,7 @@ static void read_context(Reader *reader, Slice *slices, uint8_t *owners, int alp
 }
 
 static void read_frequencies(Reader *reader, Model *model) {
-    int contexts = LEVELS * model->fractions, alphabet = 1 << model->bits;
+    int contexts = LEVELS * model->fractions, alphabet = 1 << model->alphabet_bits;
     for (int context = 0; context < contexts && !reader->failed; context++) {
         read_context(reader, model->slices + context * alphabet, model->owners + context * RUNS, alphabet);
     }
@@ -116,6 +115,7 @@ Status model_read(Model *model, int channels, int rows, int columns, const int16
     memset(model, 0, sizeof *model);
     take_between(&reader, VERSION, VERSION);
     model->bits = take_between(&reader, 1, 8);
+    model->alphabet_bits = take_between(&reader, 1, model->bits);
     model->fractions = take_between(&reader, 1, 8);
     model->temporal = take_between(&reader, 0, 1);
     model->channels = take_between(&reader, 1, CHANNELS_MAX);
@@ -129,7 +129,7 @@ Status model_read(Model *model, int channels, int rows, int columns, const int16
     model->models = calloc((size_t)channels, sizeof *model->models);
     model->taps = calloc(count / TAP_WORDS + 1, sizeof *model->taps);
     model->levels = malloc(THRESHOLD_MAX);
-    model->slices = malloc((contexts << model->bits) * sizeof *model->slices);
+    model->slices = malloc((contexts << model->alphabet_bits) * sizeof *model->slices);
     model->owners = malloc(contexts * RUNS);
     Status status = CORE_MEMORY;
     if (model->starts && model->models && model->taps && model->levels && model->slices && model->owners) {

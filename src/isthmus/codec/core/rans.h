@@ -14,25 +14,45 @@ enum {
 typedef struct {
     uint32_t state;
     const uint8_t *next, *end;
-    int ran_out;
+    int broken;
 } Decoder;
 
-INLINE int decode_symbol(Decoder *decoder, const Slice *slices, const uint8_t *owners) {
-    uint32_t slot = decoder->state & ((1 << PROBABILITY_BITS) - 1);
-    int symbol = owners[slot >> RUN_BITS];
-    while (slot >= (uint32_t)slices[symbol].start + slices[symbol].frequency) symbol++;
-    Slice slice = slices[symbol];
-    uint32_t state = slice.frequency * (decoder->state >> PROBABILITY_BITS) + slot - slice.start;
+INLINE uint32_t slot_of(const Decoder *decoder) {
+    return decoder->state & ((1 << PROBABILITY_BITS) - 1);
+}
+
+/* Leave a slot that belongs to a slice. */
+INLINE void advance(Decoder *decoder, uint32_t frequency, uint32_t start) {
+    uint32_t state = frequency * (decoder->state >> PROBABILITY_BITS) + slot_of(decoder) - start;
     while (state < STATE_MIN) {
         if (decoder->next == decoder->end) {
-            decoder->ran_out = 1;
+            decoder->broken = 1;
             state |= STATE_MIN;
             break;
         }
         state = state << 8 | *decoder->next++;
     }
     decoder->state = state;
+}
+
+INLINE int decode_symbol(Decoder *decoder, const Slice *slices, const uint8_t *owners) {
+    uint32_t slot = slot_of(decoder);
+    int symbol = owners[slot >> RUN_BITS];
+    while (slot >= (uint32_t)slices[symbol].start + slices[symbol].frequency) symbol++;
+    advance(decoder, slices[symbol].frequency, slices[symbol].start);
     return symbol;
+}
+
+/* A number of `bits` bits, all of them equally likely. */
+INLINE int decode_plain(Decoder *decoder, int bits) {
+    uint32_t number = slot_of(decoder) >> (PROBABILITY_BITS - bits);
+    advance(decoder, 1u << (PROBABILITY_BITS - bits), number << (PROBABILITY_BITS - bits));
+    return (int)number;
+}
+
+INLINE Slice plain_slice(int number, int bits) {
+    uint32_t frequency = 1u << (PROBABILITY_BITS - bits);
+    return slice_of((int)frequency, number * (int)frequency);
 }
 
 /* state / frequency; exact, as state < 2^24 and frequency <= 2^12. */
