@@ -150,7 +150,7 @@ def misses(now: Cells, value: Cells, bits: int) -> Cells:
 def fractions_of(value: Cells, fractions: int) -> Cells:
     """Into which part of the way to the next symbol values fall."""
     _, distance = _nearest(value)
-    parts: Cells = np.minimum(np.abs(distance) * fractions >> ONE_BITS - 1, fractions - 1)
+    parts: Cells = np.where(distance < 0, -1 - distance, distance) * fractions >> ONE_BITS - 1
     return parts
 
 

@@ -73,7 +73,8 @@ class Predictor:
         value = min(max(value, 0), ((1 << table.bits) - 1) << ONE_BITS)
         nearest = (value + (1 << ONE_BITS - 1)) >> ONE_BITS
         distance = value - (nearest << ONE_BITS)
-        fraction = min(abs(distance) * table.fractions >> ONE_BITS - 1, table.fractions - 1)
+        away = distance if distance >= 0 else -1 - distance
+        fraction = away * table.fractions >> ONE_BITS - 1
         expected = (error_sum.offset << EXPECTED_SHIFT) + self._add(error_sum, channel, row, column, error=True)
         expected = min(max(expected, 0) >> EXPECTED_SHIFT, THRESHOLD_MAX - 1)
         level = sum(threshold <= expected for threshold in table.thresholds)

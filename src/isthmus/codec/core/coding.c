@@ -43,8 +43,13 @@ INLINE Trail trail_of(Left weight, const int16_t *row) {
     return (Trail){weight, row[-1], row[-2]};
 }
 
-INLINE int32_t trail_sum(Trail trail) {
-    return trail.weight.near * trail.near + trail.weight.far * trail.far;
+/* Apart, for the nearer one is waited for. */
+INLINE int32_t trail_far(Trail trail) {
+    return trail.weight.far * trail.far;
+}
+
+INLINE int32_t trail_near(Trail trail) {
+    return trail.weight.near * trail.near;
 }
 
 INLINE void trail_step(Trail *trail, int16_t *cell, int32_t found) {
@@ -79,7 +84,7 @@ INLINE int wrap(int number, int half) {
 
 INLINE int decode_miss(Decoder *decoder, Alphabet alphabet, const Slice *slices, const uint8_t *owners) {
     int coded = decode_symbol(decoder, slices, owners);
-    if (!alphabet.escapes || coded != alphabet.half) return wrap(coded, alphabet.half);
+    if (!alphabet.escapes || coded != alphabet.half) return (coded ^ alphabet.half) - alphabet.half;
     int miss = wrap(decode_plain(decoder, alphabet.bits), 1 << (alphabet.bits - 1));
     /* An escape that was not needed: no encoder writes that. */
     if (abs(miss) < alphabet.half) decoder->broken = 1;
@@ -109,30 +114,36 @@ INLINE void code_row(Coding *coding, Lefts lefts, int channel, int row, uint8_t 
     const int32_t *value_sums = work->value_sums + away, *error_sums = work->error_sums + away;
     Trail value_trail = trail_of(lefts.value, values), error_trail = trail_of(lefts.error, errors);
     Trail change_trail = temporal ? trail_of(lefts.change, changes) : (Trail){{0, 0}, 0, 0};
+    /* At hand, for a compiler must suppose that writing a symbol changes whatever it could point at. */
+    const Slice *all_slices = model->slices;
+    const uint8_t *levels = model->levels, *owners = model->owners;
     Alphabet alphabet = alphabet_of(model);
-    int mask = (1 << model->bits) - 1, fractions = model->fractions;
+    int columns = model->columns, alphabet_bits = model->alphabet_bits, mask = (1 << model->bits) - 1;
+    int fraction_shift = ONE_BITS - 1 - model->fraction_bits;
+    Slice *found = coding->slices;
     Decoder decoder = decoding ? *coding->decoder : (Decoder){0, NULL, NULL, 0};
-    for (int x = 0; x < model->columns; x++) {
-        int32_t value = clamp(value_sums[x] + trail_sum(value_trail), mask * ONE);
+    for (int x = 0; x < columns; x++) {
+        int32_t value = clamp(value_sums[x] + trail_far(value_trail) + trail_near(value_trail), mask * ONE);
         int nearest = (value + ONE / 2) >> ONE_BITS;
         int distance = value - nearest * ONE, minus = -(distance < 0);
-        int fraction = clamp(negate_if(minus, distance) * fractions >> (ONE_BITS - 1), fractions - 1);
-        int32_t expected = error_sums[x] + trail_sum(error_trail) + (temporal ? trail_sum(change_trail) : 0);
+        int32_t expected = error_sums[x] + trail_far(error_trail) + trail_near(error_trail);
+        if (temporal) expected += trail_far(change_trail) + trail_near(change_trail);
         expected = clamp(clamp(expected, INT32_MAX) >> EXPECTED_SHIFT, THRESHOLD_MAX - 1);
-        size_t context = (size_t)(model->levels[expected] * fractions + fraction);
-        const Slice *slices = model->slices + (context << model->alphabet_bits);
+        size_t context = (size_t)(levels[expected] + ((distance ^ minus) >> fraction_shift));
+        const Slice *slices = all_slices + (context << alphabet_bits);
         int symbol;
         if (decoding) {
-            int miss = decode_miss(&decoder, alphabet, slices, model->owners + context * RUNS);
+            int miss = decode_miss(&decoder, alphabet, slices, owners + context * RUNS);
             symbols[x] = (uint8_t)(symbol = (nearest + negate_if(minus, miss)) & mask);
         } else {
             symbol = symbols[x];
-            coding->slices = encode_miss(coding->slices, alphabet, slices, negate_if(minus, symbol - nearest));
+            found = encode_miss(found, alphabet, slices, negate_if(minus, symbol - nearest));
         }
         trail_step(&value_trail, values + x, symbol);
         trail_step(&error_trail, errors + x, abs(symbol * ONE - value) >> ERROR_SHIFT);
         if (temporal) trail_step(&change_trail, changes + x, abs(symbol - references[x]) * CHANGE_UNIT);
     }
+    coding->slices = found;
     if (decoding) *coding->decoder = decoder;
 }
 

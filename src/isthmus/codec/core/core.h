@@ -51,11 +51,11 @@ enum { RUN_BITS = 4, RUNS = 1 << (PROBABILITY_BITS - RUN_BITS) };
 
 /* One tensor with its table, ready for work. */
 typedef struct {
-    int channels, rows, columns, bits, alphabet_bits, fractions, temporal;
+    int channels, rows, columns, bits, alphabet_bits, fractions, fraction_bits, temporal;
     uint8_t *starts;
     ChannelModel *models;
     Tap *taps;
-    uint8_t *levels;  /* [THRESHOLD_MAX]: context level by expected error */
+    uint8_t *levels;  /* [THRESHOLD_MAX]: first context of the level, by expected error */
     Slice *slices;    /* [context][coded miss] */
     uint8_t *owners;  /* [context][RUNS]: which coded miss owns the first slot of a run */
 } Model;

@@ -68,14 +68,13 @@ static Tap *read_sum(Reader *reader, Sum *sum, Tap *taps, Place place) {
     return taps + sum->count;
 }
 
-static void read_levels(Reader *reader, uint8_t *levels) {
+static void read_levels(Reader *reader, Model *model) {
     int from = 0;
-    for (int level = 0; level < LEVELS - 1; level++) {
-        int threshold = take_between(reader, from, THRESHOLD_MAX);
-        memset(levels + from, level, (size_t)(threshold - from));
+    for (int level = 0; level < LEVELS; level++) {
+        int threshold = level < LEVELS - 1 ? take_between(reader, from, THRESHOLD_MAX) : THRESHOLD_MAX;
+        memset(model->levels + from, level * model->fractions, (size_t)(threshold - from));
         from = threshold;
     }
-    memset(levels + from, LEVELS - 1, (size_t)(THRESHOLD_MAX - from));
 }
 
 static void read_context(Reader *reader, Slice *slices, uint8_t *owners, int alphabet) {
@@ -122,6 +121,7 @@ Status model_read(Model *model, int channels, int rows, int columns, const int16
     model->rows = rows;
     model->columns = columns;
     int power_of_two = (model->fractions & (model->fractions - 1)) == 0;
+    while (1 << model->fraction_bits < model->fractions) model->fraction_bits++;
     if (reader.failed || !power_of_two || model->channels != channels || rows < 1 || columns < 1) return CORE_TABLE;
 
     size_t contexts = (size_t)LEVELS * (size_t)model->fractions;
@@ -134,7 +134,7 @@ Status model_read(Model *model, int channels, int rows, int columns, const int16
     Status status = CORE_MEMORY;
     if (model->starts && model->models && model->taps && model->levels && model->slices && model->owners) {
         read_channels(&reader, model);
-        read_levels(&reader, model->levels);
+        read_levels(&reader, model);
         read_frequencies(&reader, model);
         status = reader.failed || reader.next != reader.end ? CORE_TABLE : CORE_OK;
     }
