@@ -1,8 +1,8 @@
 /* Predicts the symbols of a frame, and codes what the prediction missed (docs/codec.md, "Prediction").
  *
- * Theory of operation. What a sum takes from finished planes is added up for a whole plane at once, what it takes from rows above for
- * a whole row: loops that compilers turn into vector instructions. Only the two symbols to the left are left for the loop that
- * must go code by code.
+ * Theory of operation. What a sum takes from finished planes is added up for a whole plane at once, what it takes from rows above
+ * for a whole row: loops that compilers turn into vector instructions. Only the two symbols to the left are left for the loop
+ * that must go code by code.
  */
 #include <stdlib.h>
 
@@ -167,7 +167,8 @@ INLINE void code_channel(Coding *coding, int channel, uint8_t *symbols, int deco
         sum_finished(work, &sums->value, channel, 0, work->value_sums, 1, rest);
         sum_finished(work, &sums->error, channel, 1, work->error_sums, 1, rest);
     }
-    Lefts first = lefts_of(&sums->first_value, &sums->first_error, channel), below = lefts_of(&sums->value, &sums->error, channel);
+    Lefts first = lefts_of(&sums->first_value, &sums->first_error, channel);
+    Lefts below = lefts_of(&sums->value, &sums->error, channel);
     for (int row = 0; row < rows; row++, symbols += columns) {
         const Sum *value = row ? &sums->value : &sums->first_value, *error = row ? &sums->error : &sums->first_error;
         sum_above(work, value, channel, 0, work->value_sums, row, columns);
