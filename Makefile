@@ -5,16 +5,21 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PROTO_VENV := .venv-proto
 PROTO := isthmus/contract/generated/split.proto
+CORE := src/isthmus/codec/core
+FUZZ_SECONDS ?= 600
 # The oldest protoc whose output every supported protobuf runtime takes.
 PROTOC := grpcio-tools==1.76.0
 
-.PHONY: demo test lint types imports bench proto proto-check slim clean help
+.PHONY: demo test test-arm64 fuzz lint types imports bench bench-codec proto proto-check slim clean help
 
 help:
 	@echo "make demo         train, cut, export, serve, stream and measure a small network (about 4 minutes)"
 	@echo "make test         run the tests"
+	@echo "make test-arm64   the codec's golden streams on an emulated 64-bit ARM; says so where the tools are missing"
+	@echo "make fuzz         feed the codec's C core wrong bytes for FUZZ_SECONDS (600) under clang's sanitizers"
 	@echo "make lint types   ruff, import-linter; mypy"
 	@echo "make bench        benchmarks: server overhead, agent footprint, shaper accuracy"
+	@echo "make bench-codec  the codec against general compressors and picture formats: CODES=codes.npz"
 	@echo "make slim         head and tail each in an environment of their own, without torch"
 	@echo "make proto        generate the messages anew; proto-check: are they current?"
 	@echo "make clean        remove what was built"
@@ -30,6 +35,16 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
+test-arm64: $(READY)
+	$(BIN)/python tests/arm64.py
+
+# Guided by coverage; new inputs go to build/fuzz, the few that a clone starts from are in tests/codec/corpus.
+fuzz:
+	mkdir -p build/fuzz/found
+	clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I$(CORE) \
+		tests/codec/fuzz/decode.c $(CORE)/coding.c $(CORE)/model.c $(CORE)/planes.c -o build/fuzz/decode
+	build/fuzz/decode -max_len=4096 -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ build/fuzz/found tests/codec/corpus
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,6 +57,9 @@ bench: $(READY)
 	$(BIN)/python benchmarks/server_overhead.py
 	$(BIN)/python benchmarks/agent_footprint.py
 	$(BIN)/python benchmarks/shaper_accuracy.py
+
+bench-codec: $(READY)
+	$(BIN)/python benchmarks/codec.py $(CODES)
 
 # What a device and a server install: each extra alone, from a wheel, and torch is nowhere.
 slim: $(READY)

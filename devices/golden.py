@@ -6,18 +6,19 @@ within a tolerance.
 
 `golden.npz` holds, for n frames: `input` float[n, ...]; `codes_<i>` of the i-th boundary tensor, int8 or uint8[n, *shape], and
 `codes_int8_<i>` those of the int8 head if there is one; `outputs_<name>` [n, ...]; `payload_<mode>_<frame>_<point>`
-uint8[length], one payload of the codec each.
+uint8[length], one payload of the codec each. A temporal one builds on the golden frame before its own, the first one on the last.
 """
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from isthmus.codec import tables
 from isthmus.codec.codec import Codec
-from isthmus.codec.payload import Mode, unpack
+from isthmus.codec.payload import Mode
 from isthmus.contract import overlap
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.manifest import Gate, Task
@@ -118,34 +119,45 @@ def _key(name: str) -> tuple[Mode, int, int]:
 def check_codec(bundle: Bundle, frames: GoldenFrames) -> Gate:
     """Decode every golden payload, and encode its codes again: all must be equal to the bit.
 
-    Compressed payloads are not compared after encoding: another version of Zstandard may choose other matches.
+    Payloads of Zstandard are not compared after encoding: another version of it may choose other matches.
 
     Raises:
         BundleError: a payload is missing, gives other codes, or codes give another payload.
     """
-    codec = Codec(bundle.manifest.boundary, bundle.manifest.points)
     _check_complete(bundle, frames)
-    for (mode, frame, point), payload in frames.payloads.items():
-        prefix = bundle.manifest.points[point].channels
-        wanted = [_prefix(codes[frame], channels) for codes, channels in zip(frames.codes, prefix, strict=True)]
+    coders = tables.of_bundle(bundle)
+    manifest = bundle.manifest
+    codec = Codec(manifest.boundary, manifest.points, tables=coders)
+    for key, payload in frames.payloads.items():
+        mode, frame, point = key
+        wanted = _kept(codec, frames, frame, point)
+        # The frame before the first one is the last one: index -1.
+        reference = _kept(codec, frames, frame - 1, point) if mode is Mode.TEMPORAL else None
         try:
-            found = codec.decode(payload, point=point)
+            found = codec.decode(payload, point=point, reference=reference)
         except RemoteProtocolError as error:
             raise BundleError(
                 f"{bundle.origin}: golden payload {frame} ({mode.name.lower()}) cannot be decoded: {error}"
             ) from error
-        if not all(np.array_equal(one, other) for one, other in zip(found, wanted, strict=True)):
+        if not _equal(found, wanted):
             raise BundleError(
                 f"{bundle.origin}: golden payload {frame} ({mode.name.lower()}) decodes to other codes; the codecs differ"
             )
-        raw = Codec(bundle.manifest.boundary, bundle.manifest.points, [mode])
-        again = raw.encode(wanted, point=point)
-        if mode is Mode.RAW and again != payload:
+        only = Codec(manifest.boundary, manifest.points, [mode], tables=coders)
+        again = only.encode(wanted, point=point, reference=reference)
+        if mode is not Mode.ZSTD and again != payload:
             raise BundleError(f"{bundle.origin}: golden codes {frame} encode to other bytes; the codecs differ")
-        survivors = raw.decode(again, point=point)
-        if unpack(again)[0] is mode and not all(np.array_equal(one, other) for one, other in zip(survivors, wanted, strict=True)):
+        if not _equal(only.decode(again, point=point, reference=reference), wanted):
             raise BundleError(f"{bundle.origin}: golden codes {frame} do not survive mode {mode.name.lower()}")
     return Gate(name="codec", value=0.0, limit=0.0, detail=f"{len(frames.payloads)} golden payloads, bit for bit")
+
+
+def _kept(codec: Codec, frames: GoldenFrames, frame: int, point: int) -> tuple[np.ndarray, ...]:
+    return codec.kept([codes[frame] for codes in frames.codes], point=point)
+
+
+def _equal(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> bool:
+    return all(np.array_equal(one, other) for one, other in zip(found, wanted, strict=True))
 
 
 def _check_complete(bundle: Bundle, frames: GoldenFrames) -> None:
@@ -160,12 +172,6 @@ def _check_complete(bundle: Bundle, frames: GoldenFrames) -> None:
                 f"{bundle.origin}: {GOLDEN_NAME} {words} payload of frame {frame} at point {point}; "
                 f"it has {len(frames)} frames, the manifest {len(bundle.manifest.points)} points; export the bundle again"
             )
-
-
-def _prefix(codes: np.ndarray, channels: int) -> np.ndarray:
-    kept = np.zeros_like(codes)
-    kept[:channels] = codes[:channels]
-    return kept
 
 
 def check_head(bundle: Bundle, frames: GoldenFrames, network: Network) -> Gate:

@@ -194,15 +194,15 @@ class Agent:
         if remaining is not None and remaining <= 0:
             self._ledger.drop(frame, "deadline", stages_s=stages)
             return
-        outgoing = placement.pack(frame.image)
+        assert self._link is not None
+        outgoing = placement.pack(frame.image, self._link.dialogue)
         outgoing.capture.sequence = frame.sequence
         remaining = self._ledger.remaining_s(frame)
         if remaining is not None:
             outgoing.capture.deadline_us = min(max(1, round(remaining * 1e6)), _UINT32_MAX)
         stages = stages | outgoing.stages_s
-        assert self._link is not None
         try:
-            future = self._link.send(outgoing.capture)
+            future = self._link.send(outgoing.capture, outgoing.codes)
         except TailUnavailable as error:
             self._ledger.drop(frame, "link", detail=str(error), stages_s=stages)
             return

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from isthmus.codec.codec import negotiate
+from isthmus.codec import tables
+from isthmus.codec.codec import offered
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.errors import ConfigError, IsthmusError, TailUnavailable
+from isthmus.head.references import Codes, Dialogue, References
 from isthmus.head.reply import Reply
 from isthmus.head.stream import Stream, greeting
 
@@ -76,6 +78,7 @@ class Link:
 
     Raises:
         ConfigError: no address, or one that is not `host:port`.
+        BundleError: the bundle's codec tables are damaged.
     """
 
     def __init__(self, bundle: Bundle, addresses: Sequence[str], *, device_id: str, settings: LinkSettings | None = None) -> None:
@@ -83,6 +86,7 @@ class Link:
         if not self.addresses:
             raise ConfigError("no server is named; give --tail HOST:PORT")
         self._bundle = bundle
+        self._modes = offered(tables.of_bundle(bundle))
         self._device_id = device_id
         self._settings = settings or LinkSettings()
         self._changed = threading.Condition()
@@ -90,6 +94,7 @@ class Link:
         self._failure: IsthmusError | None = None
         self._last_error: IsthmusError | None = None
         self._closing = threading.Event()
+        self._references = References()
         self.session = b""
         self.reconnects = 0
         self._keeper = threading.Thread(target=self._keep, name="isthmus-link", daemon=True)
@@ -140,8 +145,18 @@ class Link:
     def _has_credit(self) -> bool:
         return self._stream is not None and self._stream.credits > 0
 
-    def send(self, capture: wire.Capture) -> Future[Reply]:
+    @property
+    def dialogue(self) -> Dialogue | None:
+        """What to encode the next frame with; None while no stream is open."""
+        stream = self._stream
+        return None if stream is None else Dialogue(modes=tuple(stream.opened.modes), reference=self._references.latest)
+
+    def send(self, capture: wire.Capture, codes: Codes = ()) -> Future[Reply]:
         """Send a capture on the stream that is open.
+
+        Args:
+            capture: with a sequence number that grows.
+            codes: what the server will hold once it has decoded the capture, if later frames may build on it.
 
         Returns:
             A future that holds the reply, or fails with TailUnavailable when the stream breaks.
@@ -152,7 +167,7 @@ class Link:
         stream = self._stream
         if stream is None:
             raise TailUnavailable(f"the link to {', '.join(self.addresses)} is down")
-        return stream.send(capture)
+        return stream.send(capture, codes)
 
     def close(self) -> None:
         """Answer what is in flight, close the stream and stop reconnecting."""
@@ -187,7 +202,7 @@ class Link:
 
     def _try(self, address: str) -> bool:
         manifest = self._bundle.manifest
-        hello = greeting(manifest.id, manifest.contract_digest, negotiate([2, 1]), self._device_id, self.session)
+        hello = greeting(manifest.id, manifest.contract_digest, self._modes, self._device_id, self.session)
         try:
             stream = Stream(
                 address,
@@ -195,6 +210,7 @@ class Link:
                 connect_timeout_s=self._settings.connect_timeout_s,
                 on_change=self._notify,
                 given_up=self._closing.is_set,
+                references=self._references,
             )
         except TailUnavailable as error:
             log.debug("no stream", address=address, reason=str(error))
@@ -207,6 +223,7 @@ class Link:
                 self._changed.notify_all()
             return False
         self.session = stream.opened.session
+        self._references.resumed(stream.opened.references if stream.opened.resumed else ())
         log.info("link open", address=address, resumed=stream.opened.resumed, session=self.session.hex()[:8])
         with self._changed:
             self._stream = stream

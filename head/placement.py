@@ -5,12 +5,15 @@
 
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from isthmus.codec.codec import Codec
+from isthmus.codec import tables
+from isthmus.codec.codec import Codec, offered
+from isthmus.codec.payload import Mode, mode_of
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.picture import encode_picture
@@ -18,6 +21,7 @@ from isthmus.contract.prepare import Preparation, fit
 from isthmus.devices.golden import HEAD, INT8_HEAD
 from isthmus.errors import ConfigError, ContractMismatch
 from isthmus.head.model import DeviceModel, local_network
+from isthmus.head.references import Codes, Dialogue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,8 @@ class Outgoing:
     """Without sequence and deadline, which the link knows."""
     payload_bytes: int
     stages_s: dict[str, float]
+    codes: Codes = ()
+    """What the server will hold of it, where later frames may build on that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +50,8 @@ class Sender(Protocol):
     name: str
     setting: str
 
-    def pack(self, picture: np.ndarray) -> Outgoing:
-        """Make the content of a capture from uint8[row, column, 3] BGR."""
+    def pack(self, picture: np.ndarray, dialogue: Dialogue | None = None) -> Outgoing:
+        """Make the content of a capture from uint8[row, column, 3] BGR; without a dialogue, a key frame."""
         ...
 
 
@@ -61,6 +67,7 @@ class Split:
     Raises:
         ConfigError: the bundle has no such point, or does not say how a picture is prepared.
         ContractMismatch: the head network does not give the tensors of the boundary.
+        BundleError: the codec tables are damaged.
     """
 
     name = "split"
@@ -77,16 +84,29 @@ class Split:
             wanted = ", ".join(tensor.name for tensor in tensors)
             raise ContractMismatch(f"{bundle.origin}: {file} gives {', '.join(names)}, the boundary is {wanted}; export it again")
         self._order = [names.index(tensor.name) for tensor in tensors]
-        self._codec = Codec(bundle.manifest.boundary, bundle.manifest.points)
+        self._manifest = bundle.manifest
+        self._tables = tables.of_bundle(bundle)
+        self._codec = self._make_codec(offered(self._tables))
         self._point = point
 
-    def pack(self, picture: np.ndarray) -> Outgoing:
-        """Compute and encode the codes of a picture."""
+    def pack(self, picture: np.ndarray, dialogue: Dialogue | None = None) -> Outgoing:
+        """Compute and encode the codes of a picture, on the frame that the dialogue offers if that is shorter."""
         computed = self._model.compute(picture)
         started = time.perf_counter()
-        payload = self._codec.encode(tuple(computed.arrays[index] for index in self._order), point=self._point)
+        codes = tuple(computed.arrays[index] for index in self._order)
+        if dialogue is not None and dialogue.modes != self._codec.modes:
+            self._codec = self._make_codec(dialogue.modes)
+        reference = None if dialogue is None else dialogue.reference
+        payload = self._codec.encode(codes, point=self._point, reference=None if reference is None else reference.codes)
+        capture = wire.Capture(point=self._point, codes=payload)
+        if reference is not None and mode_of(payload) == Mode.TEMPORAL:
+            capture.reference = reference.sequence
+        kept = self._codec.kept(codes, point=self._point) if Mode.TEMPORAL in self._codec.modes else ()
         stages = {"prepare": computed.prepare_s, "head": computed.compute_s, "encode": time.perf_counter() - started}
-        return Outgoing(capture=wire.Capture(point=self._point, codes=payload), payload_bytes=len(payload), stages_s=stages)
+        return Outgoing(capture=capture, payload_bytes=len(payload), stages_s=stages, codes=kept)
+
+    def _make_codec(self, modes: Iterable[int]) -> Codec:
+        return Codec(self._manifest.boundary, self._manifest.points, modes, tables=self._tables)
 
 
 class Offload:
@@ -108,7 +128,7 @@ class Offload:
         size = f"@{fitted_to.width}x{fitted_to.height}" if fitted_to else ""
         self.setting = f"{format_name}-{quality}{size}"
 
-    def pack(self, picture: np.ndarray) -> Outgoing:
+    def pack(self, picture: np.ndarray, dialogue: Dialogue | None = None) -> Outgoing:
         """Compress a picture."""
         started = time.perf_counter()
         if self._fitted_to is not None:

@@ -7,7 +7,6 @@ one lock. A capture in flight is a future that the reading thread fulfils, or fa
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
@@ -19,6 +18,7 @@ from isthmus.contract.generated import split_pb2_grpc
 from isthmus.contract.limits import DEFAULT
 from isthmus.errors import ContractMismatch, IsthmusError, LocalProtocolError, ProtocolError, RemoteProtocolError, TailUnavailable
 from isthmus.head import reply
+from isthmus.head.references import Codes, References
 from isthmus.head.reply import Reply
 
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
@@ -45,7 +45,6 @@ _TRANSIENT_STATUS = {
     grpc.StatusCode.INTERNAL,
     grpc.StatusCode.ABORTED,
 }
-_ACKNOWLEDGED_KEPT = 4
 _LOOK_S = 0.1
 """How often an attempt to connect looks whether it was given up."""
 
@@ -59,6 +58,7 @@ class Stream:
         connect_timeout_s: how long connecting and opening may take.
         on_change: called without arguments when a credit arrived, the server drains, or the stream ended.
         given_up: asked while the connection is made; true ends the attempt.
+        references: learns which frames the server has decoded.
 
     Raises:
         TailUnavailable: nobody answers there, the server has no room, or the attempt was given up.
@@ -74,6 +74,7 @@ class Stream:
         connect_timeout_s: float,
         on_change: Callable[[], None],
         given_up: Callable[[], bool] = lambda: False,
+        references: References | None = None,
     ) -> None:
         self.address = address
         self._on_change = on_change
@@ -84,7 +85,7 @@ class Stream:
         self._ended: IsthmusError | None = None
         self._last_sequence = -1
         self.draining = False
-        self.acknowledged: deque[int] = deque(maxlen=_ACKNOWLEDGED_KEPT)
+        self._references = references or References()
         self._outbox: queue.SimpleQueue[wire.ToTail | None] = queue.SimpleQueue()
         # gRPC gives up a connection attempt after this "backoff"; a slow radio needs several round trips.
         patience = ("grpc.min_reconnect_backoff_ms", round(connect_timeout_s * 1000))
@@ -153,8 +154,12 @@ class Stream:
         """Captures without an answer."""
         return len(self._in_flight)
 
-    def send(self, capture: wire.Capture) -> Future[Reply]:
+    def send(self, capture: wire.Capture, codes: Codes = ()) -> Future[Reply]:
         """Send one capture; a credit must be in hand.
+
+        Args:
+            capture: with a sequence number that grows.
+            codes: what the server will hold once it has decoded the capture, if later frames may build on it.
 
         Raises:
             LocalProtocolError: no credit, or the sequence number does not grow.
@@ -172,6 +177,8 @@ class Stream:
                 raise LocalProtocolError(f"sequence {capture.sequence} does not follow {self._last_sequence}")
             self._last_sequence = capture.sequence
             self._sent += 1
+            if codes:
+                self._references.sent(capture.sequence, codes)
             self._in_flight[capture.sequence] = (future, time.perf_counter())
             self._outbox.put(wire.ToTail(capture=capture))
         return future
@@ -236,8 +243,7 @@ class Stream:
         with self._lock:
             self._allowed = max(self._allowed, answer.allowed)
             entry = self._in_flight.pop(answer.sequence, None)
-            if answer.decoded:
-                self.acknowledged.append(answer.sequence)
+        self._references.answered(answer.sequence, decoded=answer.decoded)
         if entry is None:
             raise RemoteProtocolError(f"{self.address} answered capture {answer.sequence}, which is not in flight")
         future, sent_at = entry

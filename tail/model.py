@@ -15,7 +15,9 @@ from typing import Literal, Self
 
 import numpy as np
 
-from isthmus.codec.codec import Codec
+from isthmus.codec import tables
+from isthmus.codec.codec import Codec, negotiate, offered
+from isthmus.codec.payload import Mode
 from isthmus.contract import picture, tensor
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2 as wire
@@ -55,6 +57,10 @@ class TailModel:
         self._tails = tuple(tails)
         self._wholes: list[Network | None] = [None] * len(self._tails)
         self._threads = threads
+        self._tables = tables.of_bundle(bundle)
+        self._codecs: dict[tuple[Mode, ...], Codec] = {}
+        self.modes = offered(self._tables)
+        """Codec modes that this server decodes, best first."""
         self.batches = False
         """Whether several frames may go through `tail.onnx` at once; found out by the golden check."""
 
@@ -92,8 +98,12 @@ class TailModel:
         return self.bundle.has("whole.onnx") and self.bundle.manifest.preparation is not None
 
     def codec(self, modes: Sequence[int]) -> Codec:
-        """A codec for a device that offers `modes`."""
-        return Codec(self.bundle.manifest.boundary, self.bundle.manifest.points, modes)
+        """The codec for devices that offer `modes`; streams that agree on the same modes share one."""
+        agreed = negotiate(modes, self.modes)
+        if agreed not in self._codecs:
+            manifest = self.bundle.manifest
+            self._codecs[agreed] = Codec(manifest.boundary, manifest.points, agreed, tables=self._tables)
+        return self._codecs[agreed]
 
     def compute(self, worker: int, works: Sequence[Work]) -> list[Computed]:
         """Compute frames of one kind.

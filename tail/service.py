@@ -7,7 +7,6 @@ import grpc
 import structlog
 
 from isthmus import __version__
-from isthmus.codec.codec import negotiate
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
 from isthmus.errors import BundleError, IsthmusError, TailUnavailable
@@ -137,7 +136,7 @@ class TailService(split_pb2_grpc.TailServicer):
                 wire.OperatingPoint(name=point.name, channels=point.channels, bytes_mean=point.bytes_mean or 0.0)
                 for point in manifest.points
             ],
-            modes=[wire.Mode.Name(mode) for mode in negotiate(wire.Mode.values())],
+            modes=[wire.Mode.Name(mode) for mode in model.modes],
             takes_pictures=model.takes_pictures,
         )
 

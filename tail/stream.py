@@ -9,6 +9,7 @@ more captures than allowed, sequence numbers that do not grow) ends it with a gR
 """
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -253,15 +254,16 @@ class DeviceStream:
 
     async def _decode(self, capture: wire.Capture, pending: Pending) -> Work:
         """Decode codes and keep them as a reference, in the order of arrival."""
-        if capture.HasField("reference") and self._session.reference(capture.reference) is None:
+        reference = self._session.reference(capture.reference) if capture.HasField("reference") else None
+        if capture.HasField("reference") and reference is None:
             raise ReferenceMissing(f"frame {capture.reference} is not held; send a key frame")
-        codec = self._codec
+        decode = functools.partial(self._codec.decode, capture.codes, point=capture.point, reference=reference)
         started = self._house.clock()
         if self._house.decodes_aside:
-            codes = await asyncio.to_thread(codec.decode, capture.codes, point=capture.point)
+            codes = await asyncio.to_thread(decode)
             self._check_attached()
         else:
-            codes = codec.decode(capture.codes, point=capture.point)
+            codes = decode()
         pending.decode_s = self._house.clock() - started
         pending.decoded = True
         self._session.remember(capture.sequence, codes)

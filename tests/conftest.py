@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from isthmus.codec.codec import Codec
 from isthmus.codec.payload import Mode
+from isthmus.codec.tables import FILE_NAME
+from isthmus.codec.training import train_tables
 from isthmus.contract.boundary import Boundary, CodeTensor, OperatingPoint
 from isthmus.contract.bundle import Bundle, write_bundle
 from isthmus.contract.key import PrivateKey
@@ -101,13 +103,20 @@ def _payloads(manifest: Manifest, codes: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.frombuffer(payload, dtype=np.uint8) for name, payload in coded.items()}
 
 
+def _train(manifest: Manifest, head: onnx.ModelProto, seed: int, path: Path) -> None:
+    images = np.random.default_rng(seed + 1).random((60, 3, SIDE, SIDE), dtype=np.float32)
+    frames = [(codes,) for codes in _run(head, image=images)]
+    train_tables(frames, manifest.boundary, manifest.points).save(path)
+
+
 @pytest.fixture(scope="session")
 def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle:
     """A function that writes a bundle.
 
     Arguments: `name` (its id), `seed` (of the weights), `tail_body` (ONNX text in place of the tail), `without` (files left out),
     `batch` (the batch axis of the tail, a name or a number), `golden_offset` (added to the golden outputs),
-    `int8` (a second head as `head.int8.onnx`; its weights are others, so that one can tell which head ran).
+    `int8` (a second head as `head.int8.onnx`; its weights are others, so that one can tell which head ran),
+    `tables` (whether it has codec tables).
     """
 
     def make(
@@ -119,6 +128,7 @@ def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle
         batch: str = "batch",
         golden_offset: float = 0.0,
         int8: bool = False,
+        tables: bool = False,
     ) -> Bundle:
         folder = tmp_path_factory.mktemp("tiny")
         weights = _weights(seed)
@@ -139,6 +149,9 @@ def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle
             arrays["codes_int8_0"] = _run(networks["head.int8.onnx"], image=images)
         np.savez(folder / "golden.npz", **arrays)  # type: ignore[arg-type]
         files: dict[str, Path] = {file: folder / file for file in [*networks, "golden.npz"] if file not in without}
+        if tables:
+            files[FILE_NAME] = folder / FILE_NAME
+            _train(manifest, head, seed, files[FILE_NAME])
         return write_bundle(folder / "bundle", manifest, files)
 
     return make
@@ -148,6 +161,12 @@ def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle
 def tiny_bundle(make_tiny_bundle: MakeTinyBundle) -> Bundle:
     """A bundle: a 32 x 32 picture, one boundary tensor of int4[4, 4, 4], five scores."""
     return make_tiny_bundle()
+
+
+@pytest.fixture(scope="session")
+def coded_bundle(make_tiny_bundle: MakeTinyBundle) -> Bundle:
+    """The same with codec tables, so that it has the modes `intra` and `temporal`."""
+    return make_tiny_bundle("coded", tables=True)
 
 
 @pytest.fixture

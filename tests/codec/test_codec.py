@@ -8,10 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.codec import payload, raw, zstd
-from isthmus.codec.codec import OVERHEAD_MAX_BYTES, Codec, names, negotiate
+from isthmus.codec.codec import OVERHEAD_MAX_BYTES, Codec, names, negotiate, offered
 from isthmus.codec.payload import Mode
+from isthmus.codec.tables import CodecTables
+from isthmus.codec.training import train_tables
 from isthmus.contract.boundary import Boundary, CodeTensor, OperatingPoint
-from isthmus.errors import ContractMismatch, IsthmusError, LimitExceeded, MalformedPayload, RemoteProtocolError
+from isthmus.errors import (
+    BundleError,
+    ContractMismatch,
+    IsthmusError,
+    LimitExceeded,
+    MalformedPayload,
+    ReferenceMissing,
+    RemoteProtocolError,
+)
 
 MODES = [(), (Mode.RAW,), (Mode.ZSTD,), (Mode.RAW, Mode.ZSTD)]
 
@@ -213,3 +223,119 @@ def test_negotiation_keeps_the_order_of_the_offer_and_always_ends_with_raw_at_ha
 
 def test_modes_are_named_in_words() -> None:
     assert names([Mode.RAW, Mode.HIDDEN_INT4]) == "raw, hidden_int4"
+
+
+# ---------------------------------------------------------------------------------------------------- modes with tables
+
+
+@pytest.fixture(scope="module")
+def learned() -> Codec:
+    """A codec whose tables come from smooth frames and ones next to them."""
+    random = np.random.default_rng(0)
+    frames = [[shifted(smooth()[0], random), smooth()[1]] for _ in range(30)]
+    return Codec(BOUNDARY, POINTS, tables=train_tables(frames, BOUNDARY, POINTS))
+
+
+def shifted(codes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A smooth frame somewhere else, with a few codes moved by a step."""
+    moved = np.roll(codes, random.integers(0, 5), axis=2) + (random.random(codes.shape) < 0.03)
+    return np.clip(moved - 2, -8, 7).astype(np.int8)
+
+
+def test_tables_bring_their_modes(learned: Codec) -> None:
+    assert set(learned.modes) == {Mode.RAW, Mode.ZSTD, Mode.INTRA, Mode.TEMPORAL}
+    assert Codec(BOUNDARY, POINTS, [Mode.TEMPORAL, Mode.INTRA]).modes == (Mode.RAW,)
+
+
+def test_a_key_frame_goes_out_as_intra_and_the_next_one_as_temporal(learned: Codec) -> None:
+    before = smooth()
+    now = [before[0].copy(), before[1]]
+    now[0][1, 4, 5] += 1
+    key, following = learned.encode(before), learned.encode(now, reference=before)
+    assert (key[0], following[0]) == (Mode.INTRA, Mode.TEMPORAL)
+    assert len(following) < len(key)
+    assert [array.tolist() for array in learned.decode(following, reference=before)] == [array.tolist() for array in now]
+
+
+def test_a_useless_reference_is_not_built_on(learned: Codec) -> None:
+    assert learned.encode(smooth(), reference=[rough()[0], smooth()[1]])[0] == Mode.INTRA
+
+
+def test_codes_that_no_table_fits_go_out_raw(learned: Codec) -> None:
+    data = learned.encode(rough(), reference=smooth())
+    assert data[0] == Mode.RAW
+    assert len(data) == raw.body_bytes(BOUNDARY, POINTS[0]) + payload.OVERHEAD_BYTES
+
+
+def test_codes_that_no_table_fits_and_zstd_does_go_out_as_zstd(learned: Codec) -> None:
+    tile = np.random.default_rng(1).integers(-8, 8, (4, 2, 16)).astype(np.int8)
+    assert learned.encode([np.tile(tile, (1, 8, 1)), smooth()[1]])[0] == Mode.ZSTD
+
+
+def test_without_its_reference_a_temporal_payload_asks_for_a_key_frame(learned: Codec) -> None:
+    data = learned.encode(smooth(), reference=smooth())
+    with pytest.raises(ReferenceMissing, match="send a key frame"):
+        learned.decode(data)
+
+
+@given(place=st.tuples(st.integers(0, 3), st.integers(0, 15), st.integers(0, 15)))
+def test_another_reference_by_a_single_step_is_refused(learned: Codec, place: tuple[int, int, int]) -> None:
+    data = learned.encode(smooth(), reference=smooth())
+    other = smooth()
+    other[0][place] -= 1
+    with pytest.raises(MalformedPayload, match="builds on another reference"):
+        learned.decode(data, reference=other)
+
+
+def test_a_reference_of_another_point_is_used_as_the_other_end_holds_it(learned: Codec) -> None:
+    held = learned.kept(smooth(), point=1)
+    assert [array.any(axis=None).item() for array in (held[0][:2], held[0][2:], held[1][1:])] == [True, False, False]
+    for point in (0, 1):
+        data = learned.encode(smooth(), point=point, reference=held)
+        back = learned.decode(data, point=point, reference=held)
+        assert [array.tolist() for array in back] == [array.tolist() for array in learned.kept(smooth(), point=point)]
+
+
+def test_a_frame_that_crosses_whole_is_kept_as_it_is(learned: Codec) -> None:
+    codes = smooth()
+    assert all(one is other for one, other in zip(learned.kept(codes), codes, strict=True))
+
+
+@pytest.mark.parametrize("reference", [None, smooth()], ids=["intra", "temporal"])
+def test_every_flipped_bit_and_every_truncation_of_coded_payloads_is_refused(learned: Codec, reference) -> None:
+    data = learned.encode(smooth(), reference=reference)
+    damaged = [data[:length] for length in range(len(data))]
+    damaged += [
+        bytes(byte ^ (bit == 8 * i + b) << b for i, byte in enumerate(data) for b in [bit % 8]) for bit in range(len(data) * 8)
+    ]
+    for wrong in damaged:
+        with pytest.raises((MalformedPayload, ReferenceMissing)):
+            learned.decode(wrong, reference=reference)
+
+
+def test_a_sound_checksum_over_another_body_is_refused(learned: Codec) -> None:
+    body = payload.unpack(learned.encode(smooth()))[1]
+    for wrong in (bytes(body[:-1]), bytes(body) + b"\0", b"\0" + bytes(body)[1:], b""):
+        with pytest.raises(MalformedPayload, match="coded body"):
+            learned.decode(payload.pack(Mode.INTRA, wrong))
+
+
+def test_without_tables_at_a_point_the_others_are_not_touched(learned: Codec) -> None:
+    tables = CodecTables({key: found for key, found in learned._tables.tables.items() if key[0] == 0})
+    codec = Codec(BOUNDARY, POINTS, tables=tables)
+    assert codec.encode(smooth(), point=0)[0] == Mode.INTRA
+    assert codec.encode(smooth(), point=1)[0] == Mode.ZSTD
+    with pytest.raises(MalformedPayload, match="no tables at point 'half'"):
+        codec.decode(learned.encode(smooth(), point=1), point=1)
+
+
+def test_tables_of_another_boundary_are_refused_when_they_are_needed(learned: Codec) -> None:
+    narrow = Boundary(tensors=(CodeTensor(name="a", shape=(4, 16, 16), bits=3), BOUNDARY.tensors[1]))
+    with pytest.raises(BundleError, match="export the bundle again"):
+        Codec(narrow, POINTS, tables=learned._tables).encode([smooth()[0] // 4, smooth()[1]])
+
+
+@pytest.mark.parametrize(("fast", "offer"), [(True, "temporal, intra, zstd, raw"), (False, "zstd, raw")])
+def test_only_an_end_with_the_c_core_offers_modes_with_tables(learned: Codec, monkeypatch, fast: bool, offer: str) -> None:
+    monkeypatch.setattr("isthmus.codec.codec.IS_FAST", fast)
+    assert names(offered(learned._tables)) == offer

@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import io
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from isthmus.codec import zstd
+from isthmus.codec import predictive, tables, zstd
 from isthmus.codec.codec import Codec
 from isthmus.codec.payload import Mode, pack
 from isthmus.codec.symbols import from_codes
@@ -289,3 +290,49 @@ def test_boxes_are_compared_as_boxes():
     assert golden.output_difference(task, swapped, boxes()) == 0.0
     assert golden.output_difference(task, boxes(classes=np.array([[1, 3]])), boxes()) > golden.difference_max(task)
     assert golden.output_difference(Task(), swapped, boxes()) > golden.difference_max(Task())
+
+
+# --------------------------------------------------------------------------------------------------------- modes with tables
+
+
+def coded_frames(bundle: Bundle) -> GoldenFrames:
+    """The golden frames of the bundle with tables, in every mode."""
+    frames = golden.read(bundle)
+    manifest = bundle.manifest
+    payloads = dict(frames.payloads)
+    for mode in (Mode.INTRA, Mode.TEMPORAL):
+        codec = Codec(manifest.boundary, manifest.points, [mode], tables=tables.of_bundle(bundle))
+        for frame in range(len(frames)):
+            for point in range(len(manifest.points)):
+                before = codec.kept([codes[frame - 1] for codes in frames.codes], point=point)
+                now = [codes[frame] for codes in frames.codes]
+                reference = before if mode is Mode.TEMPORAL else None
+                payloads[mode, frame, point] = codec.encode(now, point=point, reference=reference)
+    return dataclasses.replace(frames, payloads=payloads)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_golden_payloads_with_tables_are_checked_with_and_without_the_c_core(coded_bundle, monkeypatch, fast) -> None:
+    monkeypatch.setattr(predictive, "IS_FAST", fast and predictive.IS_FAST)
+    gate = golden.check_codec(coded_bundle, coded_frames(coded_bundle))
+    assert gate.detail == "18 golden payloads, bit for bit"
+
+
+@pytest.mark.parametrize("mode", [Mode.INTRA, Mode.TEMPORAL])
+def test_a_golden_payload_of_other_codes_is_found(coded_bundle, mode) -> None:
+    frames = coded_frames(coded_bundle)
+    frames.payloads[mode, 0, 0] = frames.payloads[mode, 1, 0]
+    with pytest.raises(BundleError, match=r"golden payload 0 \((intra|temporal)\)"):
+        golden.check_codec(coded_bundle, frames)
+
+
+def test_tables_of_another_version_are_found(coded_bundle, monkeypatch) -> None:
+    frames = coded_frames(coded_bundle)
+    key = 0, Mode.INTRA
+    held = tables.of_bundle(coded_bundle)
+    (table,) = held.tables[key]
+    other = dataclasses.replace(table, frequencies=np.roll(table.frequencies, 1, axis=1))
+    changed = tables.CodecTables({**held.tables, key: (other,)})
+    monkeypatch.setattr(tables, "of_bundle", lambda _bundle: changed)
+    with pytest.raises(BundleError, match="golden"):
+        golden.check_codec(coded_bundle, frames)

@@ -15,6 +15,8 @@ import pytest
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
+from isthmus.devices import link as profiles
+from isthmus.devices.shaper_thread import run_in_thread
 from isthmus.head.frame import Frame, Source
 from isthmus.head.link import Link, LinkSettings
 from isthmus.tail.server import Server, ServerSettings
@@ -112,6 +114,21 @@ def no_threads_left() -> Iterator[None]:
     for thread in left:
         thread.join(5)
     assert [thread.name for thread in left if thread.is_alive()] == []
+
+
+@pytest.fixture
+def shaped() -> Iterator[Callable[..., Any]]:
+    """A function that puts a shaper before an address."""
+    running = []
+
+    def start(address: str, profile: str = "unlimited") -> Any:
+        running.append(run_in_thread(address, profiles.parse(profile)))
+        running[-1].start()
+        return running[-1]
+
+    yield start
+    for shaper in running:
+        shaper.stop()
 
 
 class Pictures(Source):

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 
 from isthmus.codec.codec import Codec
 from isthmus.contract.generated import split_pb2 as wire
-from isthmus.devices import link as profiles
-from isthmus.devices.shaper_thread import run_in_thread
 from isthmus.errors import ConfigError, ContractMismatch, RemoteProtocolError, TailUnavailable
 from isthmus.head.link import Link, LinkSettings, check_address, preferred_order, retry_delays
 from isthmus.head.model import DeviceModel
@@ -28,21 +26,6 @@ def capture(tiny_bundle, picture):
     arrays = DeviceModel(tiny_bundle, "head.onnx").compute(picture).arrays
     payload = Codec(tiny_bundle.manifest.boundary, tiny_bundle.manifest.points).encode(arrays)
     return lambda sequence: wire.Capture(sequence=sequence, codes=payload)
-
-
-@pytest.fixture
-def shaped():
-    """A function that puts a shaper before an address."""
-    running = []
-
-    def start(address, profile="unlimited"):
-        running.append(run_in_thread(address, profiles.parse(profile)))
-        running[-1].start()
-        return running[-1]
-
-    yield start
-    for shaper in running:
-        shaper.stop()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from isthmus.contract import tensor
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.errors import ContractMismatch, LocalProtocolError, RemoteProtocolError, TailUnavailable
+from isthmus.head.references import References
 from isthmus.head.stream import Stream, from_status, greeting
 
 pytestmark = [pytest.mark.usefixtures("no_threads_left"), pytest.mark.timeout(60)]
@@ -149,12 +150,16 @@ def test_a_stream_that_is_closed_fails_what_nobody_answered(peer, open_stream):
         future.result(WAIT_S)
 
 
-def test_acknowledged_frames_are_those_that_the_server_decoded_last(peer, open_stream):
-    answers = [wire.FromTail(answer=wire.Answer(sequence=n, decoded=n != 2, allowed=9)) for n in range(7)]
-    stream = open_stream(peer(after_captures(7, *answers, allowed=7)))
-    for future in [stream.send(capture(number)) for number in range(7)]:
-        future.result(WAIT_S)
-    assert list(stream.acknowledged) == [3, 4, 5, 6]
+def test_the_reference_is_the_latest_frame_that_the_server_decoded(peer):
+    answers = [wire.FromTail(answer=wire.Answer(sequence=n, decoded=True, allowed=9)) for n in (0, 3, 2)]
+    references = References()
+    address = peer(after_captures(4, *answers, allowed=4))
+    stream = Stream(address, HELLO, connect_timeout_s=WAIT_S, on_change=lambda: None, references=references)
+    futures = [stream.send(capture(number), (np.array([number]),)) for number in range(4)]
+    for number in (0, 3, 2):
+        futures[number].result(WAIT_S)
+    assert (references.latest.sequence, references.latest.codes[0].tolist()) == (3, [3])
+    stream.close(timeout_s=0.2)
 
 
 @pytest.mark.parametrize(

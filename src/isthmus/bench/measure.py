@@ -211,10 +211,10 @@ class _Runner:
         assert self._link is not None
         if not self._link.wait_credit(ANSWER_TIMEOUT_S):
             raise TimeoutError
-        outgoing = placement.pack(picture)
+        outgoing = placement.pack(picture, self._link.dialogue)
         outgoing.capture.sequence = self._sequence
         self._sequence += 1
-        reply = self._link.send(outgoing.capture).result(ANSWER_TIMEOUT_S)
+        reply = self._link.send(outgoing.capture, outgoing.codes).result(ANSWER_TIMEOUT_S)
         if not reply.ok:
             raise ConfigError(f"the server answered {reply.status}: {reply.message}")
         stages = outgoing.stages_s | {"network": reply.network_s}
