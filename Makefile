@@ -24,7 +24,7 @@ help:
 	@echo "make proto        generate the messages anew; proto-check: are they current?"
 	@echo "make clean        remove what was built"
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt $(wildcard $(CORE)/*.c $(CORE)/*.h)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,test]'
 	@touch $@
