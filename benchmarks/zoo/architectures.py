@@ -23,17 +23,27 @@ so sharp that float32 differs from float64 by 1e-3."""
 
 
 class Picked(nn.Module):
-    """A model of the library with tensors in and the named outputs out.
+    """A model of the library with tensors in and the named outputs out."""
 
-    Attributes:
-        model: the library's own module, the one that `save_pretrained` writes.
-    """
-
-    def __init__(self, model: nn.Module, outputs: Sequence[str], *, inputs: Sequence[str] = ("pixel_values",)) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        outputs: Sequence[str],
+        *,
+        inputs: Sequence[str] = ("pixel_values",),
+        whole: library.PreTrainedModel | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
+        # In a list, so that torch does not take it for a part of this module.
+        self._whole = [model if whole is None else whole]
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
+
+    @property
+    def whole(self) -> library.PreTrainedModel:
+        """What a folder holds of this model."""
+        return self._whole[0]
 
     def forward(self, first: torch.Tensor, second: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
         """The named outputs of the model."""
@@ -152,8 +162,9 @@ def clip_vision() -> Network:
 def whisper_tiny_encoder() -> Network:
     """The encoder of Whisper-tiny: 30 s of sound as float32[batch, band 80, step 3000]."""
     torch.manual_seed(0)
-    model = library.WhisperModel(library.WhisperConfig()).get_encoder()
-    return settle(Picked(model, ["last_hidden_state"], inputs=["input_features"]), torch.rand(2, 80, 3000))
+    model = library.WhisperModel(library.WhisperConfig())
+    encoder = Picked(model.get_encoder(), ["last_hidden_state"], inputs=["input_features"], whole=model)
+    return settle(encoder, torch.rand(2, 80, 3000))
 
 
 def bert_base() -> Network:

@@ -165,7 +165,7 @@ def saved(reference: str) -> Iterator[str]:
 
     module, _ = factory.build(reference)
     with tempfile.TemporaryDirectory(prefix="isthmus-zoo-") as folder:
-        module.model.save_pretrained(folder)
+        module.whole.save_pretrained(folder)
         del module
         yield folder
 
