@@ -29,7 +29,7 @@ EARLY_SHARE = 0.5
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Early:
-    """The single float tensor of fewest bytes in the first half of the FLOPs; bytes at batch 1, unquantised."""
+    """The single tensor of fewest bytes that can cross as codes, in the first half of the FLOPs; bytes as stored, at batch 1."""
 
     tensor: str
     bytes: int
@@ -135,8 +135,8 @@ def facts(source: Source, places: list[Cut]) -> Row:
 
 
 def best_early(places: list[Cut]) -> Early | None:
-    """The first of fewest bytes; the issue of device time is left out of it."""
-    single = [cut for cut in places if cut.is_single and cut.is_float and 0 < cut.flops_share <= EARLY_SHARE]
+    """The first of fewest bytes that some arithmetic comes before."""
+    single = [cut for cut in places if cut.is_single and cut.can_be_codes and 0 < cut.flops_share <= EARLY_SHARE]
     sized = [(cut.bytes, cut.index, cut) for cut in single if cut.bytes is not None]
     if not sized:
         return None
