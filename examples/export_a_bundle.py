@@ -14,7 +14,8 @@ from torch import nn
 from isthmus.contract.bundle import open_bundle
 from isthmus.devices import golden
 from isthmus.devices.runtime import Network
-from isthmus.export.exporter import ExportSettings, export
+from isthmus.export.exporter import export
+from isthmus.export.settings import ExportSettings
 
 
 def build() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
@@ -35,7 +36,7 @@ def main(output: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         pictures = Path(folder) / "pictures.npz"
         write_pictures(pictures)
-        settings = ExportSettings(bottleneck="none", bits=6, data=pictures)
+        settings = ExportSettings(bottleneck="pca", channels=4, bits=6, data=pictures)
         made = export(f"{Path(__file__).stem}:build", output, settings, on_step=print)
     for gate in made.bundle.manifest.gates:
         print(f"{gate.name}: {gate.value:.2g}, at most {gate.limit:g}")
@@ -45,7 +46,8 @@ def main(output: Path) -> None:
     golden.check_codec(bundle, frames)
     golden.check_head(bundle, frames, Network.load(bundle.path("head.onnx")))
     golden.check_tail(bundle, frames, Network.load(bundle.path("tail.onnx")))
-    print(f"{output} is sound: cut at {', '.join(made.cut.tensors)}, {bundle.manifest.points[0].bytes_mean:.0f} B a frame")
+    points = ", ".join(f"{point.name} {point.bytes_mean:.0f} B a frame" for point in bundle.manifest.points)
+    print(f"{output} is sound: cut at {', '.join(made.cut.tensors)}; {points}")
 
 
 if __name__ == "__main__":

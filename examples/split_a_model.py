@@ -12,9 +12,9 @@ import onnxruntime
 import torch
 from torch import nn
 
-from isthmus.export import cuts
-from isthmus.export.doors import open_model
-from isthmus.export.split import split
+from isthmus.export.cutting import cuts
+from isthmus.export.cutting.split import split
+from isthmus.export.doors.opening import open_model
 
 
 def build() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from isthmus.bench import programs
-from isthmus.export import factory
+from isthmus.export.doors import tracing
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/library.md"
@@ -47,7 +47,7 @@ def workplace(tmp_path, monkeypatch):
     torch.manual_seed(0)
     layers = [torch.nn.Conv2d(3, 4, 3, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 3, 2, 1), torch.nn.ReLU()]
     network = torch.nn.Sequential(*layers, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 5)).eval()
-    ir.save(factory.to_onnx(network, (torch.rand(2, 3, 32, 32),)).model, tmp_path / "teacher.onnx")
+    ir.save(tracing.to_onnx(network, (torch.rand(2, 3, 32, 32),)).model, tmp_path / "teacher.onnx")
     images = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
     np.savez(tmp_path / "pictures.npz", images=images)
     monkeypatch.chdir(tmp_path)

@@ -1,7 +1,7 @@
 """Is an imported model what it was, and are its halves together what it is?
 
 Every comparison runs at two batch sizes where the batch is free, and on two inputs that have nothing in common but type, shape
-and range. Differences are `isthmus.export.session.relative_difference`.
+and range. Differences are `isthmus.export.graph.session.relative_difference`.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,11 +14,11 @@ import onnx_ir as ir
 import onnxruntime
 
 from isthmus.errors import ExportError
-from isthmus.export.cuts import Cut
-from isthmus.export.doors import Source
-from isthmus.export.graph import BATCH, data_inputs, name_of
-from isthmus.export.session import Session, relative_difference
-from isthmus.export.split import Halves, split
+from isthmus.export.cutting.cuts import Cut
+from isthmus.export.cutting.split import Halves, split
+from isthmus.export.doors.source import Source
+from isthmus.export.graph.flow import BATCH, data_inputs, name_of
+from isthmus.export.graph.session import Session, relative_difference
 
 BATCHES = (1, 3)
 LIMIT = 1e-4

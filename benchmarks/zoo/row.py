@@ -18,10 +18,12 @@ from pathlib import Path
 
 from isthmus.devices.memory import peak_resident_bytes, resident_bytes
 from isthmus.errors import IsthmusError
-from isthmus.export import cost, cuts, doors
-from isthmus.export.cuts import Cut
-from isthmus.export.doors import Source
-from isthmus.export.graph import data_inputs, size_bytes
+from isthmus.export.cutting import cuts
+from isthmus.export.cutting.cuts import Cut
+from isthmus.export.doors.opening import open_model
+from isthmus.export.doors.source import Source
+from isthmus.export.graph import cost
+from isthmus.export.graph.flow import data_inputs, size_bytes
 from zoo import checks
 
 EARLY_SHARE = 0.5
@@ -45,7 +47,7 @@ class Row:
         reason: the line for a refusal or a failure.
         opset: of the model after the door.
         dynamic_batch: rows can be batched freely.
-        parameters, parameter_bytes, flops: of the model, as `isthmus.export.cost` counts.
+        parameters, parameter_bytes, flops: of the model, as `isthmus.export.graph.cost` counts.
         input_bytes: of all inputs at batch 1 as the model takes them; None where a size is free.
         cuts: places to cut; `single_cuts` of them with one tensor and nothing beside it.
         early: best early cut, None where there is none.
@@ -86,7 +88,7 @@ def measure(reference: str) -> Row:
     resident = resident_bytes()
     begun = time.process_time()
     try:
-        source = doors.open_model(reference)
+        source = open_model(reference)
         opened = time.process_time()
         places = cuts.enumerate(source.model)
     except IsthmusError as error:
@@ -152,7 +154,7 @@ def warm_up(reference: str) -> None:
         # What cannot be imported is for the door to say.
         with contextlib.suppress(ImportError):
             importlib.import_module(reference.partition(":")[0])
-    doors.open_model("zoo.tiny:linear")
+    open_model("zoo.tiny:linear")
     # The peak is the kernel's high-water mark: begin a new one where it lets us.
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
@@ -161,7 +163,7 @@ def warm_up(reference: str) -> None:
 @contextlib.contextmanager
 def saved(reference: str) -> Iterator[str]:
     """The folder that `save_pretrained` writes of the library's model behind a factory."""
-    from isthmus.export import factory
+    from isthmus.export.doors import factory
 
     module, _ = factory.build(reference)
     with tempfile.TemporaryDirectory(prefix="isthmus-zoo-") as folder:

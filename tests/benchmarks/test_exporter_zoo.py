@@ -7,8 +7,9 @@ import subprocess
 import onnx_ir as ir
 import pytest
 
-from isthmus.export import cuts, doors
-from isthmus.export.split import split
+from isthmus.export.cutting import cuts
+from isthmus.export.cutting.split import split
+from isthmus.export.doors.opening import open_model
 
 ACCEPTED = {
     "kind": "random weights",
@@ -99,7 +100,7 @@ def test_the_page_has_every_kind_of_row_and_stays_a_table(program):
 
 def test_cuts_to_check_are_spread_from_the_first_to_the_last(program, monkeypatch):
     monkeypatch.chdir(program("zoo.entries").ROOT / "tests" / "export")
-    places = cuts.enumerate(doors.open_model("networks:residual").model)
+    places = cuts.enumerate(open_model("networks:residual").model)
     chosen = program("zoo.checks").spread(places)
     single = [cut.index for cut in places if cut.is_single]
     found = [cut.index for cut in chosen if cut.is_single]
@@ -110,7 +111,7 @@ def test_cuts_to_check_are_spread_from_the_first_to_the_last(program, monkeypatc
 @pytest.fixture
 def source(program):
     program("zoo.tiny")
-    return doors.open_model("zoo.tiny:linear")
+    return open_model("zoo.tiny:linear")
 
 
 def test_a_model_that_is_not_its_source_is_a_problem(program, source):
