@@ -7,14 +7,15 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 import torch
 
-from isthmus.codec.codec import Codec
-from isthmus.codec.payload import Mode
+from isthmus.codec.codec import NO_TABLES, Codec
+from isthmus.codec.tables import CodecTables
 from isthmus.contract import overlap
 from isthmus.contract.boundary import OperatingPoint
 from isthmus.contract.manifest import Gate
 from isthmus.devices.golden import GoldenFrames
 from isthmus.devices.runtime import changed_share
 from isthmus.errors import ExportError
+from isthmus.export import tables as codec_tables
 from isthmus.export.bottlenecks.halves import CodedHalves, one_by_one
 from isthmus.export.cutting.split import Halves
 from isthmus.export.doors.opening import Source
@@ -94,10 +95,10 @@ def _after_split(source: Source, halves: Halves, pictures: np.ndarray, *, optimi
     return max(found)
 
 
-def same_when_quantised(coded: CodedHalves, pictures: np.ndarray) -> Gate:
+def same_when_quantised(coded: CodedHalves, pictures: np.ndarray, tables: CodecTables = NO_TABLES) -> Gate:
     """The shipped head, then the codec, then the shipped tail equal the modified, quantised whole as one network."""
     few = pictures[:COMPARED]
-    codec = Codec(coded.boundary, [full_point(coded)])
+    codec = Codec(coded.boundary, [full_point(coded)], tables=tables)
     # One session after the other: each holds a packed copy of its weights.
     codes = one_by_one(Session(coded.head), few)
     names = [tensor.name for tensor in coded.boundary.tensors]
@@ -152,19 +153,19 @@ def full_point(coded: CodedHalves) -> OperatingPoint:
 
 
 def golden_frames(
-    coded: CodedHalves, points: Sequence[OperatingPoint], pictures: np.ndarray, *, int8_head: ir.Model | None = None
+    coded: CodedHalves,
+    points: Sequence[OperatingPoint],
+    pictures: np.ndarray,
+    tables: CodecTables = NO_TABLES,
+    *,
+    int8_head: ir.Model | None = None,
 ) -> GoldenFrames:
     """Run a few pictures through the shipped networks, one at a time, and keep all that happens."""
     crossing = one_by_one(Session(coded.head), pictures)
     tail = Session(coded.tail)
     codes = tuple(crossing[tensor.name] for tensor in coded.boundary.tensors)
     answers = [tail.run({name: array[index : index + 1] for name, array in crossing.items()}) for index in range(len(pictures))]
-    payloads = {
-        (mode, frame, point): Codec(coded.boundary, points, [mode]).encode([array[frame] for array in codes], point=point)
-        for mode in (Mode.RAW, Mode.ZSTD)
-        for frame in range(len(pictures))
-        for point in range(len(points))
-    }
+    payloads = codec_tables.golden_payloads(codes, coded.boundary, points, tables)
     outputs = {name: np.concatenate([answer[name] for answer in answers]) for name in tail.outputs}
     other = {} if int8_head is None else one_by_one(Session(int8_head), pictures)
     int8_codes = tuple(other[tensor.name] for tensor in coded.boundary.tensors if other)

@@ -5,6 +5,8 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from isthmus.codec import tables
+from isthmus.codec.payload import Mode
 from isthmus.contract.bundle import open_bundle
 from isthmus.devices import golden
 from isthmus.devices.runtime import Network
@@ -56,6 +58,7 @@ def check_on_this_machine(bundle):
     golden.check_tail(bundle, frames, Network.load(bundle.path("tail.onnx")))
 
 
+MODES = (Mode.RAW, Mode.ZSTD, Mode.INTRA, Mode.TEMPORAL)
 SPLIT_GATES = ["both halves are well formed", "head then tail equals the source"]
 
 
@@ -66,7 +69,7 @@ def check_record(bundle, names):
     assert manifest.contract_digest == manifest.computed_digest()
     assert [point.name for point in manifest.points] == ["full"]
     assert manifest.points[0].bytes_mean > 0
-    assert {"head.onnx", "tail.onnx", "whole.onnx", "golden.npz"} == set(manifest.files)
+    assert {"head.onnx", "tail.onnx", "whole.onnx", "golden.npz", "codec.npz"} == set(manifest.files)
     results = json.loads((bundle.folder / "evaluation.json").read_text())
     assert [row.get("point") or row.get("rival") for row in results["rows"]] == ["full", "local"]
     assert manifest.points[0].bytes_mean == pytest.approx(results["rows"][0]["bytes_mean"], abs=0.06)
@@ -103,6 +106,8 @@ def test_principal_components_make_three_points_that_are_measured(networks, data
     assert [row.get("point") or row.get("rival") for row in rows] == ["full", "half", "quarter"] * 2 + ["local"]
     check_on_this_machine(bundle)
     golden.check_head(bundle, golden.read(bundle), Network.load(bundle.path(golden.INT8_HEAD)))
+    assert {(mode, point) for mode, _, point in golden.read(bundle).payloads} == {(mode, p) for mode in MODES for p in range(3)}
+    assert set(tables.of_bundle(bundle).tables) == {(point, mode) for mode in tables.TABLE_MODES for point in range(3)}
 
 
 def test_a_flat_folder_of_pictures_is_enough_without_training(skip_file, pictures, tmp_path):

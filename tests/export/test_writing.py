@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 
+from isthmus.codec.tables import FILE_NAME, CodecTables
 from isthmus.contract.bundle import open_bundle
 from isthmus.contract.manifest import Int8Head
 from isthmus.contract.metric import proportion
@@ -46,6 +47,7 @@ def making(residual_source):
         bottlenecks=bottlenecks,
         coded=coded,
         int8=Candidate(model=int8.qdq.applied(plan, coded.boundary, "uint8"), record=record),
+        tables=CodecTables(),
         learned=None,
         data=SAMPLES,
         held_out=SAMPLES,
@@ -114,6 +116,13 @@ def test_a_worse_int8_head_is_shipped_where_it_is_wanted(making, tmp_path, monke
     assert bundle.manifest.int8.shipped
     assert bundle.has(INT8_HEAD)
     assert any(words.startswith("int8 head shipped, though its agreement") for words in said)
+
+
+def test_a_bundle_without_codec_tables_is_written_and_sound(making, tmp_path):
+    bundle, results, _ = written(making, tmp_path)
+    assert not bundle.has(FILE_NAME)
+    assert results["meta"]["payloads"] == "key frames, the shortest of zstd, raw"
+    golden.check_codec(bundle, golden.read(bundle))
 
 
 def test_dear_networks_are_measured_on_fewer_pictures(making, tmp_path, monkeypatch):
