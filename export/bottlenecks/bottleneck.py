@@ -23,7 +23,7 @@ from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError
 from isthmus.export.bottlenecks.chain import Chain
 from isthmus.export.cutting.split import Halves
-from isthmus.export.doors import tracing
+from isthmus.export.doors import equality, tracing
 from isthmus.export.graph import opset
 from isthmus.export.graph.flow import BATCH, dimensions, name_of
 from isthmus.export.graph.merge import merge
@@ -105,7 +105,7 @@ def _as_onnx(module: nn.Module, shape: tuple[int, ...], source: str, target: str
     exported = tracing.to_onnx(module.eval(), (example,))
     model = opset.converted(exported.model, version) if exported.model.opset_imports[""] != version else exported.model
     model = model or exported.model
-    tracing.check_equal(module, model, exported.feeds)
+    equality.check_equal(module, model, exported.feeds)
     _rename(model, model.graph.inputs[0], source)
     _rename(model, model.graph.outputs[0], target)
     return model

@@ -1,6 +1,6 @@
 """Arrays to run a model on when nobody gave any, made from its declared inputs and always the same."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import onnx_ir as ir
@@ -51,6 +51,11 @@ def made(graph: ir.Graph, *, rows: int, size: int) -> dict[str, np.ndarray]:
     """
     generator = np.random.default_rng(0)
     return {name_of(value): _array(value, rows, size, generator) for value in data_inputs(graph)}
+
+
+def turned(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Other arrays of the same shapes and values: each with its elements in reverse order."""
+    return {name: np.ascontiguousarray(array.reshape(-1)[::-1].reshape(array.shape)) for name, array in arrays.items()}
 
 
 def _array(value: ir.Value, rows: int, size: int, generator: np.random.Generator) -> np.ndarray:
