@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+import torch
 
 from isthmus.codec import tables
 from isthmus.codec.payload import Mode
@@ -12,6 +13,7 @@ from isthmus.devices import golden
 from isthmus.devices.runtime import Network
 from isthmus.errors import BundleError, ExportError, UsageError
 from isthmus.export import gates
+from isthmus.export.bottlenecks.bottleneck import from_modules
 from isthmus.export.exporter import ExportSettings, export
 from isthmus.export.targets import tensorrt
 from isthmus.export.training import distill
@@ -172,6 +174,50 @@ def test_a_factory_is_exported_with_a_learned_bottleneck_to_a_folder(networks, d
     assert manifest.training.stages[0] == {"steps": 30, "interrupted": False}
     assert (manifest.training.samples, len(seen), made.learned.steps) == (22, 30, 30)
     assert list((tmp_path / "deeper").iterdir()) == [tmp_path / "deeper" / "made"]
+
+
+CHANNELS_LAST = """
+n (float[batch, 16, 16, 3] x) => (float[batch, 5] y) {
+    a = Transpose <perm = [0, 3, 1, 2]> (x)
+    b = Conv <strides = [4, 4], pads = [1, 1, 1, 1]> (a, w1, b1)
+    c = Relu (b)
+    d = Concat <axis = 1> (c, c)
+    e = GlobalAveragePool (d)
+    f = Flatten (e)
+    y = Gemm <transB = 1> (f, w3, b3)
+}
+"""
+
+
+def test_a_bottleneck_is_learned_where_pictures_have_their_channels_last(data, tmp_path, proto_of):
+    onnx.save(proto_of(CHANNELS_LAST), tmp_path / "last.onnx")
+    settings = ExportSettings(cut="c", channels=4, data=data, int8="on", distill=TRAINING)
+    bundle = export(str(tmp_path / "last.onnx"), tmp_path / "a", settings).bundle
+    check_on_this_machine(bundle)
+    assert (bundle.manifest.preparation.layout, bundle.manifest.input.shape) == ("nhwc", (None, 16, 16, 3))
+
+
+def test_a_bottleneck_is_learned_for_a_network_of_half_precision(networks, data, tmp_path):
+    settings = ExportSettings(cut="relu", channels=4, data=data, int8="off", distill=TRAINING)
+    bundle = export("networks:half", tmp_path / "a", settings).bundle
+    check_on_this_machine(bundle)
+    assert bundle.manifest.cut.replaces_head
+
+
+def test_modules_around_a_tensor_of_half_precision_work_in_float32(networks, data, tmp_path):
+    def make(halves, _pictures, _preparation):
+        narrow, widen = torch.nn.Conv2d(8, 2, 1), torch.nn.Conv2d(2, 8, 1)
+        return [from_modules(halves, narrow, widen, bits=4)]
+
+    bundle = export("networks:half", tmp_path / "a", ExportSettings(cut="relu", bottleneck=make, data=data, int8="off")).bundle
+    check_on_this_machine(bundle)
+
+
+def test_a_bottleneck_is_learned_for_a_detector(tiny_detector, data, tmp_path):
+    settings = ExportSettings(cut="mixed", channels=4, data=data, int8="off", distill=TRAINING)
+    bundle = export(str(tiny_detector), tmp_path / "a", settings).bundle
+    check_on_this_machine(bundle)
+    assert bundle.manifest.task.kind == "detection"
 
 
 def test_ctrl_c_while_training_still_gives_a_bundle_and_can_be_resumed(skip_file, data, tmp_path):
