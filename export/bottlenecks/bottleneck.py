@@ -124,14 +124,17 @@ def _taking(value: ir.Value, model: ir.Model) -> ir.Model:
 
 
 def _giving(value: ir.Value, model: ir.Model) -> ir.Model:
-    """`model`, which gives float32, before a cast to the type of `value`."""
+    """`model`, which gives float32, before a cast to the type of `value`; to codes by rounding, as a quantised network has."""
     if value.dtype in {None, ir.DataType.FLOAT}:
         return model
     made = model.graph.outputs[0]
     _rename(model, made, f"{name_of(value)}_float32")
     sizes = _sizes(made)
-    cast = Chain(name_of(made), ir.DataType.FLOAT, sizes).cast(value.dtype)
-    behind = cast.model(name_of(value), value.dtype, sizes, opset=model.opset_imports[""])
+    chain = Chain(name_of(made), ir.DataType.FLOAT, sizes)
+    if value.dtype.is_integer():
+        limits = np.iinfo(value.dtype.numpy())
+        chain.then("Round").then("Clip", np.float32(limits.min), np.float32(limits.max))
+    behind = chain.cast(value.dtype).model(name_of(value), value.dtype, sizes, opset=model.opset_imports[""])
     return merge(model, behind, join={name_of(made): name_of(made)})
 
 

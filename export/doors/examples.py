@@ -21,13 +21,13 @@ def that_run(model: ir.Model) -> dict[str, np.ndarray]:
     """Return arrays by input name on which onnxruntime runs the model.
 
     Raises:
-        ExportError: onnxruntime does not load the model, or runs it on none of the sizes tried.
+        ExportError: onnxruntime does not load the model, or runs it on none of the sizes tried; or memory has no room for arrays.
         NoEnd: it has a loop that does not end.
     """
     session = Session(model)
     failure: ExportError | None = None
     for rows, size in _sizes(model.graph):
-        arrays = made(model.graph, rows=rows, size=size)
+        arrays = _held(model.graph, rows, size)
         try:
             session.run(arrays)
         except NoEnd:
@@ -38,6 +38,14 @@ def that_run(model: ir.Model) -> dict[str, np.ndarray]:
             return arrays
     declared = ", ".join(f"{name_of(value)} {value.shape}" for value in data_inputs(model.graph))
     raise ExportError(f"{failure} when fed arrays of the declared shapes ({declared}); fix the free dimensions in the file")
+
+
+def _held(graph: ir.Graph, rows: int, size: int) -> dict[str, np.ndarray]:
+    try:
+        return made(graph, rows=rows, size=size)
+    except (MemoryError, ValueError) as reason:  # numpy's, for more than there is and for more than it can count
+        declared = ", ".join(f"{name_of(value)} {value.shape}" for value in data_inputs(graph))
+        raise ExportError(f"this machine has no room for {rows} rows of the model's input ({declared}): {reason}") from reason
 
 
 def _sizes(graph: ir.Graph) -> Iterator[tuple[int, int]]:

@@ -138,6 +138,7 @@ def learn(
     shape = _feature_shape(halves)
     if len(samples) < 2:
         raise ExportError(f"training needs at least 2 pictures, got {len(samples)}; some hundred make a good result")
+    tail = OnnxModule(precision.in_single(halves.tail)).eval().requires_grad_(requires_grad=False)
     teacher = teach(halves, samples, preparation)
     size = (preparation.height, preparation.width)
     stride = encoder_stride(size, shape[1:])
@@ -148,7 +149,6 @@ def learn(
     grid = (int(probe.shape[2]), int(probe.shape[3]))
     code_range = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
     student = _Student(encoder, Decoder(channels, grid, shape), code_range)
-    tail = OnnxModule(precision.in_single(halves.tail)).eval().requires_grad_(requires_grad=False)
     goal = objective(teacher.outputs, samples, temperature=settings.temperature, label_weight=settings.label_weight)
     run = _Run(student, tail, teacher, goal, settings, checkpoint, started)
     run.prepare(resume=resume)

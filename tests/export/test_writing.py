@@ -12,6 +12,7 @@ from isthmus.contract.prepare import Preparation
 from isthmus.devices import golden
 from isthmus.devices.golden import HEAD, INT8_HEAD
 from isthmus.devices.runtime import Network
+from isthmus.errors import ExportError
 from isthmus.export import writing
 from isthmus.export.bottlenecks import plain
 from isthmus.export.bottlenecks.halves import assembled
@@ -131,3 +132,12 @@ def test_dear_networks_are_measured_on_fewer_pictures(making, tmp_path, monkeypa
     _, results, said = written(making, tmp_path)
     assert results["meta"]["samples"] == 7
     assert "measuring on 7 of 40 pictures that training did not see" in said
+
+
+def test_a_full_disk_of_temporary_files_is_one_line(making, tmp_path, monkeypatch):
+    def fill(_model, _path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writing.weights, "save", fill)
+    with pytest.raises(ExportError, match=r"cannot write the networks to .*: No space left on device; set TMPDIR"):
+        written(making, tmp_path)
