@@ -1,12 +1,8 @@
 """The edge server: one bundle, one gRPC port, one port for metrics and health."""
 
 import asyncio
-import ipaddress
-import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import grpc
 import structlog
@@ -17,16 +13,16 @@ from grpc_reflection.v1alpha import reflection
 from isthmus import __version__
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2, split_pb2_grpc
-from isthmus.contract.limits import DEFAULT, Limits
-from isthmus.contract.manifest import MANIFEST_NAME
-from isthmus.errors import ConfigError, DeviceError, NotBuiltYet
-from isthmus.tail.batch import Batcher
+from isthmus.contract.limits import Limits
+from isthmus.errors import DeviceError
+from isthmus.tail.catalog import Catalog
 from isthmus.tail.metrics import Metrics
-from isthmus.tail.model import Computed, TailModel, Work
+from isthmus.tail.served import Served
 from isthmus.tail.service import TailService
-from isthmus.tail.sessions import Sessions
+from isthmus.tail.settings import ServerSettings
 from isthmus.tail.status import StatusServer, application
-from isthmus.tail.stream import House
+from isthmus.tail.streams.sessions import Sessions
+from isthmus.tail.streams.stream import House
 
 SERVICE_NAME = "isthmus.v1.Tail"
 _OTHER_CALLS_MAX = 64
@@ -37,70 +33,18 @@ _REFERENCES_BYTES_MAX = 256 << 20
 _log = structlog.get_logger(__name__)
 
 
-def default_workers() -> int:
-    """One core is left to the event loop and the codec; more than eight workers outrun what one event loop feeds."""
-    return max(1, min(8, len(os.sched_getaffinity(0)) - 1))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerSettings:
-    """How a server runs."""
-
-    host: str = "127.0.0.1"
-    """Loopback: what leaves the machine must be asked for."""
-
-    grpc_port: int = 8001
-    """Triton's and KServe's gRPC port; 0 takes a free one."""
-
-    metrics_port: int | None = 8002
-    """Triton's metrics port; 0 takes a free one, None serves no metrics."""
-
-    workers: int = field(default_factory=default_workers)
-    """Threads that compute, each with its own onnxruntime session."""
-
-    threads: int = 1
-    """Threads inside one session. Several frames in parallel use cores better than several threads on one frame."""
-
-    queue_max: int = 64
-    """Frames that wait. At 1 ms each and one worker the last one waits 64 ms; more would only be late."""
-
-    batch_max: int = 1
-    """Frames in one run of the tail. On CPUs batching gives nothing; on GPUs 8 to 32 do."""
-
-    streams_max: int = 256
-    """Devices at a time; each may have `limits.captures_in_flight` frames here."""
-
-    sessions_max: int = 1024
-    """Sessions held, with and without a stream."""
-
-    session_idle_s: float = 300.0
-    """A device that was away for longer starts with a key frame, which costs it one larger payload."""
-
-    drain_grace_s: float = 5.0
-    """From SIGTERM until open streams are cut; orchestrators kill after 10 s or more."""
-
-    insecure: bool = False
-    """Listen beyond loopback without TLS."""
-
-    limits: Limits = DEFAULT
-    """What is taken from a device."""
-
-
 class Server:
     """A server; `start` and `stop` are called once each, in one event loop.
 
     Args:
         settings: how to run.
         bundle: what to serve.
-
-    Raises:
-        ConfigError: the settings contradict each other.
     """
 
     def __init__(self, settings: ServerSettings, bundle: Bundle) -> None:
-        _check(settings)
         self._settings = settings
         self._bundle = bundle
+        self._catalog = Catalog()
         self._status: StatusServer | None = None
         self._stopping = False
         self.grpc_port = 0
@@ -119,22 +63,14 @@ class Server:
             DeviceError: a port is taken, or onnxruntime does not run here.
         """
         settings = self._settings
-        self._model = await asyncio.to_thread(
-            TailModel.load, self._bundle, workers=settings.workers, threads=settings.threads, limits=settings.limits
-        )
+        self._catalog.add(await Served.load(self._bundle, settings))
         self._grpc, self._health = self._make_grpc()
-        self.grpc_port = _listen(self._grpc, settings)
-        self._batcher: Batcher[Work, Computed] = Batcher(
-            self._model.compute,
-            workers=settings.workers,
-            queue_max=settings.queue_max,
-            batch_max=settings.batch_max if self._model.batches else 1,
-        )
         try:
+            self.grpc_port = _listen(self._grpc, settings)
             await self._open()
         except BaseException:
             await self._grpc.stop(None)
-            await self._batcher.close()
+            await self._close_all()
             raise
         _log.info(
             "serving",
@@ -155,17 +91,23 @@ class Server:
         await self._health.enter_graceful_shutdown()
         await self._service.drain("the server stops", grace_s)
         await self._grpc.stop(None)
-        await self._batcher.close()
+        await self._close_all()
         if self._status is not None:
             await self._status.stop()
         _log.info("stopped")
 
+    async def _close_all(self) -> None:
+        for served in self._catalog:
+            await served.close()
+
+    @property
+    def _queued(self) -> int:
+        return sum(served.batcher.queued for served in self._catalog)
+
     async def _open(self) -> None:
         self._sessions = self._make_sessions()
-        metrics = Metrics(queued=lambda: self._batcher.queued, sessions=lambda: len(self._sessions))
-        house = House(
-            model=self._model, batcher=self._batcher, sessions=self._sessions, metrics=metrics, limits=self._settings.limits
-        )
+        metrics = Metrics(queued=lambda: self._queued, sessions=lambda: len(self._sessions))
+        house = House(catalog=self._catalog, sessions=self._sessions, metrics=metrics, limits=self._settings.limits)
         self._service = TailService(house, streams_max=self._settings.streams_max)
         split_pb2_grpc.add_TailServicer_to_server(self._service, self._grpc)
         if self._settings.metrics_port is not None:
@@ -197,16 +139,14 @@ class Server:
         return Sessions(count_max=count_max, idle_s=self._settings.session_idle_s, references_kept=limits.references_kept)
 
     def _facts(self) -> dict[str, object]:
-        manifest = self._bundle.manifest
         return {
             "version": __version__,
-            "bundle": f"{manifest.id} {manifest.version}",
-            "contract": manifest.contract_digest[:12],
+            "bundles": ", ".join(f"{served} ({served.bundle.digest[:12]})" for served in self._catalog),
             "gRPC port": self.grpc_port,
-            "workers": self._settings.workers,
+            "instances": self._settings.instances,
             "streams": self._service.streams,
             "sessions": len(self._sessions),
-            "frames queued": self._batcher.queued,
+            "frames queued": self._queued,
         }
 
 
@@ -246,34 +186,6 @@ async def _run(settings: ServerSettings, bundle: Bundle, on_ready: Callable[[int
     number = await ended
     await server.stop()
     return number
-
-
-def refuse_repository(path: Path) -> None:
-    """Tell a folder of bundles from a bundle.
-
-    Raises:
-        NotBuiltYet: it holds `<name>/<version>/` folders with a manifest.
-    """
-    if path.is_dir() and not (path / MANIFEST_NAME).exists() and any(path.glob(f"*/*/{MANIFEST_NAME}")):
-        raise NotBuiltYet(f"{path} is a model repository; this version serves one bundle, give it {path}/<name>/<version>")
-
-
-def _check(settings: ServerSettings) -> None:
-    for name in ("workers", "threads", "queue_max", "batch_max", "streams_max", "sessions_max"):
-        if getattr(settings, name) < 1:
-            raise ConfigError(f"{name} is {getattr(settings, name)}, at least 1 is needed")
-    if not settings.insecure and not _is_loopback(settings.host):
-        raise ConfigError(
-            f"host {settings.host} is reachable from other machines and this version has no TLS; "
-            "use 127.0.0.1, or --insecure on a network you trust"
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _options(limits: Limits) -> list[tuple[str, int]]:

@@ -9,9 +9,10 @@ import structlog
 from isthmus import __version__
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
-from isthmus.errors import BundleError, IsthmusError, TailUnavailable
-from isthmus.tail.opening import peer_limits
-from isthmus.tail.stream import DeviceStream, House
+from isthmus.errors import BundleNotServed, IsthmusError, TailUnavailable
+from isthmus.tail.served import Served
+from isthmus.tail.streams.opening import peer_limits
+from isthmus.tail.streams.stream import DeviceStream, House
 
 RETRY_METADATA = "isthmus-retry-after-ms"
 """Trailing metadata of a stream that was refused for want of room."""
@@ -22,10 +23,10 @@ _log = structlog.get_logger(__name__)
 
 
 class TailService(split_pb2_grpc.TailServicer):
-    """Serves one bundle.
+    """Serves what the catalogue holds.
 
     Args:
-        house: model, queue, sessions, figures and limits.
+        house: catalogue, sessions, figures and limits.
         streams_max: device streams at a time.
     """
 
@@ -56,12 +57,13 @@ class TailService(split_pb2_grpc.TailServicer):
 
     async def Describe(self, request: wire.DescribeRequest, context: Any) -> wire.DescribeReply:  # noqa: ANN401, N802
         """What this server serves and accepts."""
-        manifest = self._house.model.bundle.manifest
-        if request.bundle and request.bundle != manifest.id:
-            asked = request.bundle[: self._house.limits.text_bytes]
-            await _refuse(context, BundleError(f"bundle {asked!r} is not served here; this server has {manifest.id!r}"))
+        house = self._house
+        try:
+            described = [house.catalog.find(request.bundle)] if request.bundle else list(house.catalog)
+        except BundleNotServed as error:
+            await _refuse(context, error)
         return wire.DescribeReply(
-            server_version=__version__, bundles=[self._description()], limits=peer_limits(self._house.limits)
+            server_version=__version__, bundles=[_description(served) for served in described], limits=peer_limits(house.limits)
         )
 
     async def Stream(self, _requests: object, context: Any) -> None:  # noqa: ANN401, N802
@@ -121,24 +123,25 @@ class TailService(split_pb2_grpc.TailServicer):
         if not self._streams:
             self._empty.set()
 
-    def _description(self) -> wire.BundleDescription:
-        model, manifest = self._house.model, self._house.model.bundle.manifest
-        return wire.BundleDescription(
-            bundle=manifest.id,
-            version=manifest.version,
-            kind=manifest.kind,
-            contract_digest=bytes.fromhex(manifest.contract_digest),
-            boundary=[
-                wire.BoundaryTensor(name=tensor.name, shape=tensor.shape, bits=tensor.bits, signed=tensor.signed)
-                for tensor in manifest.boundary.tensors
-            ],
-            points=[
-                wire.OperatingPoint(name=point.name, channels=point.channels, bytes_mean=point.bytes_mean or 0.0)
-                for point in manifest.points
-            ],
-            modes=[wire.Mode.Name(mode) for mode in model.modes],
-            takes_pictures=model.takes_pictures,
-        )
+
+def _description(served: Served) -> wire.BundleDescription:
+    model, manifest = served.model, served.bundle.manifest
+    return wire.BundleDescription(
+        bundle=served.name,
+        version=served.version,
+        kind=manifest.kind,
+        contract_digest=bytes.fromhex(manifest.contract_digest),
+        boundary=[
+            wire.BoundaryTensor(name=tensor.name, shape=tensor.shape, bits=tensor.bits, signed=tensor.signed)
+            for tensor in manifest.boundary.tensors
+        ],
+        points=[
+            wire.OperatingPoint(name=point.name, channels=point.channels, bytes_mean=point.bytes_mean or 0.0)
+            for point in manifest.points
+        ],
+        modes=[wire.Mode.Name(mode) for mode in model.modes],
+        takes_pictures=model.takes_pictures,
+    )
 
 
 async def _refuse(context: Any, error: IsthmusError, status: str = "") -> NoReturn:  # noqa: ANN401

@@ -4,6 +4,7 @@
     ├── UsageError             the command was given something it cannot use (exit 2)
     ├── ConfigError            a setting is missing, unknown or out of range
     ├── BundleError            the artefact is damaged, incomplete or of another version
+    │   ├── BundleNotServed    a server was asked for a bundle or version that it does not have
     │   ├── ContractMismatch   both ends are sound and do not belong together
     │   └── SignatureError     nobody who is trusted vouches for it
     ├── ProtocolError          the conversation between head and tail went wrong
@@ -52,6 +53,12 @@ class BundleError(IsthmusError):
 
     exit_code = 4
     grpc_status = "FAILED_PRECONDITION"
+
+
+class BundleNotServed(BundleError):
+    """A server was asked for a bundle or a version that it does not have."""
+
+    grpc_status = "NOT_FOUND"
 
 
 class ContractMismatch(BundleError):

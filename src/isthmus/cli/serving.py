@@ -20,8 +20,8 @@ def serve(
     grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for devices; 0 takes a free one.")] = 8001,
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for metrics and health; 0 takes a free one.")] = 8002,
     mode: Annotated[Literal["none", "poll", "explicit"], typer.Option(help="Of a repository; not built yet.")] = "none",
-    workers: Annotated[int, typer.Option(min=1, help="Worker threads, one onnxruntime session each.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="onnxruntime threads of each worker.")] = 1,
+    instances: Annotated[int, typer.Option(min=1, help="Threads that compute, one onnxruntime session each.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="onnxruntime threads of each instance.")] = 1,
     tls_cert: Annotated[Path | None, typer.Option(help="Not built yet.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Not built yet.")] = None,
     tls_client_ca: Annotated[Path | None, typer.Option(help="Not built yet.")] = None,
@@ -31,7 +31,8 @@ def serve(
     engine: Annotated[Literal["native", "ray"], typer.Option(help="ray is not built yet.")] = "native",
 ) -> None:
     """Serve a bundle's tail to devices; SIGTERM answers what is in flight and stops."""
-    from isthmus.tail.server import ServerSettings, run
+    from isthmus.tail.server import run
+    from isthmus.tail.settings import ServerSettings
 
     options = {
         "--tls-cert": tls_cert,
@@ -48,7 +49,7 @@ def serve(
         raise guard.later(f"serving the repository {bundle}", "give one bundle")
     opened = open_trusted(bundle, trust)
     settings = ServerSettings(
-        host=host, grpc_port=grpc_port, metrics_port=metrics_port, workers=workers, threads=threads, insecure=insecure
+        host=host, grpc_port=grpc_port, metrics_port=metrics_port, instances=instances, threads=threads, insecure=insecure
     )
 
     def ready(grpc: int, metrics: int | None) -> None:

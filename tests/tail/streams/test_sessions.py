@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.errors import TailUnavailable
-from isthmus.tail.sessions import Session, Sessions
+from isthmus.tail.streams.sessions import Session, Sessions
 
 
 class Stream:

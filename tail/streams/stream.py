@@ -12,7 +12,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
@@ -30,19 +30,19 @@ from isthmus.errors import (
     RemoteProtocolError,
     TailUnavailable,
 )
-from isthmus.tail.batch import Batcher, Job
+from isthmus.tail.batch import Job
+from isthmus.tail.catalog import Catalog
 from isthmus.tail.metrics import Metrics
-from isthmus.tail.model import Computed, TailModel, Work
-from isthmus.tail.opening import opened, read_open
-from isthmus.tail.outbox import Outbox, Pending
-from isthmus.tail.sessions import Session, Sessions
+from isthmus.tail.model import Computed, Work
+from isthmus.tail.served import Served
+from isthmus.tail.streams.opening import opened, read_open
+from isthmus.tail.streams.outbox import Outbox, Pending
+from isthmus.tail.streams.sessions import Session, Sessions
 
 OPEN_TIMEOUT_S = 10.0
 """From the start of a stream to its `open`: several round trips of the worst link, too short to hold streams for nothing."""
 DRAIN_LINGER_S = 0.25
 """How long captures are still read after `drain` was sent: they left the device before it knew, one round trip ago."""
-INLINE_CODES_MAX = 65_536
-"""Codes of one frame that are decoded on the event loop: about a millisecond. Larger frames go to a thread."""
 
 _TAKEN_OVER = "another stream of this device took the session over"
 _log = structlog.get_logger(__name__)
@@ -62,18 +62,11 @@ class Pipe(Protocol):
 class House:
     """What all streams of a server share."""
 
-    model: TailModel
-    batcher: Batcher[Work, Computed]
+    catalog: Catalog
     sessions: Sessions
     metrics: Metrics
     limits: Limits
     clock: Callable[[], float] = time.monotonic
-    decodes_aside: bool = field(init=False)
-    """Whether frames are too large to be decoded on the event loop."""
-
-    def __post_init__(self) -> None:
-        size = sum(tensor.size() for tensor in self.model.bundle.manifest.boundary.tensors)
-        object.__setattr__(self, "decodes_aside", size > INLINE_CODES_MAX)
 
 
 class DeviceStream:
@@ -95,6 +88,7 @@ class DeviceStream:
         self._outbox = Outbox(window=house.limits.captures_in_flight, metrics=house.metrics, clock=house.clock)
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader: asyncio.Task[None] | None = None
+        self._served: Served
         self._codec: Codec
         self._session: Session
         self._received = 0
@@ -110,9 +104,10 @@ class DeviceStream:
         offer = await self._read_open()
         if self.drained:
             raise TailUnavailable("this server is draining; use another one, or come back later")
-        self._codec = self._house.model.codec(offer.modes)
+        self._served = self._house.catalog.find_contract(offer.contract_digest.hex(), offer.bundle)
+        self._codec = self._served.model.codec(offer.modes)
         self._session, resumed = self._house.sessions.attach(
-            self, device_id=offer.device_id, digest=self._house.model.bundle.digest, wanted=offer.session
+            self, device_id=offer.device_id, digest=self._served.bundle.digest, wanted=offer.session
         )
         # repr: a device id may hold control characters, a log line must not.
         self._log = self._log.bind(device=repr(offer.device_id[:64]), session=self._session.id.hex()[:8])
@@ -143,7 +138,7 @@ class DeviceStream:
             raise RemoteProtocolError(f"no open came within {OPEN_TIMEOUT_S:g} s of the stream's start") from error
         if first is self._end_marker:
             raise RemoteProtocolError("the stream ended before its open")
-        return read_open(first, self._house.model, self._house.limits)
+        return read_open(first, self._house.limits)
 
     async def _converse(self, resumed: bool) -> None:
         house = self._house
@@ -152,7 +147,7 @@ class DeviceStream:
                 self._session,
                 resumed=resumed,
                 codec=self._codec,
-                model=house.model,
+                model=self._served.model,
                 limits=house.limits,
                 server_version=__version__,
             )
@@ -245,8 +240,8 @@ class DeviceStream:
             return await self._decode(capture, pending)
         if content != "picture":
             raise MalformedPayload("a capture carries codes or a picture, this one has neither")
-        if not self._house.model.takes_pictures:
-            raise RemoteProtocolError(f"bundle {self._house.model.bundle.manifest.id!r} takes no pictures; send codes")
+        if not self._served.model.takes_pictures:
+            raise RemoteProtocolError(f"bundle {self._served.bundle.manifest.id!r} takes no pictures; send codes")
         size_bytes, bytes_max = len(capture.picture.data), self._house.limits.picture_bytes
         if size_bytes > bytes_max:
             raise LimitExceeded(f"picture of {size_bytes} bytes, at most {bytes_max} are taken")
@@ -259,7 +254,7 @@ class DeviceStream:
             raise ReferenceMissing(f"frame {capture.reference} is not held; send a key frame")
         decode = functools.partial(self._codec.decode, capture.codes, point=capture.point, reference=reference)
         started = self._house.clock()
-        if self._house.decodes_aside:
+        if self._served.decodes_aside:
             codes = await asyncio.to_thread(decode)
             self._check_attached()
         else:
@@ -280,7 +275,7 @@ class DeviceStream:
             else:
                 self._answer_failed(pending, job)
 
-        batcher = self._house.batcher
+        batcher = self._served.batcher
         try:
             pending.job = batcher.submit(work, done, kind=work.kind, expires_at=expires_at)
         except TailUnavailable as error:
