@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from isthmus.errors import ConfigError, ContractMismatch, IsthmusError, TailUnavailable
+from isthmus.head.evidence import EvidenceRing
 from isthmus.head.frame import Frame
 from isthmus.head.gate import MotionGate
 from isthmus.head.ledger import Ledger, Origin, Summary
@@ -45,6 +46,7 @@ class Agent:
         link: where captures go; None only for `Local`.
         gate: drops frames in which nothing moves; None lets all pass.
         drop_policy: `drop-oldest` for live sources; `wait` where every picture counts (files).
+        evidence: keeps pictures of the frames that pass the gate; None keeps none.
         finish_s: after the source ended, how long to wait for a link, and for answers that are in flight.
 
     Raises:
@@ -60,6 +62,7 @@ class Agent:
         link: Link | None = None,
         gate: MotionGate | None = None,
         drop_policy: DropPolicy = "drop-oldest",
+        evidence: EvidenceRing | None = None,
         finish_s: float = 10.0,
     ) -> None:
         if link is None and not isinstance(placement, Local):
@@ -69,6 +72,7 @@ class Agent:
         self._ledger = ledger
         self._link = link
         self._gate = gate
+        self._evidence = evidence
         self._finish_s = finish_s
         self._mailbox: Mailbox[_Waiting] = Mailbox(capacity=1, policy=drop_policy)
         # A plain flag: a signal handler may interrupt whoever holds a lock.
@@ -151,6 +155,8 @@ class Agent:
                 continue
             if waiting is None:
                 return
+            if self._evidence is not None:
+                self._evidence.keep(waiting.frame)
             if isinstance(self._placement, Local):
                 self._answer(self._placement, waiting)
             else:

@@ -10,7 +10,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ from isthmus.codec.codec import offered
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.errors import ConfigError, IsthmusError, TailUnavailable
+from isthmus.head.evidence import no_evidence
 from isthmus.head.references import Codes, Dialogue, References
 from isthmus.head.reply import Reply
 from isthmus.head.stream import Stream, greeting
@@ -75,19 +76,29 @@ class Link:
         addresses: `host:port` of one or more equal servers.
         device_id: names this device in the server's session and logs.
         settings: time-outs and pauses.
+        evidence: gives what this device keeps of a frame, by sequence number.
 
     Raises:
         ConfigError: no address, or one that is not `host:port`.
         BundleError: the bundle's codec tables are damaged.
     """
 
-    def __init__(self, bundle: Bundle, addresses: Sequence[str], *, device_id: str, settings: LinkSettings | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        addresses: Sequence[str],
+        *,
+        device_id: str,
+        settings: LinkSettings | None = None,
+        evidence: Callable[[int], wire.Evidence] = no_evidence,
+    ) -> None:
         self.addresses = preferred_order(device_id, [check_address(address) for address in addresses])
         if not self.addresses:
             raise ConfigError("no server is named; give --tail HOST:PORT")
         self._bundle = bundle
         self._modes = offered(tables.of_bundle(bundle))
         self._device_id = device_id
+        self._evidence = evidence
         self._settings = settings or LinkSettings()
         self._changed = threading.Condition()
         self._stream: Stream | None = None
@@ -211,6 +222,7 @@ class Link:
                 on_change=self._notify,
                 given_up=self._closing.is_set,
                 references=self._references,
+                evidence=self._evidence,
             )
         except TailUnavailable as error:
             log.debug("no stream", address=address, reason=str(error))

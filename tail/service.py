@@ -10,6 +10,7 @@ from isthmus import __version__
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
 from isthmus.errors import BundleNotServed, IsthmusError, TailUnavailable
+from isthmus.tail.evidence import Relay
 from isthmus.tail.served import Served
 from isthmus.tail.streams.opening import peer_limits
 from isthmus.tail.streams.stream import DeviceStream, House
@@ -33,6 +34,7 @@ class TailService(split_pb2_grpc.TailServicer):
     def __init__(self, house: House, *, streams_max: int) -> None:
         self._house = house
         self._streams_max = streams_max
+        self._relay = Relay(house.sessions, house.limits)
         self._streams: set[DeviceStream] = set()
         self._started = 0
         self._empty = asyncio.Event()
@@ -97,10 +99,12 @@ class TailService(split_pb2_grpc.TailServicer):
         """One language model conversation."""
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version serves no language models")
 
-    async def FetchFrame(self, _request: wire.FetchFrameRequest, context: Any) -> wire.FetchFrameReply:  # noqa: ANN401, N802
+    async def FetchFrame(self, request: wire.FetchFrameRequest, context: Any) -> wire.FetchFrameReply:  # noqa: ANN401, N802
         """An operator's request for a picture that a device still holds."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version fetches no pictures from devices")
-        return wire.FetchFrameReply()
+        try:
+            return await self._relay.fetch(request, by=repr(context.peer()), remaining_s=context.time_remaining())
+        except IsthmusError as error:
+            await _refuse(context, error)
 
     async def FetchBundle(self, _request: wire.FetchBundleRequest, context: Any) -> None:  # noqa: ANN401, N802
         """A bundle for an update over the air."""

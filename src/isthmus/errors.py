@@ -13,6 +13,7 @@
     │       ├── MalformedPayload   bytes that are not what they claim to be
     │       ├── LimitExceeded      a declared size passes what this end accepts
     │       └── ReferenceMissing   a temporal payload names a frame that is not held
+    ├── FrameNotHeld           no device at hand keeps the picture that was asked for
     ├── TailUnavailable        no server answers, or it has no room
     ├── DeviceError            this machine lacks or refuses something
     ├── SourceError            frames cannot be read
@@ -99,6 +100,12 @@ class ReferenceMissing(RemoteProtocolError):
     """A temporal payload refers to a frame this end does not hold; the sender must send a key frame."""
 
     grpc_status = "FAILED_PRECONDITION"
+
+
+class FrameNotHeld(IsthmusError):
+    """The picture of a frame was asked for, and no device at hand keeps it."""
+
+    grpc_status = "NOT_FOUND"
 
 
 class TailUnavailable(IsthmusError):

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
+from isthmus.contract.generated import split_pb2 as wire
 from isthmus.errors import TailUnavailable
 
 ID_BYTES = 16
@@ -25,6 +26,9 @@ class Attached(Protocol):
 
     def taken_over(self) -> None:
         """Another stream serves the session from now on; end."""
+
+    async def fetch(self, sequence: int, timeout_s: float) -> wire.Evidence:
+        """Ask the device for the picture of a frame."""
 
 
 @dataclass(slots=True, eq=False)
@@ -119,6 +123,13 @@ class Sessions:
         if session.stream is stream:
             session.stream = None
             self._touch(session)
+
+    def stream_of(self, device_id: str, wanted: bytes = b"") -> Attached | None:
+        """The stream of a device, None if it has none here; the session used last where none is named."""
+        for session in reversed(self._sessions.values()):
+            if session.device_id == device_id and wanted in (b"", session.id) and session.stream is not None:
+                return session.stream
+        return None
 
     def _touch(self, session: Session) -> None:
         session.last_used_at = self._clock()

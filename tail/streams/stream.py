@@ -35,6 +35,7 @@ from isthmus.tail.catalog import Catalog
 from isthmus.tail.metrics import Metrics
 from isthmus.tail.model import Computed, Work
 from isthmus.tail.served import Served
+from isthmus.tail.streams.inquiries import Inquiries
 from isthmus.tail.streams.opening import opened, read_open
 from isthmus.tail.streams.outbox import Outbox, Pending
 from isthmus.tail.streams.sessions import Session, Sessions
@@ -86,6 +87,7 @@ class DeviceStream:
         self.number = number
         self._log = _log.bind(stream=number)
         self._outbox = Outbox(window=house.limits.captures_in_flight, metrics=house.metrics, clock=house.clock)
+        self._inquiries = Inquiries(self._outbox.put)
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader: asyncio.Task[None] | None = None
         self._served: Served
@@ -130,6 +132,10 @@ class DeviceStream:
         self._outbox.cancel()
         self._end(RemoteProtocolError(_TAKEN_OVER))
 
+    async def fetch(self, sequence: int, timeout_s: float) -> wire.Evidence:
+        """Ask the device for the picture of a frame; see `Inquiries.ask`."""
+        return await self._inquiries.ask(sequence, timeout_s)
+
     async def _read_open(self) -> wire.Open:
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
@@ -160,6 +166,7 @@ class DeviceStream:
             await self._over
         finally:
             self._outbox.cancel()
+            self._inquiries.end()
             self._reader.cancel()
             writer.cancel()
             await asyncio.gather(self._reader, writer, return_exceptions=True)
@@ -193,10 +200,12 @@ class DeviceStream:
             kind = message.WhichOneof("message")
             if kind == "capture":
                 await self._take(message.capture)
+            elif kind == "evidence":
+                self._inquiries.answered(message.evidence)
             elif kind == "close":
                 return
             else:
-                raise RemoteProtocolError(f"an open stream takes capture or close, got {kind or 'an empty message'}")
+                raise RemoteProtocolError(f"an open stream takes capture, evidence or close, got {kind or 'an empty message'}")
 
     async def _take(self, capture: wire.Capture) -> None:
         pending = self._admit(capture)

@@ -68,8 +68,8 @@ def connect(tiny_bundle: Bundle) -> Iterator[Callable[..., Link]]:
     """A function that makes a link to addresses and waits for it."""
     with contextlib.ExitStack() as stack:
 
-        def make(*addresses: str, bundle: Bundle = tiny_bundle, settings: LinkSettings = QUICK) -> Link:
-            link = stack.enter_context(Link(bundle, addresses, device_id="camera", settings=settings))
+        def make(*addresses: str, bundle: Bundle = tiny_bundle, settings: LinkSettings = QUICK, **options: Any) -> Link:
+            link = stack.enter_context(Link(bundle, addresses, device_id="camera", settings=settings, **options))
             link.wait_connected(20)
             return link
 

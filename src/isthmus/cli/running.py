@@ -13,12 +13,13 @@ import typer
 from isthmus.bench.words import size
 from isthmus.cli import guard
 from isthmus.cli.bundles import BundleArgument, JsonOption, TrustOption, open_trusted
-from isthmus.cli.quantity import seconds
+from isthmus.cli.quantity import seconds, size_in_bytes
 from isthmus.cli.results import print_json
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
     from isthmus.contract.bundle import Bundle
+    from isthmus.head.evidence import EvidenceRing
     from isthmus.head.ledger import Summary
     from isthmus.head.link import Link
     from isthmus.head.placement import Local, Sender
@@ -47,6 +48,10 @@ def run(
     wait: Annotated[str, typer.Option(help="How long to wait for the server at the start.")] = "10s",
     float_head: Annotated[bool, typer.Option("--float-head", help="Run the float head even where there is one in int8.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="onnxruntime threads.")] = 1,
+    evidence: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Keep pictures of the newest frames, as 32MB, for operators who may fetch one."),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="agent.toml; not built yet.")] = None,
     tls_ca: Annotated[Path | None, typer.Option(help="CA of the server; not built yet.")] = None,
     token_file: Annotated[Path | None, typer.Option(help="Bearer token; not built yet.")] = None,
@@ -60,6 +65,7 @@ def run(
     """
     from isthmus.devices.memory import resident_bytes
     from isthmus.head.agent import Agent
+    from isthmus.head.evidence import EvidenceRing
     from isthmus.head.gate import MotionGate
     from isthmus.head.ledger import Ledger
     from isthmus.head.sink import Callback, Sink, open_sink
@@ -78,7 +84,8 @@ def run(
     chosen = _placement(opened, placement, point, picture, threads, int8=not float_head)
     with ExitStack() as stack:
         frames = stack.enter_context(open_source(source, fps=fps))
-        link = None if placement == "local" else stack.enter_context(_link(opened, tail, name))
+        ring = None if evidence is None else stack.enter_context(EvidenceRing(size_in_bytes(evidence, "--evidence")))
+        link = None if placement == "local" else stack.enter_context(_link(opened, tail, name, ring))
         sinks: list[Sink] = []
         for reference in sink or []:
             sinks.append(open_sink(reference, fps=frames.fps))
@@ -107,6 +114,7 @@ def run(
             ledger=ledger,
             link=link,
             gate=MotionGate() if gate else None,
+            evidence=ring,
             drop_policy=drop_policy or ("drop-oldest" if live else "wait"),
         )
         stopped_by: list[int] = []
@@ -136,12 +144,13 @@ def _placement(bundle: "Bundle", name: str, point: int, picture: str, threads: i
     return Split(bundle, threads=threads, point=point, int8=int8)
 
 
-def _link(bundle: "Bundle", addresses: list[str] | None, device_id: str) -> "Link":
+def _link(bundle: "Bundle", addresses: list[str] | None, device_id: str, ring: "EvidenceRing | None") -> "Link":
+    from isthmus.head.evidence import no_evidence
     from isthmus.head.link import Link
 
     if not addresses:
         raise UsageError("--tail HOST:PORT is missing; only --placement local works without a server")
-    return Link(bundle, addresses, device_id=device_id)
+    return Link(bundle, addresses, device_id=device_id, evidence=no_evidence if ring is None else ring.find)
 
 
 def _report(summary: "Summary", ready_s: float, resident: int, *, as_json: bool) -> None:
