@@ -130,12 +130,14 @@ class Server:
         return server, servicer
 
     def _make_sessions(self) -> Sessions:
-        limits = self._settings.limits
-        frame_bytes = sum(tensor.size() for tensor in self._bundle.manifest.boundary.tensors)
-        affordable = _REFERENCES_BYTES_MAX // (frame_bytes * limits.references_kept)
-        # Every open stream needs one, whatever its frames weigh.
-        count_max = max(min(self._settings.sessions_max, affordable), self._settings.streams_max)
-        return Sessions(count_max=count_max, idle_s=self._settings.session_idle_s, references_kept=limits.references_kept)
+        settings = self._settings
+        return Sessions(
+            # Every open stream needs one.
+            count_max=max(settings.sessions_max, settings.streams_max),
+            bytes_max=_REFERENCES_BYTES_MAX,
+            idle_s=settings.session_idle_s,
+            references_kept=settings.limits.references_kept,
+        )
 
     def _facts(self) -> dict[str, object]:
         return {
