@@ -10,7 +10,7 @@ TEXT_MAX = 128
 
 
 class Catalog:
-    """Bundles in the order in which they were added: of one name, a later one is the newer version."""
+    """Bundles by name, and of one name by version, the newest last."""
 
     def __init__(self) -> None:
         self._served: dict[tuple[str, str], Served] = {}
@@ -22,12 +22,14 @@ class Catalog:
         return len(self._served)
 
     def add(self, served: Served) -> None:
-        """Offer a bundle to new streams and requests."""
+        """Offer a bundle to new streams and requests, in place of another one of the same name and version."""
         self._served[served.name, served.version] = served
+        self._served = dict(sorted(self._served.items(), key=lambda item: (item[0][0], version_number(item[0][1]))))
 
     def remove(self, served: Served) -> None:
         """Offer it no longer; who has it keeps it."""
-        self._served.pop((served.name, served.version), None)
+        if self._served.get((served.name, served.version)) is served:
+            del self._served[served.name, served.version]
 
     def find(self, name: str = "", version: str = "") -> Served:
         """A bundle by name.
@@ -65,3 +67,8 @@ class Catalog:
 
     def _listed(self) -> str:
         return ", ".join(sorted({repr(served.name) for served in self})) or "none"
+
+
+def version_number(version: str) -> int:
+    """How new a version is. Those of a repository are integers; a single bundle may call its version anything."""
+    return int(version) if version.isdecimal() else 0

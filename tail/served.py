@@ -22,11 +22,14 @@ class Served:
     version: str
     model: TailModel
     batcher: Batcher[Work, Computed]
+    frame_bytes: int = field(init=False)
+    """Memory of one decoded frame."""
     decodes_aside: bool = field(init=False)
     """Whether frames are too large to be decoded on the event loop."""
 
     def __post_init__(self) -> None:
         size = sum(tensor.size() for tensor in self.bundle.manifest.boundary.tensors)
+        object.__setattr__(self, "frame_bytes", size)
         object.__setattr__(self, "decodes_aside", size > INLINE_CODES_MAX)
 
     @classmethod

@@ -17,7 +17,8 @@ from isthmus.contract.limits import Limits
 from isthmus.errors import DeviceError
 from isthmus.tail.catalog import Catalog
 from isthmus.tail.metrics import Metrics
-from isthmus.tail.served import Served
+from isthmus.tail.repository.repository import Repository
+from isthmus.tail.repository.single import SingleBundle
 from isthmus.tail.service import TailService
 from isthmus.tail.settings import ServerSettings
 from isthmus.tail.status import StatusServer, application
@@ -45,6 +46,8 @@ class Server:
         self._settings = settings
         self._bundle = bundle
         self._catalog = Catalog()
+        self.repository: Repository = SingleBundle(self._catalog, bundle, settings)
+        """What can be loaded and unloaded, and in what state it is."""
         self._status: StatusServer | None = None
         self._stopping = False
         self.grpc_port = 0
@@ -63,14 +66,14 @@ class Server:
             DeviceError: a port is taken, or onnxruntime does not run here.
         """
         settings = self._settings
-        self._catalog.add(await Served.load(self._bundle, settings))
+        await self.repository.start()
         self._grpc, self._health = self._make_grpc()
         try:
             self.grpc_port = _listen(self._grpc, settings)
             await self._open()
         except BaseException:
             await self._grpc.stop(None)
-            await self._close_all()
+            await self.repository.close()
             raise
         _log.info(
             "serving",
@@ -91,14 +94,10 @@ class Server:
         await self._health.enter_graceful_shutdown()
         await self._service.drain("the server stops", grace_s)
         await self._grpc.stop(None)
-        await self._close_all()
+        await self.repository.close()
         if self._status is not None:
             await self._status.stop()
         _log.info("stopped")
-
-    async def _close_all(self) -> None:
-        for served in self._catalog:
-            await served.close()
 
     @property
     def _queued(self) -> int:
@@ -131,12 +130,14 @@ class Server:
         return server, servicer
 
     def _make_sessions(self) -> Sessions:
-        limits = self._settings.limits
-        frame_bytes = sum(tensor.size() for tensor in self._bundle.manifest.boundary.tensors)
-        affordable = _REFERENCES_BYTES_MAX // (frame_bytes * limits.references_kept)
-        # Every open stream needs one, whatever its frames weigh.
-        count_max = max(min(self._settings.sessions_max, affordable), self._settings.streams_max)
-        return Sessions(count_max=count_max, idle_s=self._settings.session_idle_s, references_kept=limits.references_kept)
+        settings = self._settings
+        return Sessions(
+            # Every open stream needs one.
+            count_max=max(settings.sessions_max, settings.streams_max),
+            bytes_max=_REFERENCES_BYTES_MAX,
+            idle_s=settings.session_idle_s,
+            references_kept=settings.limits.references_kept,
+        )
 
     def _facts(self) -> dict[str, object]:
         return {

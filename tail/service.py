@@ -1,6 +1,7 @@
 """The gRPC service `isthmus.v1.Tail`: one method each, and the table from our errors to gRPC's status codes."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import grpc
@@ -37,8 +38,6 @@ class TailService(split_pb2_grpc.TailServicer):
         self._relay = Relay(house.sessions, house.limits)
         self._streams: set[DeviceStream] = set()
         self._started = 0
-        self._empty = asyncio.Event()
-        self._empty.set()
         self.draining = False
 
     @property
@@ -49,13 +48,19 @@ class TailService(split_pb2_grpc.TailServicer):
     async def drain(self, reason: str, grace_s: float) -> None:
         """Refuse new streams, ask every device to leave, and wait until they left or the grace is over."""
         self.draining = True
-        for stream in self._streams:
-            stream.drain(reason, grace_s)
-        try:
-            async with asyncio.timeout(grace_s):
-                await self._empty.wait()
-        except TimeoutError:
-            _log.warning("streams are cut off", streams=self.streams, grace_s=grace_s)
+        await _leave(self._streams, reason, grace_s)
+
+    async def retire(self, served: Served, reason: str, grace_s: float) -> None:
+        """Ask the devices of one version, which the catalogue holds no more, to leave, and end what stays after the grace.
+
+        Sessions of its contract are forgotten unless another version has the same.
+        """
+        house = self._house
+        for stream in await _leave({stream for stream in self._streams if stream.served is served}, reason, grace_s):
+            stream.cut(reason)
+            await stream.ended.wait()
+        if all(other.bundle.digest != served.bundle.digest for other in house.catalog):
+            house.sessions.forget(served.bundle.digest)
 
     async def Describe(self, request: wire.DescribeRequest, context: Any) -> wire.DescribeReply:  # noqa: ANN401, N802
         """What this server serves and accepts."""
@@ -118,14 +123,28 @@ class TailService(split_pb2_grpc.TailServicer):
 
     def _attach(self, stream: DeviceStream) -> None:
         self._streams.add(stream)
-        self._empty.clear()
         self._house.metrics.streams = len(self._streams)
 
     def _detach(self, stream: DeviceStream) -> None:
         self._streams.discard(stream)
         self._house.metrics.streams = len(self._streams)
-        if not self._streams:
-            self._empty.set()
+        stream.ended.set()
+
+
+async def _leave(streams: Iterable[DeviceStream], reason: str, grace_s: float) -> list[DeviceStream]:
+    """Ask devices to leave and wait until they left or the grace is over; those that are still there."""
+    leaving = list(streams)
+    for stream in leaving:
+        stream.drain(reason, grace_s)
+    try:
+        async with asyncio.timeout(grace_s):
+            for stream in leaving:
+                await stream.ended.wait()
+    except TimeoutError:
+        leaving = [stream for stream in leaving if not stream.ended.is_set()]
+        _log.warning("streams are cut off", streams=len(leaving), grace_s=grace_s, reason=reason)
+        return leaving
+    return []
 
 
 def _description(served: Served) -> wire.BundleDescription:

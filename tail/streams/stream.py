@@ -90,6 +90,9 @@ class DeviceStream:
         self._inquiries = Inquiries(self._outbox.put)
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader: asyncio.Task[None] | None = None
+        self.served: Served | None = None
+        """What the device opened, None before that."""
+        self.ended = asyncio.Event()
         self._served: Served
         self._codec: Codec
         self._session: Session
@@ -106,10 +109,14 @@ class DeviceStream:
         offer = await self._read_open()
         if self.drained:
             raise TailUnavailable("this server is draining; use another one, or come back later")
-        self._served = self._house.catalog.find_contract(offer.contract_digest.hex(), offer.bundle)
+        self._served = self.served = self._house.catalog.find_contract(offer.contract_digest.hex(), offer.bundle)
         self._codec = self._served.model.codec(offer.modes)
         self._session, resumed = self._house.sessions.attach(
-            self, device_id=offer.device_id, digest=self._served.bundle.digest, wanted=offer.session
+            self,
+            device_id=offer.device_id,
+            digest=self._served.bundle.digest,
+            frame_bytes=self._served.frame_bytes,
+            wanted=offer.session,
         )
         # repr: a device id may hold control characters, a log line must not.
         self._log = self._log.bind(device=repr(offer.device_id[:64]), session=self._session.id.hex()[:8])
@@ -125,6 +132,11 @@ class DeviceStream:
         self.drained = True
         self._outbox.put(wire.FromTail(drain=wire.Drain(reason=reason, grace_ms=round(grace_s * 1000))))
         asyncio.get_running_loop().call_later(DRAIN_LINGER_S, self._stop_reading)
+
+    def cut(self, reason: str) -> None:
+        """End the stream now, whatever is unanswered."""
+        self._outbox.cancel()
+        self._end(TailUnavailable(reason))
 
     def taken_over(self) -> None:
         """Another stream serves the session: end this one."""

@@ -46,6 +46,24 @@ async def test_a_device_gets_the_bundle_whose_contract_it_holds(catalog):
         catalog.find_contract(digest, "mugs")
 
 
+async def test_versions_are_numbers_and_come_in_any_order(catalog, make_tiny_bundle):
+    late = await Served.load(make_tiny_bundle(), ServerSettings(instances=1), name="cups", version="10")
+    catalog.add(late)
+    for served in [catalog.find("cups", "1"), catalog.find("cups", "2")]:
+        catalog.remove(served)
+        catalog.add(served)
+    assert catalog.find("cups") is late
+    await late.close()
+
+
+async def test_what_took_the_place_of_another_is_not_removed_with_it(catalog, make_tiny_bundle):
+    old, new = catalog.find("plates"), await Served.load(make_tiny_bundle(), ServerSettings(instances=1), name="plates")
+    catalog.add(new)
+    catalog.remove(old)
+    assert catalog.find("plates") is new
+    await new.close()
+
+
 async def test_a_bundle_that_was_removed_is_not_found(catalog):
     catalog.remove(catalog.find("plates"))
     assert [str(served) for served in catalog] == ["cups 1", "cups 2"]

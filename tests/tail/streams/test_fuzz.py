@@ -83,7 +83,7 @@ def parsed(sent):
 async def make_house(bundle):
     catalog = Catalog()
     catalog.add(await Served.load(bundle, ServerSettings(instances=1, queue_max=8)))
-    sessions = Sessions(count_max=1, idle_s=60, references_kept=4)
+    sessions = Sessions(count_max=1, bytes_max=1 << 20, idle_s=60, references_kept=4)
     metrics = Metrics(queued=lambda: 0, sessions=lambda: len(sessions))
     return House(catalog=catalog, sessions=sessions, metrics=metrics, limits=Limits())
 
@@ -102,7 +102,7 @@ def test_no_message_breaks_the_handler(tiny_bundle, codes, data):
         for served in house.catalog:
             await served.close()
         # There is room for one session, so this fails if the stream still has one.
-        house.sessions.attach(pipe, device_id="next", digest="")
+        house.sessions.attach(pipe, device_id="next", digest="", frame_bytes=64)
         answers = [wire.FromTail.FromString(reply).answer for reply in pipe.received[1:]]
         assert all(answer.status in (1, 2, 3, 4) for answer in answers)
 
