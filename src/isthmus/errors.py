@@ -13,6 +13,9 @@
     │       ├── MalformedPayload   bytes that are not what they claim to be
     │       ├── LimitExceeded      a declared size passes what this end accepts
     │       └── ReferenceMissing   a temporal payload names a frame that is not held
+    ├── AccessError            a certificate or a token does not open this door
+    │   ├── Unauthenticated        who calls did not prove who they are
+    │   └── PermissionDenied       who calls is known and may not do this
     ├── TailUnavailable        no server answers, or it has no room
     ├── DeviceError            this machine lacks or refuses something
     ├── SourceError            frames cannot be read
@@ -99,6 +102,23 @@ class ReferenceMissing(RemoteProtocolError):
     """A temporal payload refers to a frame this end does not hold; the sender must send a key frame."""
 
     grpc_status = "FAILED_PRECONDITION"
+
+
+class AccessError(IsthmusError):
+    """A certificate or a token does not open this door, here or at the other end."""
+
+    exit_code = 3
+    grpc_status = "UNAUTHENTICATED"
+
+
+class Unauthenticated(AccessError):
+    """Who calls did not prove who they are: no certificate, no token, or one that does not count."""
+
+
+class PermissionDenied(AccessError):
+    """Who calls is known and may not do this."""
+
+    grpc_status = "PERMISSION_DENIED"
 
 
 class TailUnavailable(IsthmusError):
