@@ -19,6 +19,8 @@ from isthmus.tail.catalog import Catalog
 from isthmus.tail.metrics import Metrics
 from isthmus.tail.repository.repository import Repository
 from isthmus.tail.repository.single import SingleBundle
+from isthmus.tail.security.access import Access
+from isthmus.tail.security.doorkeeper import Doorkeeper
 from isthmus.tail.service import TailService
 from isthmus.tail.settings import ServerSettings
 from isthmus.tail.status import StatusServer, application
@@ -121,7 +123,9 @@ class Server:
     def _make_grpc(self) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
         settings = self._settings
         server = grpc.aio.server(
-            options=_options(settings.limits), maximum_concurrent_rpcs=settings.streams_max + _OTHER_CALLS_MAX
+            interceptors=[Doorkeeper(Access())],
+            options=_options(settings.limits),
+            maximum_concurrent_rpcs=settings.streams_max + _OTHER_CALLS_MAX,
         )
         servicer = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)

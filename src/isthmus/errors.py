@@ -14,6 +14,9 @@
     │       ├── LimitExceeded      a declared size passes what this end accepts
     │       └── ReferenceMissing   a temporal payload names a frame that is not held
     ├── FrameNotHeld           no device at hand keeps the picture that was asked for
+    ├── AccessError            a certificate or a token does not open this door
+    │   ├── Unauthenticated        who calls did not prove who they are
+    │   └── PermissionDenied       who calls is known and may not do this
     ├── TailUnavailable        no server answers, or it has no room
     ├── DeviceError            this machine lacks or refuses something
     ├── SourceError            frames cannot be read
@@ -106,6 +109,23 @@ class FrameNotHeld(IsthmusError):
     """The picture of a frame was asked for, and no device at hand keeps it."""
 
     grpc_status = "NOT_FOUND"
+
+
+class AccessError(IsthmusError):
+    """A certificate or a token does not open this door, here or at the other end."""
+
+    exit_code = 3
+    grpc_status = "UNAUTHENTICATED"
+
+
+class Unauthenticated(AccessError):
+    """Who calls did not prove who they are: no certificate, no token, or one that does not count."""
+
+
+class PermissionDenied(AccessError):
+    """Who calls is known and may not do this."""
+
+    grpc_status = "PERMISSION_DENIED"
 
 
 class TailUnavailable(IsthmusError):
