@@ -16,16 +16,16 @@ from isthmus.contract.generated import split_pb2, split_pb2_grpc
 from isthmus.contract.limits import Limits
 from isthmus.errors import DeviceError
 from isthmus.tail.catalog import Catalog
-from isthmus.tail.metrics import Metrics
 from isthmus.tail.repository.repository import Repository
 from isthmus.tail.repository.single import SingleBundle
 from isthmus.tail.security.access import Access
 from isthmus.tail.security.doorkeeper import Doorkeeper
 from isthmus.tail.service import TailService
 from isthmus.tail.settings import ServerSettings
-from isthmus.tail.status import StatusServer, application
 from isthmus.tail.streams.sessions import Sessions
 from isthmus.tail.streams.stream import House
+from isthmus.tail.watching.metrics import Metrics
+from isthmus.tail.watching.status import StatusServer, application
 
 SERVICE_NAME = "isthmus.v1.Tail"
 _OTHER_CALLS_MAX = 64
@@ -52,6 +52,9 @@ class Server:
         """What can be loaded and unloaded, and in what state it is."""
         self._status: StatusServer | None = None
         self._stopping = False
+        self._metrics = Metrics(
+            served=lambda: self._catalog, sessions=lambda: len(self._sessions), ready=lambda: not self._stopping
+        )
         self.grpc_port = 0
         """The port that is listened on, after `start`."""
 
@@ -69,6 +72,7 @@ class Server:
         """
         settings = self._settings
         await self.repository.start()
+        self._metrics.loaded(ok=True)
         self._grpc, self._health = self._make_grpc()
         try:
             self.grpc_port = _listen(self._grpc, settings)
@@ -107,12 +111,11 @@ class Server:
 
     async def _open(self) -> None:
         self._sessions = self._make_sessions()
-        metrics = Metrics(queued=lambda: self._queued, sessions=lambda: len(self._sessions))
-        house = House(catalog=self._catalog, sessions=self._sessions, metrics=metrics, limits=self._settings.limits)
+        house = House(catalog=self._catalog, sessions=self._sessions, metrics=self._metrics, limits=self._settings.limits)
         self._service = TailService(house, streams_max=self._settings.streams_max)
         split_pb2_grpc.add_TailServicer_to_server(self._service, self._grpc)
         if self._settings.metrics_port is not None:
-            pages = application(metrics=metrics.text, ready=lambda: not self._stopping, facts=self._facts)
+            pages = application(metrics=self._metrics.text, ready=lambda: not self._stopping, facts=self._facts)
             status = StatusServer(pages, host=self._settings.host, port=self._settings.metrics_port)
             await status.start()
             self._status = status

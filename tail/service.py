@@ -15,6 +15,7 @@ from isthmus.tail.evidence import Relay
 from isthmus.tail.served import Served
 from isthmus.tail.streams.opening import peer_limits
 from isthmus.tail.streams.stream import DeviceStream, House
+from isthmus.tail.watching.metrics import refusal
 
 RETRY_METADATA = "isthmus-retry-after-ms"
 """Trailing metadata of a stream that was refused for want of room."""
@@ -79,6 +80,7 @@ class TailService(split_pb2_grpc.TailServicer):
             self._check_room()
         except TailUnavailable as error:
             self._house.metrics.ended("refused")
+            self._house.metrics.refused("draining" if self.draining else "full")
             context.set_trailing_metadata(((RETRY_METADATA, str(RETRY_AFTER_MS)),))
             await _refuse(context, error)
         self._started += 1
@@ -93,6 +95,8 @@ class TailService(split_pb2_grpc.TailServicer):
             raise
         except IsthmusError as error:
             reason = "refused"
+            if not stream.superseded:
+                self._house.metrics.refused(refusal(error))
             status = "ABORTED" if stream.superseded else error.grpc_status
             _log.warning("stream refused", stream=stream.number, status=status, reason=str(error))
             await _refuse(context, error, status)
@@ -123,11 +127,9 @@ class TailService(split_pb2_grpc.TailServicer):
 
     def _attach(self, stream: DeviceStream) -> None:
         self._streams.add(stream)
-        self._house.metrics.streams = len(self._streams)
 
     def _detach(self, stream: DeviceStream) -> None:
         self._streams.discard(stream)
-        self._house.metrics.streams = len(self._streams)
         stream.ended.set()
 
 

@@ -32,13 +32,14 @@ from isthmus.errors import (
 )
 from isthmus.tail.batch import Job
 from isthmus.tail.catalog import Catalog
-from isthmus.tail.metrics import Metrics
 from isthmus.tail.model import Computed, Work
 from isthmus.tail.served import Served
 from isthmus.tail.streams.inquiries import Inquiries
 from isthmus.tail.streams.opening import opened, read_open
 from isthmus.tail.streams.outbox import Outbox, Pending
 from isthmus.tail.streams.sessions import Session, Sessions
+from isthmus.tail.watching.figures import BundleFigures
+from isthmus.tail.watching.metrics import Metrics
 
 OPEN_TIMEOUT_S = 10.0
 """From the start of a stream to its `open`: several round trips of the worst link, too short to hold streams for nothing."""
@@ -86,7 +87,7 @@ class DeviceStream:
         self._end_marker = end_marker
         self.number = number
         self._log = _log.bind(stream=number)
-        self._outbox = Outbox(window=house.limits.captures_in_flight, metrics=house.metrics, clock=house.clock)
+        self._outbox = Outbox(window=house.limits.captures_in_flight, clock=house.clock)
         self._inquiries = Inquiries(self._outbox.put)
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader: asyncio.Task[None] | None = None
@@ -96,6 +97,7 @@ class DeviceStream:
         self._served: Served
         self._codec: Codec
         self._session: Session
+        self._figures: BundleFigures
         self._received = 0
         self.drained = False
         self.superseded = False
@@ -120,10 +122,13 @@ class DeviceStream:
         )
         # repr: a device id may hold control characters, a log line must not.
         self._log = self._log.bind(device=repr(offer.device_id[:64]), session=self._session.id.hex()[:8])
+        self._figures = self._house.metrics.of(self._served)
+        self._figures.stream_opened(resumed=resumed)
         self._log.info("stream opened", resumed=resumed, client_version=repr(offer.client_version[:32]))
         try:
             await self._converse(resumed)
         finally:
+            self._figures.streams -= 1
             self._house.sessions.detach(self._session, self)
             self._log.info("stream ended", captures=self._received, drained=self.drained)
 
@@ -250,8 +255,8 @@ class DeviceStream:
             raise RemoteProtocolError(f"sequence {capture.sequence} follows {self._session.last_sequence}; it must grow")
         self._session.last_sequence = capture.sequence
         placement = "offload" if capture.HasField("picture") else "split"
-        self._house.metrics.received(placement, len(capture.codes) or len(capture.picture.data))
-        pending = Pending(sequence=capture.sequence, placement=placement, arrived_at=arrived_at)
+        self._figures.received(placement, len(capture.codes) or len(capture.picture.data))
+        pending = Pending(sequence=capture.sequence, placement=placement, arrived_at=arrived_at, figures=self._figures)
         self._outbox.expect(pending)
         return pending
 

@@ -212,30 +212,6 @@ def test_a_setting_below_one_is_refused(tiny_bundle, name):
 # ---------------------------------------------------------------------------------------------------------------- pages
 
 
-async def test_the_figures_count_what_was_answered(serve, connect, payload):
-    server = await serve(metrics_port=0)
-    device = connect(server)
-    await device.open()
-    await device.ask(1, codes=payload)
-    await device.ask(2, codes=b"wrong")
-    status, text = await fetch(server, "/metrics")
-    lines = text.splitlines()
-    assert status == 200
-    assert 'isthmus_captures_total{placement="split",status="ok"} 1.0' in lines
-    assert 'isthmus_captures_total{placement="split",status="invalid"} 1.0' in lines
-    assert "isthmus_streams 1.0" in lines
-    assert "isthmus_sessions 1.0" in lines
-    assert "isthmus_queue_length 0.0" in lines
-    assert 'isthmus_stage_seconds_count{stage="compute"} 1.0' in lines
-    assert 'isthmus_payload_bytes_count{placement="split"} 2.0' in lines
-
-
-async def test_a_device_id_never_becomes_a_label(serve, connect):
-    server = await serve(metrics_port=0)
-    await connect(server).open(device_id='x"} 1\nisthmus_forged 1')
-    assert "forged" not in (await fetch(server, "/metrics"))[1]
-
-
 async def test_the_pages_answer(serve):
     server = await serve(metrics_port=0)
     assert await fetch(server, "/health/live") == (200, "live\n")

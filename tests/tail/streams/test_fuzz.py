@@ -12,11 +12,11 @@ from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.limits import Limits
 from isthmus.errors import IsthmusError
 from isthmus.tail.catalog import Catalog
-from isthmus.tail.metrics import Metrics
 from isthmus.tail.served import Served
 from isthmus.tail.settings import ServerSettings
 from isthmus.tail.streams.sessions import Sessions
 from isthmus.tail.streams.stream import DeviceStream, House
+from isthmus.tail.watching.metrics import Metrics
 
 END = object()
 captures = st.builds(
@@ -84,7 +84,7 @@ async def make_house(bundle):
     catalog = Catalog()
     catalog.add(await Served.load(bundle, ServerSettings(instances=1, queue_max=8)))
     sessions = Sessions(count_max=1, bytes_max=1 << 20, idle_s=60, references_kept=4)
-    metrics = Metrics(queued=lambda: 0, sessions=lambda: len(sessions))
+    metrics = Metrics(served=lambda: (), sessions=lambda: len(sessions))
     return House(catalog=catalog, sessions=sessions, metrics=metrics, limits=Limits())
 
 
