@@ -12,6 +12,7 @@ from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
 from isthmus.errors import BundleNotServed, IsthmusError, TailUnavailable
 from isthmus.tail.evidence import Relay
+from isthmus.tail.security import identity
 from isthmus.tail.served import Served
 from isthmus.tail.streams.opening import peer_limits
 from isthmus.tail.streams.stream import DeviceStream, House
@@ -111,7 +112,7 @@ class TailService(split_pb2_grpc.TailServicer):
     async def FetchFrame(self, request: wire.FetchFrameRequest, context: Any) -> wire.FetchFrameReply:  # noqa: ANN401, N802
         """An operator's request for a picture that a device still holds."""
         try:
-            return await self._relay.fetch(request, by=repr(context.peer()), remaining_s=context.time_remaining())
+            return await self._relay.fetch(request, by=str(identity.current()), remaining_s=context.time_remaining())
         except IsthmusError as error:
             await _refuse(context, error)
 

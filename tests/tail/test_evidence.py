@@ -41,7 +41,7 @@ async def test_the_audit_log_says_who_asked_for_what_and_why(device):
         with pytest.raises(grpc.aio.AioRpcError):
             await ask(device, device_id="other")
     told = [line for line in lines if line["event"].startswith("evidence")]
-    common = {"by": ANY, "sequence": 7, "purpose": "'a complaint'"}
+    common = {"by": "anonymous '127.0.0.1'", "sequence": 7, "purpose": "'a complaint'"}
     assert told == [
         {"event": "evidence fetched", "log_level": "info", "device": "'camera'", "size_bytes": len(JPEG), **common},
         {"event": "evidence refused", "log_level": "warning", "device": "'other'", "reason": ANY, **common},
