@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 from isthmus.errors import ConfigError, ContractMismatch, IsthmusError, TailUnavailable
 from isthmus.head.evidence import EvidenceRing
-from isthmus.head.frame import Frame
+from isthmus.head.frame import Frame, Source
 from isthmus.head.gate import MotionGate
 from isthmus.head.ledger import Ledger, Origin, Summary
 from isthmus.head.link import Link
 from isthmus.head.mailbox import DropPolicy, Mailbox
 from isthmus.head.placement import Local, Sender
 from isthmus.head.reply import Reply
-from isthmus.head.source import Source
 
 POLL_S = 0.1
 """How often a waiting stage looks whether the run was stopped."""
@@ -101,6 +100,7 @@ class Agent:
         finally:
             self._stopped = True
             self._mailbox.close()
+            self._source.interrupt()
             capture.join(self._finish_s)
             self._settle()
         if self._broken:

@@ -6,7 +6,6 @@ when the list changes.
 """
 
 import hashlib
-import random
 import re
 import threading
 import time
@@ -24,6 +23,7 @@ from isthmus.errors import ConfigError, IsthmusError, TailUnavailable
 from isthmus.head.evidence import no_evidence
 from isthmus.head.references import Codes, Dialogue, References
 from isthmus.head.reply import Reply
+from isthmus.head.retry import retry_delays
 from isthmus.head.stream import Stream, greeting
 
 log = structlog.get_logger()
@@ -43,24 +43,6 @@ class LinkSettings:
     """So long after a break the link retries every 0.1 to 0.5 s: most breaks are short."""
     retry_max_s: float = 30.0
     """Longest pause between attempts; jittered, so that a fleet does not come back all at once."""
-
-
-def retry_delays(settings: LinkSettings, random_source: random.Random) -> Iterator[float]:
-    """Pauses between attempts in seconds: 0.1 to 0.5 s for the first `quick_retry_s`, then doubling with full jitter.
-
-    >>> delays = retry_delays(LinkSettings(), random.Random(0))
-    >>> all(0.1 <= next(delays) <= 0.5 for _ in range(10))
-    True
-    """
-    elapsed = 0.0
-    ceiling = min(settings.retry_max_s, 1.0)
-    while elapsed < settings.quick_retry_s:
-        delay = random_source.uniform(0.1, 0.5)
-        elapsed += delay
-        yield delay
-    while True:
-        yield random_source.uniform(min(0.5, ceiling), ceiling)
-        ceiling = min(settings.retry_max_s, ceiling * 2)
 
 
 def preferred_order(device_id: str, addresses: Sequence[str]) -> list[str]:
@@ -194,11 +176,14 @@ class Link:
             self._hold()
             if time.monotonic() - opened_at < self._settings.quick_retry_s:
                 # A server that takes streams and ends them at once must not be asked without a pause.
-                self._closing.wait(next(retry_delays(self._settings, random.Random())))
+                self._closing.wait(next(self._delays()))
+
+    def _delays(self) -> Iterator[float]:
+        return retry_delays(quick_s=self._settings.quick_retry_s, longest_s=self._settings.retry_max_s)
 
     def _connect(self) -> bool:
         """Try the addresses until one opens; False when the link is closed or cannot work."""
-        for delay in retry_delays(self._settings, random.Random()):
+        for delay in self._delays():
             for address in self.addresses:
                 if self._closing.is_set():
                     return False

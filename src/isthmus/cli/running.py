@@ -29,7 +29,13 @@ TERMINATED = 143
 
 def run(
     bundle: BundleArgument,
-    source: Annotated[str, typer.Option(help="Folder, picture, video, camera:0, /dev/video0 or belt:FILE.npz.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            help="Folder, picture, video, camera:0, /dev/video0, rtsp://..., http://... (MJPEG), cmd:'PROGRAM ...', gst:PIPELINE "
+            "or belt:FILE.npz."
+        ),
+    ],
     tail: Annotated[list[str] | None, typer.Option(help="HOST:PORT of the edge server; repeat for several equal ones.")] = None,
     sink: Annotated[
         list[str] | None, typer.Option(help="jsonl:PATH (jsonl:- is standard output), video:OUT.mp4, images:FOLDER; repeatable.")
@@ -39,10 +45,19 @@ def run(
     picture: Annotated[str, typer.Option(help="What offload sends: jpeg or webp and a quality, as jpeg-75.")] = "jpeg-75",
     deadline: Annotated[str | None, typer.Option(help="An answer later than this is dropped, for example 100ms.")] = None,
     gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Drop frames in which nothing moves.")] = True,
-    fps: Annotated[float | None, typer.Option(help="Release frames of a file at this pace, as a camera would.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Release frames of a file at this pace, as a camera would; a camera is asked for it.")
+    ] = None,
+    frame_format: Annotated[
+        str,
+        typer.Option(help="What cmd: writes: mjpeg, bgr24, rgb24, gray, yuv420, nv12 or yuyv422; raw formats need --frame-size."),
+    ] = "mjpeg",
+    frame_size: Annotated[
+        str | None, typer.Option(help="WIDTHxHEIGHT of the raw frames of cmd:, or what a camera is asked for.")
+    ] = None,
     drop_policy: Annotated[
         Literal["drop-oldest", "drop-latest", "wait"] | None,
-        typer.Option(help="Frames that come too fast; default wait for files, drop-oldest for cameras and with --fps."),
+        typer.Option(help="Frames that come too fast; default wait for files, drop-oldest for live sources and with --fps."),
     ] = None,
     device_id: Annotated[str, typer.Option(help="Name of this device; default the host's name.")] = "",
     wait: Annotated[str, typer.Option(help="How long to wait for the server at the start.")] = "10s",
@@ -70,6 +85,7 @@ def run(
     from isthmus.head.ledger import Ledger
     from isthmus.head.sink import Callback, Sink, open_sink
     from isthmus.head.source import open_source
+    from isthmus.head.sources.form import Form, parse_size
 
     for given, option in ((config, "--config"), (tls_ca, "--tls-ca"), (token_file, "--token-file")):
         if given:
@@ -78,12 +94,13 @@ def run(
         raise UsageError("--json and --sink jsonl:- both write to standard output; leave one of them out")
     limit_s = None if deadline is None else seconds(deadline, "--deadline")
     wait_s = seconds(wait, "--wait")
+    form = Form(pixels=frame_format, size=None if frame_size is None else parse_size(frame_size))
     name = device_id or socket.gethostname()
     started = time.monotonic()
     opened = open_trusted(bundle, trust)
     chosen = _placement(opened, placement, point, picture, threads, int8=not float_head)
     with ExitStack() as stack:
-        frames = stack.enter_context(open_source(source, fps=fps))
+        frames = stack.enter_context(open_source(source, fps=fps, form=form))
         ring = None if evidence is None else stack.enter_context(EvidenceRing(size_in_bytes(evidence, "--evidence")))
         link = None if placement == "local" else stack.enter_context(_link(opened, tail, name, ring))
         sinks: list[Sink] = []
@@ -100,7 +117,6 @@ def run(
         if guard.err.is_terminal:
             status = stack.enter_context(guard.err.status("waiting for the first frame"))
             sinks.append(Callback(lambda _record: status.update(_counts(ledger.summary))))
-        live = fps is not None or frames.length is None
         ledger = Ledger(
             opened.manifest,
             device_id=name,
@@ -115,7 +131,7 @@ def run(
             link=link,
             gate=MotionGate() if gate else None,
             evidence=ring,
-            drop_policy=drop_policy or ("drop-oldest" if live else "wait"),
+            drop_policy=drop_policy or ("drop-oldest" if frames.live else "wait"),
         )
         stopped_by: list[int] = []
 
