@@ -16,6 +16,8 @@ import numpy.typing as npt
 from isthmus.errors import BundleError, DeviceError
 
 Array = npt.NDArray[Any]
+Provider = str | tuple[str, dict[str, str]]
+"""An execution provider by onnxruntime's name, and its options where it needs some."""
 
 # ONNX tensor types that numpy holds as they are. The others (bfloat16, float8, int4, string, sequences) never cross a port.
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -81,7 +83,7 @@ class Network:
         path: Path,
         *,
         threads: int = 1,
-        providers: Sequence[str] = ("CPUExecutionProvider",),
+        providers: Sequence[Provider] = ("CPUExecutionProvider",),
         optimised: bool = True,
     ) -> Self:
         """Read an ONNX file and make it ready.
@@ -102,7 +104,8 @@ class Network:
         """
         onnxruntime = _import_onnxruntime()
         available = onnxruntime.get_available_providers()
-        for provider in providers:
+        names = [provider if isinstance(provider, str) else provider[0] for provider in providers]
+        for provider in names:
             if provider not in available:
                 raise DeviceError(f"onnxruntime here has no {provider}; available: {', '.join(available)}")
         if not path.is_file():
@@ -110,8 +113,8 @@ class Network:
         options = _session_options(onnxruntime, threads=threads, optimised=optimised)
         session = _open_session(onnxruntime, path, options, providers)
         # A GPU provider whose libraries do not load is dropped with a warning only; a silent CPU is worse than an error.
-        if (active := session.get_providers())[0] != providers[0]:
-            raise DeviceError(f"{providers[0]} does not start on this machine; onnxruntime fell back to {active[0]}")
+        if (active := session.get_providers())[0] != names[0]:
+            raise DeviceError(f"{names[0]} does not start on this machine; onnxruntime fell back to {active[0]}")
         return cls(session, path.name)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -138,6 +141,15 @@ class Network:
         except Exception as exc:  # onnxruntime's exceptions share no base class
             raise DeviceError(f"{self.name}: onnxruntime failed while computing: {_first_line(exc)}") from exc
         return dict(zip(names, arrays, strict=True))
+
+
+def available_providers() -> tuple[str, ...]:
+    """The execution providers that onnxruntime was built with here, by its names.
+
+    Raises:
+        DeviceError: onnxruntime is missing.
+    """
+    return tuple(_import_onnxruntime().get_available_providers())
 
 
 def changed_share(got: Array, want: Array) -> float:
@@ -205,7 +217,7 @@ def _session_options(onnxruntime: ModuleType, *, threads: int, optimised: bool) 
     return options
 
 
-def _open_session(onnxruntime: ModuleType, path: Path, options: object, providers: Sequence[str]) -> Any:  # noqa: ANN401
+def _open_session(onnxruntime: ModuleType, path: Path, options: object, providers: Sequence[Provider]) -> Any:  # noqa: ANN401
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
     except Exception as exc:  # onnxruntime's exceptions share no base class

@@ -47,7 +47,13 @@ class Served:
             DeviceError: onnxruntime cannot run it here.
         """
         model = await asyncio.to_thread(
-            TailModel.load, bundle, workers=settings.instances, threads=settings.threads, limits=settings.limits
+            TailModel.load,
+            bundle,
+            workers=settings.instances,
+            threads=settings.threads,
+            limits=settings.limits,
+            provider=settings.provider,
+            pictures=settings.pictures,
         )
         batcher: Batcher[Work, Computed] = Batcher(
             model.compute,

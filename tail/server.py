@@ -1,4 +1,4 @@
-"""The edge server: one bundle, one gRPC port, one port for metrics and health."""
+"""The edge server: a bundle or a repository of them, one gRPC port, one port for metrics and health."""
 
 import asyncio
 import signal
@@ -16,16 +16,20 @@ from isthmus.contract.generated import split_pb2, split_pb2_grpc
 from isthmus.contract.limits import Limits
 from isthmus.errors import DeviceError
 from isthmus.tail.catalog import Catalog
+from isthmus.tail.repository.folder import FolderRepository, RepositoryFolder
 from isthmus.tail.repository.repository import Repository
 from isthmus.tail.repository.single import SingleBundle
 from isthmus.tail.security.access import Access
 from isthmus.tail.security.doorkeeper import Doorkeeper
+from isthmus.tail.served import Served
 from isthmus.tail.service import TailService
 from isthmus.tail.settings import ServerSettings
 from isthmus.tail.streams.sessions import Sessions
 from isthmus.tail.streams.stream import House
 from isthmus.tail.watching.metrics import Metrics
 from isthmus.tail.watching.status import StatusServer, application
+
+Source = Bundle | RepositoryFolder
 
 SERVICE_NAME = "isthmus.v1.Tail"
 _OTHER_CALLS_MAX = 64
@@ -41,20 +45,17 @@ class Server:
 
     Args:
         settings: how to run.
-        bundle: what to serve.
+        source: what to serve: an opened bundle, or a folder of them.
     """
 
-    def __init__(self, settings: ServerSettings, bundle: Bundle) -> None:
+    def __init__(self, settings: ServerSettings, source: Source) -> None:
         self._settings = settings
-        self._bundle = bundle
         self._catalog = Catalog()
-        self.repository: Repository = SingleBundle(self._catalog, bundle, settings)
-        """What can be loaded and unloaded, and in what state it is."""
         self._status: StatusServer | None = None
         self._stopping = False
-        self._metrics = Metrics(
-            served=lambda: self._catalog, sessions=lambda: len(self._sessions), ready=lambda: not self._stopping
-        )
+        self._metrics = Metrics(served=lambda: self._catalog, sessions=lambda: len(self._sessions), ready=lambda: self.ready)
+        self.repository: Repository = self._make_repository(source)
+        """What can be loaded and unloaded, and in what state it is."""
         self.grpc_port = 0
         """The port that is listened on, after `start`."""
 
@@ -64,17 +65,17 @@ class Server:
         return self._status.port if self._status else None
 
     async def start(self) -> None:
-        """Load the bundle and listen.
+        """Load what there is to serve, and listen.
 
         Raises:
-            BundleError: the bundle cannot be served.
+            BundleError: nothing can be served.
+            ConfigError: the repository cannot be read.
             DeviceError: a port is taken, or onnxruntime does not run here.
         """
         settings = self._settings
-        await self.repository.start()
-        self._metrics.loaded(ok=True)
         self._grpc, self._health = self._make_grpc()
         try:
+            await self.repository.start()
             self.grpc_port = _listen(self._grpc, settings)
             await self._open()
         except BaseException:
@@ -83,8 +84,7 @@ class Server:
             raise
         _log.info(
             "serving",
-            bundle=self._bundle.manifest.id,
-            signed_by=self._bundle.signed_by,
+            bundles=[str(served) for served in self._catalog],
             grpc_port=self.grpc_port,
             metrics_port=self.metrics_port,
         )
@@ -109,19 +109,38 @@ class Server:
     def _queued(self) -> int:
         return sum(served.batcher.queued for served in self._catalog)
 
+    def _make_repository(self, source: Source) -> Repository:
+        if isinstance(source, Bundle):
+            return SingleBundle(source, self._catalog, self._settings, self._metrics)
+        return FolderRepository(
+            source, self._catalog, self._settings, self._metrics, retire=self._retire, on_change=self._tell_health
+        )
+
+    async def _retire(self, served: Served, reason: str) -> None:
+        await self._service.retire(served, reason, self._settings.drain_grace_s)
+
     async def _open(self) -> None:
         self._sessions = self._make_sessions()
         house = House(catalog=self._catalog, sessions=self._sessions, metrics=self._metrics, limits=self._settings.limits)
         self._service = TailService(house, streams_max=self._settings.streams_max)
         split_pb2_grpc.add_TailServicer_to_server(self._service, self._grpc)
         if self._settings.metrics_port is not None:
-            pages = application(metrics=self._metrics.text, ready=lambda: not self._stopping, facts=self._facts)
+            pages = application(metrics=self._metrics.text, ready=lambda: self.ready, facts=self._facts)
             status = StatusServer(pages, host=self._settings.host, port=self._settings.metrics_port)
             await status.start()
             self._status = status
         await self._grpc.start()
+        await self._tell_health()
+
+    @property
+    def ready(self) -> bool:
+        """Whether new streams and requests are taken, and with strict readiness everything that should be served is."""
+        return not self._stopping and (self.repository.ready or not self._settings.strict_readiness)
+
+    async def _tell_health(self) -> None:
+        status = health_pb2.HealthCheckResponse.SERVING if self.ready else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in ("", SERVICE_NAME):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+            await self._health.set(name, status)
 
     def _make_grpc(self) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
         settings = self._settings
@@ -149,7 +168,9 @@ class Server:
     def _facts(self) -> dict[str, object]:
         return {
             "version": __version__,
-            "bundles": ", ".join(f"{served} ({served.bundle.digest[:12]})" for served in self._catalog),
+            "bundles": ", ".join(
+                f"{served} ({served.bundle.digest[:12]}, on {served.model.provider})" for served in self._catalog
+            ),
             "gRPC port": self.grpc_port,
             "instances": self._settings.instances,
             "streams": self._service.streams,
@@ -159,13 +180,13 @@ class Server:
 
 
 def run(
-    settings: ServerSettings, bundle: Bundle, *, on_ready: Callable[[int, int | None], None] = lambda _grpc, _metrics: None
+    settings: ServerSettings, source: Source, *, on_ready: Callable[[int, int | None], None] = lambda _grpc, _metrics: None
 ) -> int:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Args:
         settings: how to run.
-        bundle: what to serve.
+        source: what to serve.
         on_ready: called with the gRPC port and the metrics port once devices can connect.
 
     Returns:
@@ -175,10 +196,10 @@ def run(
         IsthmusError: the server cannot start.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(settings, bundle, on_ready))
+        return runner.run(_run(settings, source, on_ready))
 
 
-async def _run(settings: ServerSettings, bundle: Bundle, on_ready: Callable[[int, int | None], None]) -> int:
+async def _run(settings: ServerSettings, source: Source, on_ready: Callable[[int, int | None], None]) -> int:
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[int] = loop.create_future()
 
@@ -188,7 +209,7 @@ async def _run(settings: ServerSettings, bundle: Bundle, on_ready: Callable[[int
 
     for caught in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(caught, end, caught)
-    server = Server(settings, bundle)
+    server = Server(settings, source)
     await server.start()
     on_ready(server.grpc_port, server.metrics_port)
     number = await ended

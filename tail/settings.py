@@ -3,9 +3,14 @@
 import ipaddress
 import os
 from dataclasses import dataclass, field
+from typing import Literal
 
 from isthmus.contract.limits import DEFAULT, Limits
+from isthmus.devices import provider as providers
 from isthmus.errors import ConfigError
+
+Pictures = Literal["loaded", "lazy", "off"]
+"""When `whole.onnx` is loaded, for devices that send pictures: at the start, with the first picture, or never."""
 
 
 def default_instances() -> int:
@@ -37,6 +42,16 @@ class ServerSettings:
 
     batch_max: int = 1
     """Frames in one run of the tail. On CPUs batching gives nothing; on GPUs 8 to 32 do."""
+
+    provider: providers.Choice = "auto"
+    """What computes; `auto` is CUDA where onnxruntime has it and it starts, else the CPU."""
+
+    pictures: Pictures = "loaded"
+    """A network that cannot be loaded shall be found at the start, by the operator, and not by a device. It may be larger than
+    the tail, though, and where no device sends pictures that memory is for nothing."""
+
+    strict_readiness: bool = True
+    """Ready only while every bundle that should be served is; else as soon as the server answers. Triton's name and default."""
 
     streams_max: int = 256
     """Devices at a time; each may have `limits.captures_in_flight` frames here."""

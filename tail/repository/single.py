@@ -8,21 +8,24 @@ from isthmus.tail.catalog import Catalog
 from isthmus.tail.repository.repository import Entry, Repository
 from isthmus.tail.served import Served
 from isthmus.tail.settings import ServerSettings
+from isthmus.tail.watching.metrics import Metrics
 
 
 class SingleBundle(Repository):
     """A repository of one.
 
     Args:
-        catalog: gets the bundle.
         bundle: opened and checked.
+        catalog: gets the bundle.
         settings: how it runs.
+        metrics: counts the load.
     """
 
-    def __init__(self, catalog: Catalog, bundle: Bundle, settings: ServerSettings) -> None:
+    def __init__(self, bundle: Bundle, catalog: Catalog, settings: ServerSettings, metrics: Metrics) -> None:
         self._catalog = catalog
         self._bundle = bundle
         self._settings = settings
+        self._metrics = metrics
 
     async def start(self) -> None:
         """Load the bundle.
@@ -32,6 +35,7 @@ class SingleBundle(Repository):
             DeviceError: its networks do not run here.
         """
         self._catalog.add(await Served.load(self._bundle, self._settings))
+        self._metrics.loaded(ok=True)
 
     async def close(self) -> None:
         """Let its networks go."""
