@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Self
 
+import structlog
+
 from isthmus.contract.bundle import Bundle
 from isthmus.tail.batch import Batcher
 from isthmus.tail.model import Computed, TailModel, Work
@@ -11,6 +13,8 @@ from isthmus.tail.settings import ServerSettings
 
 INLINE_CODES_MAX = 65_536
 """Codes of one frame that are decoded on the event loop: about a millisecond. Larger frames go to a thread."""
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -62,7 +66,17 @@ class Served:
             batch_max=settings.batch_max if model.batches else 1,
         )
         manifest = bundle.manifest
-        return cls(name=name or manifest.id, version=version or manifest.version, model=model, batcher=batcher)
+        served = cls(name=name or manifest.id, version=version or manifest.version, model=model, batcher=batcher)
+        _log.info(
+            "bundle loaded",
+            bundle=served.name,
+            version=served.version,
+            contract=bundle.digest[:12],
+            signed_by=bundle.signed_by,
+            provider=model.provider,
+            instances=settings.instances,
+        )
+        return served
 
     @property
     def bundle(self) -> Bundle:

@@ -167,6 +167,7 @@ def _description(served: Served) -> wire.BundleDescription:
         ],
         modes=[wire.Mode.Name(mode) for mode in model.modes],
         takes_pictures=model.takes_pictures,
+        provider=model.provider,
     )
 
 

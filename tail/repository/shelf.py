@@ -150,15 +150,6 @@ class Shelf:
         replaced, version.served, version.settings = version.served, served, settings
         self._catalog.add(served)
         self._metrics.loaded(ok=True)
-        _log.info(
-            "bundle loaded",
-            bundle=served.name,
-            version=served.version,
-            contract=served.bundle.digest[:12],
-            signed_by=served.bundle.signed_by,
-            provider=served.model.provider,
-            instances=settings.instances,
-        )
         if replaced is not None:
             self._let_go(version, replaced, f"{replaced} is replaced by newer files of the same version")
 

@@ -51,7 +51,7 @@ async def test_describe_tells_the_bundle(serve, channel_to, tiny_bundle):
     assert [(boundary.name, list(boundary.shape), boundary.bits) for boundary in described.boundary] == [("codes", [4, 4, 4], 4)]
     assert [(point.name, list(point.channels)) for point in described.points] == [("all", [4]), ("half", [2])]
     assert {wire.MODE_RAW, wire.MODE_ZSTD} <= set(described.modes)
-    assert (described.takes_pictures, reply.limits.captures_in_flight) == (True, 3)
+    assert (described.takes_pictures, described.provider, reply.limits.captures_in_flight) == (True, "cpu", 3)
 
 
 async def test_describing_a_bundle_that_is_not_served_is_refused(serve, channel_to):
