@@ -91,6 +91,7 @@ class Agent:
         Raises:
             SourceError: the source broke.
             ContractMismatch: the server holds another bundle.
+            ConfigError: pictures are to be sent, and the server takes none.
             Exception: a sink failed, with whatever it raised.
         """
         capture = threading.Thread(target=self._capture, name="isthmus-capture", daemon=True)
@@ -177,6 +178,9 @@ class Agent:
                 if not len(self._mailbox) or time.monotonic() - ended_at > self._finish_s:
                     break
         else:
+            if not isinstance(self._placement, Local) and self._placement.sends_pictures:
+                # Every frame would be refused. Of several servers, another one may have come after a break.
+                self._link.check_pictures()
             return not self._is_over()
         self._mailbox.close()
         for waiting in self._mailbox:

@@ -119,6 +119,19 @@ class Link:
                     f"no server answers at {', '.join(self.addresses)} within {timeout_s:g} s; is `isthmus serve` running?"
                 )
 
+    def check_pictures(self) -> None:
+        """See that the server of the open stream takes pictures; without a stream there is nothing to see.
+
+        Raises:
+            ConfigError: it takes codes only.
+        """
+        stream = self._stream
+        if stream is not None and not stream.opened.takes_pictures:
+            raise ConfigError(
+                f"{stream.address} takes no pictures of bundle {self._bundle.manifest.id!r}: the bundle has no whole.onnx, "
+                "or the server runs with --pictures off; use --placement split"
+            )
+
     @property
     def connected(self) -> bool:
         """Whether a stream is open now."""

@@ -66,6 +66,16 @@ def test_every_picture_of_a_folder_is_answered(tiny_bundle, serve, connect, pict
     assert all(bool(record.payload_bytes) == (placement != "local") for record in run.records)
 
 
+def test_pictures_for_a_server_that_takes_none_end_the_run(make_tiny_bundle, serve, connect, pictures):
+    bundle = make_tiny_bundle(without=("whole.onnx",))
+    run = Run(bundle, pictures(3), link=connect(serve(bundle).address, bundle=bundle), placement=Offload())
+    with pytest.raises(
+        ConfigError, match=r"takes no pictures of bundle 'tiny': the bundle has no whole\.onnx.*--placement split"
+    ):
+        run.go()
+    assert set(run.fates) <= {"stopped"}
+
+
 def test_the_stages_of_a_split_frame_do_not_overlap(tiny_bundle, serve, connect, pictures):
     run = Run(tiny_bundle, pictures(5), link=connect(serve().address))
     run.go()

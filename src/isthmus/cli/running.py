@@ -109,6 +109,8 @@ def run(
             stack.callback(sinks[-1].close)
         if link is not None:
             link.wait_connected(wait_s)
+            if placement == "offload":
+                link.check_pictures()
         if check:
             guard.out.print(
                 f"{bundle}, {frames.description} and {', '.join(tail or ['the local network'])} are in order", highlight=False
