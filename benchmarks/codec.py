@@ -64,7 +64,7 @@ class Material:
 
 
 def read_codes(path: Path) -> list[Material]:
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     found = []
     for name in dict.fromkeys(name.partition("/")[0] for name in arrays):

@@ -197,7 +197,7 @@ class TailModel:
             return self._whole
 
     def _network(self, name: str) -> Network:
-        return Network.load(self.bundle.path(name), threads=self._threads, providers=providers.chain(self.provider))
+        return Network.of_bundle(self.bundle, name, threads=self._threads, providers=providers.chain(self.provider))
 
     def _run_tail(self, network: Network, codes: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         tensors = self.bundle.manifest.boundary.tensors
