@@ -10,7 +10,6 @@ import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from isthmus import __version__
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2, split_pb2_grpc
 from isthmus.contract.limits import Limits
@@ -24,8 +23,11 @@ from isthmus.tail.service import TailService
 from isthmus.tail.settings import ServerSettings
 from isthmus.tail.streams.sessions import Sessions
 from isthmus.tail.streams.stream import House
+from isthmus.tail.watching.history import History
 from isthmus.tail.watching.metrics import Metrics
-from isthmus.tail.watching.status import StatusServer, application
+from isthmus.tail.watching.pages import application
+from isthmus.tail.watching.snapshot import Snapshot
+from isthmus.tail.watching.status import StatusServer
 
 SERVICE_NAME = "isthmus.v1.Tail"
 _OTHER_CALLS_MAX = 64
@@ -105,18 +107,23 @@ class Server:
             await self._status.stop()
         _log.info("stopped")
 
-    @property
-    def _queued(self) -> int:
-        return sum(served.batcher.queued for served in self._catalog)
-
     async def _open(self) -> None:
         self._sessions = self._make_sessions()
         house = House(catalog=self._catalog, sessions=self._sessions, metrics=self._metrics, limits=self._settings.limits)
         self._service = TailService(house, streams_max=self._settings.streams_max)
         split_pb2_grpc.add_TailServicer_to_server(self._service, self._grpc)
         if self._settings.metrics_port is not None:
-            pages = application(metrics=self._metrics.text, ready=lambda: not self._stopping, facts=self._facts)
-            status = StatusServer(pages, host=self._settings.host, port=self._settings.metrics_port)
+            history = History(self._metrics, queued=lambda: sum(served.batcher.queued for served in self._catalog))
+            snapshot = Snapshot(
+                served=lambda: self._catalog,
+                metrics=self._metrics,
+                history=history,
+                sessions=lambda: len(self._sessions),
+                ready=lambda: not self._stopping,
+                grpc_port=lambda: self.grpc_port,
+            )
+            pages = application(metrics=self._metrics.text, ready=lambda: not self._stopping, snapshot=snapshot.take)
+            status = StatusServer(pages, history, host=self._settings.host, port=self._settings.metrics_port)
             await status.start()
             self._status = status
         await self._grpc.start()
@@ -145,17 +152,6 @@ class Server:
             idle_s=settings.session_idle_s,
             references_kept=settings.limits.references_kept,
         )
-
-    def _facts(self) -> dict[str, object]:
-        return {
-            "version": __version__,
-            "bundles": ", ".join(f"{served} ({served.bundle.digest[:12]})" for served in self._catalog),
-            "gRPC port": self.grpc_port,
-            "instances": self._settings.instances,
-            "streams": self._service.streams,
-            "sessions": len(self._sessions),
-            "frames queued": self._queued,
-        }
 
 
 def run(
