@@ -10,7 +10,6 @@ import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from isthmus import __version__
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2, split_pb2_grpc
 from isthmus.contract.limits import Limits
@@ -26,8 +25,11 @@ from isthmus.tail.service import TailService
 from isthmus.tail.settings import ServerSettings
 from isthmus.tail.streams.sessions import Sessions
 from isthmus.tail.streams.stream import House
+from isthmus.tail.watching.history import History
 from isthmus.tail.watching.metrics import Metrics
-from isthmus.tail.watching.status import StatusServer, application
+from isthmus.tail.watching.pages import application
+from isthmus.tail.watching.snapshot import Snapshot
+from isthmus.tail.watching.status import StatusServer
 
 Source = Bundle | RepositoryFolder
 
@@ -105,10 +107,6 @@ class Server:
             await self._status.stop()
         _log.info("stopped")
 
-    @property
-    def _queued(self) -> int:
-        return sum(served.batcher.queued for served in self._catalog)
-
     def _make_repository(self, source: Source) -> Repository:
         if isinstance(source, Bundle):
             return SingleBundle(source, self._catalog, self._settings, self._metrics)
@@ -125,8 +123,17 @@ class Server:
         self._service = TailService(house, streams_max=self._settings.streams_max)
         split_pb2_grpc.add_TailServicer_to_server(self._service, self._grpc)
         if self._settings.metrics_port is not None:
-            pages = application(metrics=self._metrics.text, ready=lambda: self.ready, facts=self._facts)
-            status = StatusServer(pages, host=self._settings.host, port=self._settings.metrics_port)
+            history = History(self._metrics, queued=lambda: sum(served.batcher.queued for served in self._catalog))
+            snapshot = Snapshot(
+                served=lambda: self._catalog,
+                metrics=self._metrics,
+                history=history,
+                sessions=lambda: len(self._sessions),
+                ready=lambda: self.ready,
+                grpc_port=lambda: self.grpc_port,
+            )
+            pages = application(metrics=self._metrics.text, ready=lambda: self.ready, snapshot=snapshot.take)
+            status = StatusServer(pages, history, host=self._settings.host, port=self._settings.metrics_port)
             await status.start()
             self._status = status
         await self._grpc.start()
@@ -164,19 +171,6 @@ class Server:
             idle_s=settings.session_idle_s,
             references_kept=settings.limits.references_kept,
         )
-
-    def _facts(self) -> dict[str, object]:
-        return {
-            "version": __version__,
-            "bundles": ", ".join(
-                f"{served} ({served.bundle.digest[:12]}, on {served.model.provider})" for served in self._catalog
-            ),
-            "gRPC port": self.grpc_port,
-            "instances": self._settings.instances,
-            "streams": self._service.streams,
-            "sessions": len(self._sessions),
-            "frames queued": self._queued,
-        }
 
 
 def run(

@@ -81,7 +81,7 @@ class TailService(split_pb2_grpc.TailServicer):
             self._check_room()
         except TailUnavailable as error:
             self._house.metrics.ended("refused")
-            self._house.metrics.refused("draining" if self.draining else "full")
+            self._house.metrics.refused("draining" if self.draining else "full", str(error))
             context.set_trailing_metadata(((RETRY_METADATA, str(RETRY_AFTER_MS)),))
             await _refuse(context, error)
         self._started += 1
@@ -97,7 +97,7 @@ class TailService(split_pb2_grpc.TailServicer):
         except IsthmusError as error:
             reason = "refused"
             if not stream.superseded:
-                self._house.metrics.refused(refusal(error))
+                self._house.metrics.refused(refusal(error), str(error), device_id=stream.device_id)
             status = "ABORTED" if stream.superseded else error.grpc_status
             _log.warning("stream refused", stream=stream.number, status=status, reason=str(error))
             await _refuse(context, error, status)

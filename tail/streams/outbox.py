@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.tail.batch import Job
 from isthmus.tail.model import Computed, Work
-from isthmus.tail.watching.figures import BundleFigures
+from isthmus.tail.watching.figures import StreamFigures
 
 _UINT32_MAX = 2**32 - 1
 
@@ -24,7 +24,7 @@ class Pending:
     sequence: int
     placement: str
     arrived_at: float
-    figures: BundleFigures
+    figures: StreamFigures
     decoded: bool = False
     decode_s: float = 0.0
     job: Job[Work, Computed] | None = None
@@ -74,6 +74,7 @@ class Outbox:
 
     def answer(self, pending: Pending, status: wire.Status, message: str = "", *, retry_after_ms: int = 0) -> None:
         """Answer a capture without outputs."""
+        pending.figures.failed(status, message)
         answer = wire.Answer(
             sequence=pending.sequence, status=status, message=message, decoded=pending.decoded, retry_after_ms=retry_after_ms
         )

@@ -38,7 +38,7 @@ from isthmus.tail.streams.inquiries import Inquiries
 from isthmus.tail.streams.opening import opened, read_open
 from isthmus.tail.streams.outbox import Outbox, Pending
 from isthmus.tail.streams.sessions import Session, Sessions
-from isthmus.tail.watching.figures import BundleFigures
+from isthmus.tail.watching.figures import StreamFigures
 from isthmus.tail.watching.metrics import Metrics
 
 OPEN_TIMEOUT_S = 10.0
@@ -97,8 +97,10 @@ class DeviceStream:
         self._served: Served
         self._codec: Codec
         self._session: Session
-        self._figures: BundleFigures
+        self._figures: StreamFigures
         self._received = 0
+        self.device_id = ""
+        """As the device calls itself, once it did."""
         self.drained = False
         self.superseded = False
 
@@ -109,6 +111,7 @@ class DeviceStream:
             IsthmusError: the conversation cannot go on; `grpc_status` and message are for the device.
         """
         offer = await self._read_open()
+        self.device_id = offer.device_id
         if self.drained:
             raise TailUnavailable("this server is draining; use another one, or come back later")
         self._served = self.served = self._house.catalog.find_contract(offer.contract_digest.hex(), offer.bundle)
@@ -120,15 +123,17 @@ class DeviceStream:
             frame_bytes=self._served.frame_bytes,
             wanted=offer.session,
         )
+        session = self._session.id.hex()[:8]
         # repr: a device id may hold control characters, a log line must not.
-        self._log = self._log.bind(device=repr(offer.device_id[:64]), session=self._session.id.hex()[:8])
-        self._figures = self._house.metrics.of(self._served)
-        self._figures.stream_opened(resumed=resumed)
+        self._log = self._log.bind(device=repr(offer.device_id[:64]), session=session)
+        self._figures = self._house.metrics.of(self._served).open_stream(
+            number=self.number, device_id=offer.device_id, session=session, resumed=resumed, opened_at=self._house.clock()
+        )
         self._log.info("stream opened", resumed=resumed, client_version=repr(offer.client_version[:32]))
         try:
             await self._converse(resumed)
         finally:
-            self._figures.streams -= 1
+            self._figures.close()
             self._house.sessions.detach(self._session, self)
             self._log.info("stream ended", captures=self._received, drained=self.drained)
 

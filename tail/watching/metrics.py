@@ -19,6 +19,7 @@ from isthmus.errors import BundleNotServed, ContractMismatch, IsthmusError, Limi
 from isthmus.tail.served import Served
 from isthmus.tail.watching import families
 from isthmus.tail.watching.figures import METHODS, STAGES, STATUSES, BundleFigures
+from isthmus.tail.watching.incidents import Incidents
 
 ENDINGS = ("closed", "cancelled", "refused", "failed", "drained")
 REFUSALS = (
@@ -55,7 +56,9 @@ class Metrics(Collector):
         self._sessions = sessions
         self._ready = ready
         self._bundles: dict[tuple[str, str], BundleFigures] = {}
-        self._unnamed = BundleFigures("", "")
+        self.incidents = Incidents()
+        """What went wrong lately."""
+        self._unnamed = BundleFigures("", "", self.incidents)
         self._ended = dict.fromkeys(ENDINGS, 0)
         self._refused = dict.fromkeys(REFUSALS, 0)
         self._loads = {"ok": 0, "failed": 0}
@@ -70,7 +73,7 @@ class Metrics(Collector):
         if key not in self._bundles:
             if len(self._bundles) >= BUNDLES_MAX:
                 self._forget()
-            self._bundles[key] = BundleFigures(*key)
+            self._bundles[key] = BundleFigures(*key, self.incidents)
         return self._bundles[key]
 
     @property
@@ -82,9 +85,17 @@ class Metrics(Collector):
         """A stream ended, for one of `ENDINGS`."""
         self._ended[reason] += 1
 
-    def refused(self, reason: str) -> None:
-        """A stream or a request was turned away, for one of `REFUSALS`."""
+    def refused(self, reason: str, message: str = "", *, what: str = "stream", device_id: str = "") -> None:
+        """A stream or a request was turned away.
+
+        Args:
+            reason: one of `REFUSALS`; others are counted as `other`.
+            message: what the other side was told.
+            what: what was turned away.
+            device_id: who, if that is known.
+        """
         self._refused[reason if reason in self._refused else "other"] += 1
+        self.incidents.note(f"{what} refused", message or reason, device_id)
 
     def requested(self, method: str, status: grpc.StatusCode, *, served: Served | None = None, seconds: float = 0.0) -> None:
         """A request of the Open Inference Protocol was answered.
@@ -101,13 +112,20 @@ class Metrics(Collector):
         if status is grpc.StatusCode.OK and method in figures.request_seconds:
             figures.request_seconds[method].observe(seconds)
 
-    def loaded(self, *, ok: bool) -> None:
-        """A bundle was loaded, or could not be."""
+    def loaded(self, *, ok: bool, message: str = "") -> None:
+        """A bundle was loaded, or could not be for the reason in `message`."""
         self._loads["ok" if ok else "failed"] += 1
+        if not ok:
+            self.incidents.note("load failed", message)
 
     def unloaded(self) -> None:
         """A bundle was let go."""
         self._unloads += 1
+
+    @property
+    def requests(self) -> int:
+        """Requests of the Open Inference Protocol answered so far."""
+        return sum(sum(figures.requests.values()) for figures in (self._unnamed, *self.bundles))
 
     @property
     def refusals(self) -> int:
@@ -197,7 +215,7 @@ def _stream_counts(bundles: Iterable[BundleFigures]) -> Iterator[Metric]:
     stages, payload = families.histogram(families.STAGE_SECONDS), families.histogram(families.PAYLOAD_BYTES)
     for figures in bundles:
         of = [figures.name, figures.version]
-        streams.add_metric(of, figures.streams)
+        streams.add_metric(of, len(figures.streams))
         for resumed, count in figures.opened.items():
             opened.add_metric([*of, str(resumed).lower()], count)
         for (placement, status), count in figures.captures.items():

@@ -1,64 +1,20 @@
-"""The page, the health and the figures of a server, over HTTP on the metrics port."""
+"""HTTP in the event loop of the server, on the metrics port."""
 
 import asyncio
 import contextlib
-import html
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.routing import Route
 
 from isthmus.errors import DeviceError
+from isthmus.tail.watching.history import History
 
 START_TIMEOUT_S = 10.0
 """The socket is bound already; starting takes milliseconds."""
-
-
-def application(
-    *, metrics: Callable[[], bytes], ready: Callable[[], bool], facts: Callable[[], Mapping[str, object]]
-) -> Starlette:
-    """The pages.
-
-    Args:
-        metrics: gives the figures in Prometheus' text format.
-        ready: tells whether new streams are taken.
-        facts: gives what the page shows, name to value.
-    """
-
-    async def show_metrics(_request: Request) -> Response:
-        return Response(metrics(), headers={"content-type": CONTENT_TYPE_LATEST})
-
-    async def show_live(_request: Request) -> Response:
-        return PlainTextResponse("live\n")
-
-    async def show_ready(_request: Request) -> Response:
-        return PlainTextResponse("ready\n") if ready() else PlainTextResponse("draining\n", status_code=503)
-
-    async def show_page(_request: Request) -> Response:
-        return HTMLResponse(_page({"state": "ready" if ready() else "draining", **facts()}))
-
-    return Starlette(
-        routes=[
-            Route("/", show_page),
-            Route("/metrics", show_metrics),
-            Route("/health/live", show_live),
-            Route("/health/ready", show_ready),
-        ]
-    )
-
-
-def _page(facts: Mapping[str, object]) -> str:
-    rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>" for name, value in facts.items())
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Isthmus tail</title>'
-        "<style>body{font:16px system-ui;margin:2rem}th{text-align:left;padding-right:2rem}</style></head>"
-        f'<body><h1>Isthmus tail</h1><table>{rows}</table><p><a href="/metrics">metrics</a></p></body></html>'
-    )
+CONNECTIONS_MAX = 128
+"""Scrapers, probes and a few people; more get 503."""
 
 
 class _Quiet(uvicorn.Server):
@@ -70,10 +26,18 @@ class _Quiet(uvicorn.Server):
 
 
 class StatusServer:
-    """Serves an application in the running event loop."""
+    """Serves the pages in the running event loop, and keeps the history that they show.
 
-    def __init__(self, pages: Starlette, *, host: str, port: int) -> None:
+    Args:
+        pages: what is served.
+        history: sampled while the server runs.
+        host: address to listen on.
+        port: 0 takes a free one.
+    """
+
+    def __init__(self, pages: Starlette, history: History, *, host: str, port: int) -> None:
         self._pages = pages
+        self._history = history
         self._host = host
         self._wanted_port = port
         self.port = 0
@@ -87,10 +51,18 @@ class StatusServer:
         self._socket = _bind(self._host, self._wanted_port)
         self.port = self._socket.getsockname()[1]
         config = uvicorn.Config(
-            self._pages, lifespan="off", ws="none", http="h11", log_config=None, access_log=False, timeout_graceful_shutdown=1
+            self._pages,
+            lifespan="off",
+            ws="none",
+            http="h11",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+            limit_concurrency=CONNECTIONS_MAX,
         )
         self._server = _Quiet(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        self._sampling = asyncio.create_task(self._history.run())
         async with asyncio.timeout(START_TIMEOUT_S):
             while not self._server.started and not self._serving.done():
                 await asyncio.sleep(0.005)
@@ -99,6 +71,7 @@ class StatusServer:
         """Stop listening and end what is open."""
         self._server.should_exit = True
         await self._serving
+        self._sampling.cancel()
         self._socket.close()
 
 

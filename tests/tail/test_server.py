@@ -207,16 +207,3 @@ def test_listening_beyond_loopback_must_be_asked_for(tiny_bundle, host):
 def test_a_setting_below_one_is_refused(tiny_bundle, name):
     with pytest.raises(ConfigError, match=f"{name} is 0"):
         Server(ServerSettings(**{name: 0}), tiny_bundle)
-
-
-# ---------------------------------------------------------------------------------------------------------------- pages
-
-
-async def test_the_pages_answer(serve):
-    server = await serve(metrics_port=0)
-    assert await fetch(server, "/health/live") == (200, "live\n")
-    assert await fetch(server, "/health/ready") == (200, "ready\n")
-    status, page = await fetch(server, "/")
-    assert status == 200
-    assert "tiny 1" in page
-    assert (await fetch(server, "/nothing"))[0] == 404

@@ -139,7 +139,7 @@ def test_versions_that_are_gone_are_forgotten_when_there_are_too_many(monkeypatc
     metrics = Metrics(served=lambda: served, sessions=lambda: 0)
     kept = metrics.of(served[0])
     busy = metrics.of(Named("busy"))
-    busy.streams = 1
+    busy.open_stream(number=1, device_id="", session="", resumed=False, opened_at=0.0)
     for number in range(10):
         metrics.of(Named("passing", str(number)))
     assert len(metrics.bundles) == 3
