@@ -38,7 +38,10 @@ def run(
     ],
     tail: Annotated[list[str] | None, typer.Option(help="HOST:PORT of the edge server; repeat for several equal ones.")] = None,
     sink: Annotated[
-        list[str] | None, typer.Option(help="jsonl:PATH (jsonl:- is standard output), video:OUT.mp4, images:FOLDER; repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="jsonl:PATH (jsonl:- is standard output), video:OUT.mp4, images:FOLDER, mqtt://HOST/TOPIC; repeatable."
+        ),
     ] = None,
     placement: Annotated[Literal["split", "offload", "local"], typer.Option(help="Where frames are answered.")] = "split",
     point: Annotated[int, typer.Option(min=0, help="Operating point of the split.")] = 0,
