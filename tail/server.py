@@ -9,12 +9,13 @@ import structlog
 import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from starlette.applications import Starlette
 
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2, split_pb2_grpc
-from isthmus.contract.limits import Limits
 from isthmus.errors import DeviceError
 from isthmus.tail.catalog import Catalog
+from isthmus.tail.evidence import Elsewhere, Relay
 from isthmus.tail.repository.folder import FolderRepository, RepositoryFolder
 from isthmus.tail.repository.repository import Repository
 from isthmus.tail.repository.single import SingleBundle
@@ -48,18 +49,25 @@ class Server:
     Args:
         settings: how to run.
         source: what to serve: an opened bundle, or a folder of them.
+        elsewhere: asks the other processes of this server for a picture; None where there are none.
     """
 
-    def __init__(self, settings: ServerSettings, source: Source) -> None:
+    def __init__(self, settings: ServerSettings, source: Source, *, elsewhere: Elsewhere | None = None) -> None:
         self._settings = settings
+        self._elsewhere = elsewhere
         self._catalog = Catalog()
         self._status: StatusServer | None = None
         self._stopping = False
+        self._sampling: asyncio.Task[None] | None = None
         self._metrics = Metrics(served=lambda: self._catalog, sessions=lambda: len(self._sessions), ready=lambda: self.ready)
         self.repository: Repository = self._make_repository(source)
         """What can be loaded and unloaded, and in what state it is."""
         self.grpc_port = 0
         """The port that is listened on, after `start`."""
+        self.relay: Relay
+        """Fetches pictures from devices; after `start`."""
+        self.pages: Starlette
+        """What the metrics port shows, also where there is none; after `start`."""
 
     @property
     def metrics_port(self) -> int | None:
@@ -81,6 +89,8 @@ class Server:
             self.grpc_port = _listen(self._grpc, settings)
             await self._open()
         except BaseException:
+            if self._sampling is not None:
+                self._sampling.cancel()
             await self._grpc.stop(None)
             await self.repository.close()
             raise
@@ -103,6 +113,8 @@ class Server:
         await self._service.drain("the server stops", grace_s)
         await self._grpc.stop(None)
         await self.repository.close()
+        if self._sampling is not None:
+            self._sampling.cancel()
         if self._status is not None:
             await self._status.stop()
         _log.info("stopped")
@@ -120,24 +132,29 @@ class Server:
     async def _open(self) -> None:
         self._sessions = self._make_sessions()
         house = House(catalog=self._catalog, sessions=self._sessions, metrics=self._metrics, limits=self._settings.limits)
-        self._service = TailService(house, streams_max=self._settings.streams_max)
+        self.relay = Relay(self._sessions, self._settings.limits, self._elsewhere)
+        self._service = TailService(house, self.relay, streams_max=self._settings.streams_max)
         split_pb2_grpc.add_TailServicer_to_server(self._service, self._grpc)
+        self.pages = self._make_pages()
         if self._settings.metrics_port is not None:
-            history = History(self._metrics, queued=lambda: sum(served.batcher.queued for served in self._catalog))
-            snapshot = Snapshot(
-                served=lambda: self._catalog,
-                metrics=self._metrics,
-                history=history,
-                sessions=lambda: len(self._sessions),
-                ready=lambda: self.ready,
-                grpc_port=lambda: self.grpc_port,
-            )
-            pages = application(metrics=self._metrics.text, ready=lambda: self.ready, snapshot=snapshot.take)
-            status = StatusServer(pages, history, host=self._settings.host, port=self._settings.metrics_port)
+            status = StatusServer(self.pages, host=self._settings.host, port=self._settings.metrics_port)
             await status.start()
             self._status = status
         await self._grpc.start()
         await self._tell_health()
+
+    def _make_pages(self) -> Starlette:
+        history = History(self._metrics, queued=lambda: sum(served.batcher.queued for served in self._catalog))
+        self._sampling = asyncio.create_task(history.run())
+        snapshot = Snapshot(
+            served=lambda: self._catalog,
+            metrics=self._metrics,
+            history=history,
+            sessions=lambda: len(self._sessions),
+            ready=lambda: self.ready,
+            grpc_port=lambda: self.grpc_port,
+        )
+        return application(metrics=self._metrics.text, ready=lambda: self.ready, snapshot=snapshot.take)
 
     @property
     def ready(self) -> bool:
@@ -153,7 +170,7 @@ class Server:
         settings = self._settings
         server = grpc.aio.server(
             interceptors=[Doorkeeper(Access())],
-            options=_options(settings.limits),
+            options=_options(settings),
             maximum_concurrent_rpcs=settings.streams_max + _OTHER_CALLS_MAX,
         )
         servicer = health.aio.HealthServicer()
@@ -211,12 +228,12 @@ async def _run(settings: ServerSettings, source: Source, on_ready: Callable[[int
     return number
 
 
-def _options(limits: Limits) -> list[tuple[str, int]]:
+def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     return [
-        ("grpc.max_receive_message_length", limits.message_bytes),
-        ("grpc.max_send_message_length", limits.message_bytes),
+        ("grpc.max_receive_message_length", settings.limits.message_bytes),
+        ("grpc.max_send_message_length", settings.limits.message_bytes),
         # A second server on the same port would take half of the devices, silently.
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(settings.shares_port)),
         # Devices ping every second while their stream is open; without this the server answers too_many_pings. (Older gRPC called
         # it min_recv_ping_interval_without_data_ms; that name is ignored in silence.)
         ("grpc.http2.min_ping_interval_without_data_ms", 500),

@@ -31,13 +31,14 @@ class TailService(split_pb2_grpc.TailServicer):
 
     Args:
         house: catalogue, sessions, figures and limits.
+        relay: fetches pictures from devices.
         streams_max: device streams at a time.
     """
 
-    def __init__(self, house: House, *, streams_max: int) -> None:
+    def __init__(self, house: House, relay: Relay, *, streams_max: int) -> None:
         self._house = house
         self._streams_max = streams_max
-        self._relay = Relay(house.sessions, house.limits)
+        self._relay = relay
         self._streams: set[DeviceStream] = set()
         self._started = 0
         self.draining = False

@@ -28,6 +28,9 @@ class ServerSettings:
     grpc_port: int = 8001
     """Triton's and KServe's gRPC port; 0 takes a free one."""
 
+    shares_port: bool = False
+    """Other processes of the same server listen on it too."""
+
     metrics_port: int | None = 8002
     """Triton's metrics port; 0 takes a free one, None serves no metrics."""
 

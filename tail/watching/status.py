@@ -9,7 +9,6 @@ import uvicorn
 from starlette.applications import Starlette
 
 from isthmus.errors import DeviceError
-from isthmus.tail.watching.history import History
 
 START_TIMEOUT_S = 10.0
 """The socket is bound already; starting takes milliseconds."""
@@ -26,18 +25,16 @@ class _Quiet(uvicorn.Server):
 
 
 class StatusServer:
-    """Serves the pages in the running event loop, and keeps the history that they show.
+    """Serves the pages in the running event loop.
 
     Args:
         pages: what is served.
-        history: sampled while the server runs.
         host: address to listen on.
         port: 0 takes a free one.
     """
 
-    def __init__(self, pages: Starlette, history: History, *, host: str, port: int) -> None:
+    def __init__(self, pages: Starlette, *, host: str, port: int) -> None:
         self._pages = pages
-        self._history = history
         self._host = host
         self._wanted_port = port
         self.port = 0
@@ -62,7 +59,6 @@ class StatusServer:
         )
         self._server = _Quiet(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
-        self._sampling = asyncio.create_task(self._history.run())
         async with asyncio.timeout(START_TIMEOUT_S):
             while not self._server.started and not self._serving.done():
                 await asyncio.sleep(0.005)
@@ -71,7 +67,6 @@ class StatusServer:
         """Stop listening and end what is open."""
         self._server.should_exit = True
         await self._serving
-        self._sampling.cancel()
         self._socket.close()
 
 

@@ -186,3 +186,9 @@ def test_pings_of_an_idle_stream_do_not_cost_the_link(make_tiny_bundle, server):
         threading.Event().wait(5.5)
         assert link.connected
         assert link.reconnects == 0
+
+
+def test_several_processes_serve_one_port(make_tiny_bundle, pictures):
+    with programs.server(make_tiny_bundle().folder, extra=["--workers", "2"]) as server:
+        done = _run(make_tiny_bundle(), "--source", pictures, "--tail", server.match["grpc"], "--json")
+        assert json.loads(done.stdout)["rows"][0]["answered"] == 5

@@ -56,6 +56,11 @@ def set_up(*, verbose: bool, level: int = logging.INFO) -> None:
     )
 
 
+def set_up_again() -> Callable[[], None]:
+    """`set_up` as it was called here, for another process."""
+    return functools.partial(set_up, verbose=_State.verbose)
+
+
 def only_warnings() -> None:
     """Log warnings and errors only, for commands that show their progress; `-v` still shows all."""
     set_up(verbose=_State.verbose, level=logging.WARNING)

@@ -49,6 +49,7 @@ def serve(
         Literal["loaded", "lazy", "off"],
         typer.Option(help="For devices that offload, load whole.onnx at the start, with the first picture, or never."),
     ] = "loaded",
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes on the one port, each with its networks.")] = 1,
     instances: Annotated[int, typer.Option(min=1, help="Threads that compute, one onnxruntime session each.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="onnxruntime threads of each instance.")] = 1,
     queue_max: Annotated[int, typer.Option(min=1, help="Frames of one bundle that may wait.")] = 64,
@@ -65,6 +66,7 @@ def serve(
 
     A repository serves the newest version of every name; a serve.toml beside the versions of a bundle goes over the options here.
     """
+    from isthmus.tail.fronts import crew
     from isthmus.tail.server import run
     from isthmus.tail.settings import ServerSettings
 
@@ -97,7 +99,10 @@ def serve(
     def ready(grpc: int, metrics: int | None) -> None:
         typer.echo(f"{READY} {what} grpc={host}:{grpc} metrics={f'{host}:{metrics}' if metrics else 'off'}")
 
-    number = run(settings, source, on_ready=ready)
+    if workers == 1:
+        number = run(settings, source, on_ready=ready)
+    else:
+        number = crew.run(settings, source, workers, set_up=guard.set_up_again(), on_ready=ready)
     if number:
         raise typer.Exit(TERMINATED if number == signal.SIGTERM else guard.INTERRUPTED)
 
