@@ -475,5 +475,6 @@ async def test_loads_at_the_same_time_come_one_after_the_other(shelves, cups, se
         shelves.put(bundle, "cups", str(number))
     server = await serve_shelves({"mode": "explicit"})
     load = server.repository.load
-    await asyncio.gather(load("cups"), load("cups", "1"), load("cups", "2"))
+    await asyncio.gather(load("cups"), load("cups", "1"), load("cups", "2"), load("cups", "2"))
     assert await served(server) == ["cups 1", "cups 2", "cups 3"]
+    assert 'isthmus_loads_total{result="ok"} 3.0' in server._metrics.text().decode()
