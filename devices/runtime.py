@@ -119,7 +119,10 @@ class Network:
         session = _open_session(onnxruntime, path, options, providers)
         # A GPU provider whose libraries do not load is dropped with a warning only; a silent CPU is worse than an error.
         if (active := session.get_providers())[0] != names[0]:
-            raise DeviceError(f"{names[0]} does not start on this machine; onnxruntime fell back to {active[0]}")
+            raise DeviceError(
+                f"{names[0]} does not start on this machine, onnxruntime fell back to {active[0]}; "
+                "its own message says which driver or library is missing"
+            )
         return cls(session, path.name)
 
     @classmethod
