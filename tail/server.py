@@ -1,7 +1,6 @@
 """The edge server: a bundle or a repository of them, one gRPC port, one port for metrics and health."""
 
 import asyncio
-import signal
 from collections.abc import Callable
 
 import grpc
@@ -15,6 +14,7 @@ from isthmus.contract.generated import split_pb2, split_pb2_grpc
 from isthmus.contract.limits import Limits
 from isthmus.errors import DeviceError
 from isthmus.tail.catalog import Catalog
+from isthmus.tail.ending import Ending
 from isthmus.tail.repository.folder import FolderRepository, RepositoryFolder
 from isthmus.tail.repository.repository import Repository
 from isthmus.tail.repository.single import SingleBundle
@@ -176,7 +176,7 @@ class Server:
 def run(
     settings: ServerSettings, source: Source, *, on_ready: Callable[[int, int | None], None] = lambda _grpc, _metrics: None
 ) -> int:
-    """Serve until SIGTERM or SIGINT, then drain.
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the program at once.
 
     Args:
         settings: how to run.
@@ -194,19 +194,11 @@ def run(
 
 
 async def _run(settings: ServerSettings, source: Source, on_ready: Callable[[int, int | None], None]) -> int:
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[int] = loop.create_future()
-
-    def end(number: int) -> None:
-        if not ended.done():
-            ended.set_result(number)
-
-    for caught in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(caught, end, caught)
+    ending = Ending()
     server = Server(settings, source)
     await server.start()
     on_ready(server.grpc_port, server.metrics_port)
-    number = await ended
+    number = await ending.wait()
     await server.stop()
     return number
 
