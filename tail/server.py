@@ -27,7 +27,7 @@ from isthmus.tail.streams.sessions import Sessions
 from isthmus.tail.streams.stream import House
 from isthmus.tail.watching.history import History
 from isthmus.tail.watching.metrics import Metrics
-from isthmus.tail.watching.pages import application
+from isthmus.tail.watching.pages import READY, application
 from isthmus.tail.watching.snapshot import Snapshot
 from isthmus.tail.watching.status import StatusServer
 
@@ -129,10 +129,10 @@ class Server:
                 metrics=self._metrics,
                 history=history,
                 sessions=lambda: len(self._sessions),
-                ready=lambda: self.ready,
+                state=lambda: self.state,
                 grpc_port=lambda: self.grpc_port,
             )
-            pages = application(metrics=self._metrics.text, ready=lambda: self.ready, snapshot=snapshot.take)
+            pages = application(metrics=self._metrics.text, state=lambda: self.state, snapshot=snapshot.take)
             status = StatusServer(pages, history, host=self._settings.host, port=self._settings.metrics_port)
             await status.start()
             self._status = status
@@ -143,6 +143,11 @@ class Server:
     def ready(self) -> bool:
         """Whether new streams and requests are taken, and with strict readiness everything that should be served is."""
         return not self._stopping and (self.repository.ready or not self._settings.strict_readiness)
+
+    @property
+    def state(self) -> str:
+        """In a word or two, for people and probes."""
+        return "draining" if self._stopping else READY if self.ready else "not ready"
 
     async def _tell_health(self) -> None:
         status = health_pb2.HealthCheckResponse.SERVING if self.ready else health_pb2.HealthCheckResponse.NOT_SERVING
