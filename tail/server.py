@@ -1,7 +1,6 @@
 """The edge server: a bundle or a repository of them, one gRPC port, one port for metrics and health."""
 
 import asyncio
-import signal
 from collections.abc import Callable
 
 import grpc
@@ -15,6 +14,7 @@ from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2, split_pb2_grpc
 from isthmus.errors import DeviceError
 from isthmus.tail.catalog import Catalog
+from isthmus.tail.ending import Ending
 from isthmus.tail.evidence import Elsewhere, Relay
 from isthmus.tail.repository.folder import FolderRepository, RepositoryFolder
 from isthmus.tail.repository.repository import Repository
@@ -28,7 +28,7 @@ from isthmus.tail.streams.sessions import Sessions
 from isthmus.tail.streams.stream import House
 from isthmus.tail.watching.history import History
 from isthmus.tail.watching.metrics import Metrics
-from isthmus.tail.watching.pages import application
+from isthmus.tail.watching.pages import READY, application
 from isthmus.tail.watching.snapshot import Snapshot
 from isthmus.tail.watching.status import StatusServer
 
@@ -151,15 +151,20 @@ class Server:
             metrics=self._metrics,
             history=history,
             sessions=lambda: len(self._sessions),
-            ready=lambda: self.ready,
+            state=lambda: self.state,
             grpc_port=lambda: self.grpc_port,
         )
-        return application(metrics=self._metrics.text, ready=lambda: self.ready, snapshot=snapshot.take)
+        return application(metrics=self._metrics.text, state=lambda: self.state, snapshot=snapshot.take)
 
     @property
     def ready(self) -> bool:
         """Whether new streams and requests are taken, and with strict readiness everything that should be served is."""
         return not self._stopping and (self.repository.ready or not self._settings.strict_readiness)
+
+    @property
+    def state(self) -> str:
+        """In a word or two, for people and probes."""
+        return "draining" if self._stopping else READY if self.ready else "not ready"
 
     async def _tell_health(self) -> None:
         status = health_pb2.HealthCheckResponse.SERVING if self.ready else health_pb2.HealthCheckResponse.NOT_SERVING
@@ -193,7 +198,7 @@ class Server:
 def run(
     settings: ServerSettings, source: Source, *, on_ready: Callable[[int, int | None], None] = lambda _grpc, _metrics: None
 ) -> int:
-    """Serve until SIGTERM or SIGINT, then drain.
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the program at once.
 
     Args:
         settings: how to run.
@@ -211,19 +216,11 @@ def run(
 
 
 async def _run(settings: ServerSettings, source: Source, on_ready: Callable[[int, int | None], None]) -> int:
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[int] = loop.create_future()
-
-    def end(number: int) -> None:
-        if not ended.done():
-            ended.set_result(number)
-
-    for caught in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(caught, end, caught)
+    ending = Ending()
     server = Server(settings, source)
     await server.start()
     on_ready(server.grpc_port, server.metrics_port)
-    number = await ended
+    number = await ending.wait()
     await server.stop()
     return number
 

@@ -8,7 +8,6 @@ front on its own. The crew computes nothing and answers no device.
 import asyncio
 import contextlib
 import multiprocessing
-import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ import structlog
 from isthmus import errors
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.errors import DeviceError, FrameNotHeld, IsthmusError, RemoteProtocolError, TailUnavailable
+from isthmus.tail.ending import Ending
 from isthmus.tail.fronts import front, pages
 from isthmus.tail.fronts.line import Line
 from isthmus.tail.fronts.neighbours import FETCH, LOAD, LOAD_TIMEOUT_S, UNLOAD, not_held
@@ -240,17 +240,9 @@ def run(
 
 
 async def _run(crew: Crew, on_ready: Callable[[int, int | None], None]) -> int:
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[int] = loop.create_future()
-
-    def end(number: int) -> None:
-        if not ended.done():
-            ended.set_result(number)
-
-    for caught in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(caught, end, caught)
+    ending = Ending()
     await crew.start()
     on_ready(crew.grpc_port, crew.metrics_port)
-    number = await ended
+    number = await ending.wait()
     await crew.stop()
     return number

@@ -43,8 +43,9 @@ from isthmus.tail.watching.metrics import Metrics
 
 OPEN_TIMEOUT_S = 10.0
 """From the start of a stream to its `open`: several round trips of the worst link, too short to hold streams for nothing."""
-DRAIN_LINGER_S = 0.25
-"""How long captures are still read after `drain` was sent: they left the device before it knew, one round trip ago."""
+DRAIN_LINGER_S = 1.0
+"""How long captures are still read after `drain` was sent, and half of the grace at most: they left the device before it knew,
+one round trip ago, and the worst links take that long. A well-mannered device closes as soon as it has its answers."""
 
 _TAKEN_OVER = "another stream of this device took the session over"
 _log = structlog.get_logger(__name__)
@@ -141,7 +142,7 @@ class DeviceStream:
         """Ask the device to leave; what it has sent is answered, then the stream ends."""
         self.drained = True
         self._outbox.put(wire.FromTail(drain=wire.Drain(reason=reason, grace_ms=round(grace_s * 1000))))
-        asyncio.get_running_loop().call_later(DRAIN_LINGER_S, self._stop_reading)
+        asyncio.get_running_loop().call_later(min(DRAIN_LINGER_S, grace_s / 2), self._stop_reading)
 
     def cut(self, reason: str) -> None:
         """End the stream now, whatever is unanswered."""

@@ -203,7 +203,7 @@ def _served_gauges(served: Iterable[Served]) -> Iterator[Metric]:
     info, instances, queued = map(families.gauge, (families.BUNDLE_INFO, families.INSTANCES, families.QUEUE_LENGTH))
     for one in served:
         of = [one.name, one.version]
-        info.add_metric([*of, one.bundle.digest[:12]], 1)
+        info.add_metric([*of, one.bundle.digest[:12], one.model.provider], 1)
         instances.add_metric(of, one.model.workers)
         queued.add_metric(of, one.batcher.queued)
     yield from (info, instances, queued)
