@@ -14,6 +14,7 @@ from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2, split_pb2_grpc
 from isthmus.contract.limits import Limits
 from isthmus.errors import DeviceError
+from isthmus.tail.admission.clients import Clients
 from isthmus.tail.catalog import Catalog
 from isthmus.tail.repository.folder import FolderRepository, RepositoryFolder
 from isthmus.tail.repository.repository import Repository
@@ -36,8 +37,6 @@ Source = Bundle | RepositoryFolder
 SERVICE_NAME = "isthmus.v1.Tail"
 _OTHER_CALLS_MAX = 64
 """Calls beside the streams: health, reflection, describe."""
-_REFERENCES_BYTES_MAX = 256 << 20
-"""Memory for decoded frames of all sessions: no device that opens sessions takes more."""
 
 _log = structlog.get_logger(__name__)
 
@@ -120,7 +119,7 @@ class Server:
     async def _open(self) -> None:
         self._sessions = self._make_sessions()
         house = House(catalog=self._catalog, sessions=self._sessions, metrics=self._metrics, limits=self._settings.limits)
-        self._service = TailService(house, streams_max=self._settings.streams_max)
+        self._service = TailService(house, Clients(self._settings.client), streams_max=self._settings.streams_max)
         split_pb2_grpc.add_TailServicer_to_server(self._service, self._grpc)
         if self._settings.metrics_port is not None:
             history = History(self._metrics, queued=lambda: sum(served.batcher.queued for served in self._catalog))
@@ -167,7 +166,7 @@ class Server:
         return Sessions(
             # Every open stream needs one.
             count_max=max(settings.sessions_max, settings.streams_max),
-            bytes_max=_REFERENCES_BYTES_MAX,
+            bytes_max=settings.references_bytes_max,
             idle_s=settings.session_idle_s,
             references_kept=settings.limits.references_kept,
         )
