@@ -19,7 +19,7 @@ from isthmus.codec import tables
 from isthmus.codec.codec import offered
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2 as wire
-from isthmus.errors import AccessError, ConfigError, IsthmusError, TailUnavailable
+from isthmus.errors import AccessError, ConfigError, IsthmusError, Overloaded, TailUnavailable
 from isthmus.head.credentials import Credentials
 from isthmus.head.evidence import no_evidence
 from isthmus.head.references import Codes, Dialogue, References
@@ -152,8 +152,16 @@ class Link:
 
     def wait_credit(self, timeout_s: float) -> bool:
         """Wait until a capture may be sent. A frame is encoded only with a credit in hand, so that the newest one wins."""
+        until = time.monotonic() + timeout_s
         with self._changed:
-            return bool(self._changed.wait_for(self._has_credit, timeout_s))
+            while not self._has_credit():
+                left_s = until - time.monotonic()
+                if left_s <= 0:
+                    return False
+                # Nobody tells when a pause that the server asked for is over.
+                pause_s = self._stream.pause_s if self._stream is not None else 0.0
+                self._changed.wait(min(left_s, pause_s) if pause_s else left_s)
+            return True
 
     def _has_credit(self) -> bool:
         return self._stream is not None and self._stream.credits > 0
@@ -216,10 +224,15 @@ class Link:
                 # Whoever was let in once may be let in again, when a certificate or a token has been renewed.
                 self._fail(locked_out[0])
                 return False
-            self._closing.wait(delay)
+            self._closing.wait(max(delay, self._asked_to_wait_s))
             if self._closing.is_set():
                 return False
         return False
+
+    @property
+    def _asked_to_wait_s(self) -> float:
+        """What the server that was tried last asked for, if it is there and had no room."""
+        return self._last_error.retry_after_ms / 1000 if isinstance(self._last_error, Overloaded) else 0.0
 
     def _try(self, address: str, locked_out: list[IsthmusError]) -> bool:
         """Open a stream there; an error of TLS or of the token goes to `locked_out`."""

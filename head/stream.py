@@ -16,10 +16,12 @@ import isthmus
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
 from isthmus.contract.limits import DEFAULT
+from isthmus.contract.overload import RETRY_AFTER_MAX_MS, retry_after_ms
 from isthmus.errors import (
     ContractMismatch,
     IsthmusError,
     LocalProtocolError,
+    Overloaded,
     PermissionDenied,
     ProtocolError,
     RemoteProtocolError,
@@ -100,6 +102,7 @@ class Stream:
         self._in_flight: dict[int, tuple[Future[Reply], float]] = {}
         self._sent = 0
         self._allowed = 0
+        self._paused_until = 0.0
         self._ended: IsthmusError | None = None
         self._last_sequence = -1
         self.draining = False
@@ -163,7 +166,13 @@ class Stream:
     def credits(self) -> int:
         """Captures that may be sent now."""
         with self._lock:
-            return 0 if self._ended or self.draining else max(0, self._allowed - self._sent)
+            held = self._ended or self.draining or self.pause_s
+            return 0 if held else max(0, self._allowed - self._sent)
+
+    @property
+    def pause_s(self) -> float:
+        """How long the server, which had no room for a capture, asked to wait; 0.0 without reason to wait."""
+        return max(0.0, self._paused_until - time.monotonic())
 
     @property
     def ended(self) -> IsthmusError | None:
@@ -264,6 +273,9 @@ class Stream:
         arrived = time.perf_counter()
         with self._lock:
             self._allowed = max(self._allowed, answer.allowed)
+            if answer.status == wire.STATUS_OVERLOADED:
+                pause_s = min(answer.retry_after_ms, RETRY_AFTER_MAX_MS) / 1000
+                self._paused_until = max(self._paused_until, time.monotonic() + pause_s)
             entry = self._in_flight.pop(answer.sequence, None)
         self._references.answered(answer.sequence, decoded=answer.decoded)
         if entry is None:
@@ -285,6 +297,8 @@ def from_status(address: str, error: grpc.RpcError) -> IsthmusError:
         return PermissionDenied(f"{address} refuses: {details}")
     if code in _CONTRACT_STATUS:
         return ContractMismatch(f"{address} refuses: {details}")
+    if hint_ms := retry_after_ms(error.trailing_metadata()):
+        return Overloaded(f"{address}: {details}", retry_after_ms=hint_ms)
     if code in _TRANSIENT_STATUS:
         return TailUnavailable(f"{address}: {code.name} {details}".rstrip())
     return RemoteProtocolError(f"{address}: {code.name} {details}".rstrip())

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2, split_pb2_grpc
 from isthmus.errors import DeviceError
+from isthmus.tail.admission.clients import Clients
 from isthmus.tail.catalog import Catalog
 from isthmus.tail.ending import Ending
 from isthmus.tail.evidence import Elsewhere, Relay
@@ -37,8 +38,6 @@ Source = Bundle | RepositoryFolder
 SERVICE_NAME = "isthmus.v1.Tail"
 _OTHER_CALLS_MAX = 64
 """Calls beside the streams: health, reflection, describe."""
-_REFERENCES_BYTES_MAX = 256 << 20
-"""Memory for decoded frames of all sessions: no device that opens sessions takes more."""
 
 _log = structlog.get_logger(__name__)
 
@@ -135,7 +134,8 @@ class Server:
         self._sessions = self._make_sessions()
         house = House(catalog=self._catalog, sessions=self._sessions, metrics=self._metrics, limits=self._settings.limits)
         self.relay = Relay(self._sessions, self._settings.limits, self._elsewhere)
-        self._service = TailService(house, self.relay, streams_max=self._settings.streams_max)
+        clients = Clients(self._settings.client)
+        self._service = TailService(house, self.relay, clients, streams_max=self._settings.streams_max)
         split_pb2_grpc.add_TailServicer_to_server(self._service, self._grpc)
         self.pages = self._make_pages()
         if self._settings.metrics_port is not None:
@@ -197,7 +197,7 @@ class Server:
         return Sessions(
             # Every open stream needs one.
             count_max=max(settings.sessions_max, settings.streams_max),
-            bytes_max=_REFERENCES_BYTES_MAX,
+            bytes_max=settings.references_bytes_max,
             idle_s=settings.session_idle_s,
             references_kept=settings.limits.references_kept,
         )

@@ -7,6 +7,7 @@ from typing import Literal
 from isthmus.contract.limits import DEFAULT, Limits
 from isthmus.devices import provider as providers
 from isthmus.errors import ConfigError
+from isthmus.tail.admission.limits import ClientLimits
 from isthmus.tail.security.settings import SecuritySettings
 
 Pictures = Literal["loaded", "lazy", "off"]
@@ -43,6 +44,9 @@ class ServerSettings:
     queue_max: int = 64
     """Frames of one bundle that wait. At 1 ms each and one instance the last one waits 64 ms; more would only be late."""
 
+    queue_bytes_max: int = 64 << 20
+    """Memory of the frames that wait, of each bundle: ten of the largest pictures, and more codes than ever wait."""
+
     batch_max: int = 1
     """Frames in one run of the tail. On CPUs batching gives nothing; on GPUs 8 to 32 do."""
 
@@ -62,6 +66,9 @@ class ServerSettings:
     sessions_max: int = 1024
     """Sessions held, with and without a stream."""
 
+    references_bytes_max: int = 256 << 20
+    """Memory for decoded frames of all sessions and bundles, so that no device that opens sessions takes more."""
+
     session_idle_s: float = 300.0
     """A device that was away for longer starts with a key frame, which costs it one larger payload."""
 
@@ -77,9 +84,16 @@ class ServerSettings:
     limits: Limits = DEFAULT
     """What is taken from a device."""
 
+    client: ClientLimits = field(default_factory=ClientLimits)
+    """What each client may use."""
+
     def __post_init__(self) -> None:
-        for name in ("instances", "threads", "queue_max", "batch_max", "streams_max", "sessions_max"):
+        for name in ("instances", "threads", "queue_max", "batch_max", "streams_max", "sessions_max", "references_bytes_max"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, at least 1 is needed")
+        if self.queue_bytes_max < self.limits.picture_bytes:
+            raise ConfigError(
+                f"queue_bytes_max is {self.queue_bytes_max}, less than one picture of {self.limits.picture_bytes} bytes"
+            )
         if not self.insecure:
             self.security.check_reach(self.host)

@@ -26,10 +26,12 @@ from isthmus.errors import (
     IsthmusError,
     LimitExceeded,
     MalformedPayload,
+    Overloaded,
     ReferenceMissing,
     RemoteProtocolError,
     TailUnavailable,
 )
+from isthmus.tail.admission.client import Client
 from isthmus.tail.batch import Job
 from isthmus.tail.catalog import Catalog
 from isthmus.tail.model import Computed, Work
@@ -78,17 +80,19 @@ class DeviceStream:
     Args:
         house: what the server has.
         pipe: where messages come from and go to.
+        client: whose stream it is.
         number: names the stream in the log.
         end_marker: what `pipe.read` gives after the last message.
     """
 
-    def __init__(self, house: House, pipe: Pipe, *, number: int, end_marker: object) -> None:
+    def __init__(self, house: House, pipe: Pipe, *, client: Client, number: int, end_marker: object) -> None:
         self._house = house
         self._pipe = pipe
         self._end_marker = end_marker
+        self._client = client
         self.number = number
         self._log = _log.bind(stream=number)
-        self._outbox = Outbox(window=house.limits.captures_in_flight, clock=house.clock)
+        self._outbox = Outbox(window=house.limits.captures_in_flight, client=client, clock=house.clock)
         self._inquiries = Inquiries(self._outbox.put)
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader: asyncio.Task[None] | None = None
@@ -121,7 +125,6 @@ class DeviceStream:
             self,
             device_id=offer.device_id,
             digest=self._served.bundle.digest,
-            frame_bytes=self._served.frame_bytes,
             wanted=offer.session,
         )
         session = self._session.id.hex()[:8]
@@ -178,6 +181,7 @@ class DeviceStream:
                 codec=self._codec,
                 model=self._served.model,
                 limits=house.limits,
+                allowed=self._outbox.begin(),
                 server_version=__version__,
             )
         )
@@ -190,6 +194,7 @@ class DeviceStream:
         finally:
             self._outbox.cancel()
             self._inquiries.end()
+            self._client.forget(self._outbox)
             self._reader.cancel()
             writer.cancel()
             await asyncio.gather(self._reader, writer, return_exceptions=True)
@@ -261,7 +266,9 @@ class DeviceStream:
             raise RemoteProtocolError(f"sequence {capture.sequence} follows {self._session.last_sequence}; it must grow")
         self._session.last_sequence = capture.sequence
         placement = "offload" if capture.HasField("picture") else "split"
-        self._figures.received(placement, len(capture.codes) or len(capture.picture.data))
+        size_bytes = len(capture.codes) or len(capture.picture.data)
+        self._client.spend(size_bytes)
+        self._figures.received(placement, size_bytes)
         pending = Pending(sequence=capture.sequence, placement=placement, arrived_at=arrived_at, figures=self._figures)
         self._outbox.expect(pending)
         return pending
@@ -293,7 +300,7 @@ class DeviceStream:
             codes = decode()
         pending.decode_s = self._house.clock() - started
         pending.decoded = True
-        self._session.remember(capture.sequence, codes)
+        self._house.sessions.remember(self._session, capture.sequence, codes)
         return Work(kind="codes", codes=codes)
 
     def _check_attached(self) -> None:
@@ -307,15 +314,25 @@ class DeviceStream:
             else:
                 self._answer_failed(pending, job)
 
-        batcher = self._served.batcher
         try:
-            pending.job = batcher.submit(work, done, kind=work.kind, expires_at=expires_at)
-        except TailUnavailable as error:
-            self._outbox.answer(pending, wire.STATUS_OVERLOADED, str(error), retry_after_ms=batcher.retry_after_ms)
+            self._client.check_in_flight()
+            pending.job = self._served.batcher.submit(
+                work,
+                done,
+                kind=work.kind,
+                expires_at=expires_at,
+                client=self._client.name,
+                stream=self.number,
+                size_bytes=work.size_bytes,
+            )
+        except Overloaded as error:
+            self._outbox.answer_overloaded(pending, error)
 
     def _answer_failed(self, pending: Pending, job: Job[Work, Computed]) -> None:
         if job.expired:
             self._outbox.answer(pending, wire.STATUS_EXPIRED, "the deadline passed before the frame was computed")
+        elif isinstance(job.error, Overloaded):
+            self._outbox.answer_overloaded(pending, job.error)
         elif isinstance(job.error, RemoteProtocolError):
             self._outbox.answer(pending, wire.STATUS_INVALID, str(job.error))
         elif isinstance(job.error, IsthmusError):

@@ -15,7 +15,15 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from isthmus import __version__
-from isthmus.errors import BundleNotServed, ContractMismatch, IsthmusError, LimitExceeded, ProtocolError, TailUnavailable
+from isthmus.errors import (
+    BundleNotServed,
+    ContractMismatch,
+    IsthmusError,
+    LimitExceeded,
+    ProtocolError,
+    QuotaExceeded,
+    TailUnavailable,
+)
 from isthmus.tail.served import Served
 from isthmus.tail.watching import families
 from isthmus.tail.watching.figures import METHODS, STAGES, STATUSES, BundleFigures
@@ -167,6 +175,7 @@ def refusal(error: IsthmusError) -> str:
         (BundleNotServed, "bundle"),
         (LimitExceeded, "limit"),
         (ProtocolError, "protocol"),
+        (QuotaExceeded, "rate"),
         (TailUnavailable, "full"),
     )
     return next((reason for kind, reason in kinds if isinstance(error, kind)), "other")

@@ -85,7 +85,7 @@ async def test_one_stream_too_many_is_refused_with_a_hint(serve, connect):
     server = await serve(streams_max=1)
     await connect(server).open()
     refused = connect(server)
-    assert await refused.end() == grpc.StatusCode.UNAVAILABLE
+    assert await refused.end() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert dict(await refused.call.trailing_metadata())["isthmus-retry-after-ms"] == "1000"
 
 

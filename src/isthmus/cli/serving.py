@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from isthmus.cli import guard
+from isthmus.cli.admission import (
+    BurstOption,
+    BytesOption,
+    ClientStreamsOption,
+    InFlightOption,
+    QueueMemoryOption,
+    RateOption,
+    SessionMemoryOption,
+    StreamsOption,
+    client_limits,
+)
 from isthmus.cli.bundles import TrustOption, open_trusted
-from isthmus.cli.quantity import seconds
+from isthmus.cli.quantity import seconds, size_in_bytes
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,6 +76,14 @@ def serve(
     ] = None,
     trust: TrustOption = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Listen beyond loopback without TLS.")] = False,
+    client_rate: RateOption = None,
+    client_burst: BurstOption = None,
+    client_bytes: BytesOption = None,
+    client_streams: ClientStreamsOption = None,
+    client_in_flight: InFlightOption = None,
+    streams_max: StreamsOption = 256,
+    queue_memory: QueueMemoryOption = "64MiB",
+    session_memory: SessionMemoryOption = "256MiB",
     engine: Annotated[Literal["native", "ray"], typer.Option(help="ray is not built yet.")] = "native",
 ) -> None:
     """Serve a bundle's tail, or those of a repository, to devices; SIGTERM answers what is in flight and stops.
@@ -91,6 +110,10 @@ def serve(
         queue_max=queue_max,
         batch_max=batch_max,
         security=SecuritySettings(tls_cert=tls_cert, tls_key=tls_key, tls_client_ca=tls_client_ca, tokens=tokens),
+        streams_max=streams_max,
+        queue_bytes_max=size_in_bytes(queue_memory, "--queue-memory"),
+        references_bytes_max=size_in_bytes(session_memory, "--session-memory"),
+        client=client_limits(client_rate, client_burst, client_bytes, client_streams, client_in_flight),
         insecure=insecure,
     )
 
