@@ -3,11 +3,19 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "benchmarks"
 
 
 @pytest.fixture
 def program(monkeypatch):
     """A function that imports a benchmark as the module it is when its folder comes first."""
     monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module
+
+
+@pytest.fixture
+def package(monkeypatch):
+    """A function that imports a module of a benchmark that is a package, from the root of the checkout as `python -m` does."""
+    monkeypatch.syspath_prepend(str(ROOT))
     return importlib.import_module
