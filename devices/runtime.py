@@ -76,6 +76,7 @@ class Network:
     def __init__(self, session: Any, name: str) -> None:  # noqa: ANN401 - onnxruntime has no types
         self._session = session
         self.name = name
+        self.providers = tuple(session.get_providers())
         self.inputs = tuple(_port(argument, name) for argument in session.get_inputs())
         self.outputs = tuple(_port(argument, name) for argument in session.get_outputs())
 

@@ -81,6 +81,11 @@ class Agent:
         self._due = 0
         self._settled = threading.Condition()
 
+    @property
+    def summary(self) -> Summary:
+        """What the run has come to so far."""
+        return self._ledger.summary
+
     def stop(self) -> None:
         """End the run after the frames at hand; safe from a signal handler."""
         self._stopped = True
