@@ -13,6 +13,7 @@ from isthmus.contract.generated import split_pb2 as wire
 from isthmus.tail.batch import Job
 from isthmus.tail.model import Computed, Work
 from isthmus.tail.watching.figures import StreamFigures
+from isthmus.tail.watching.tracing import CaptureTrace
 
 _UINT32_MAX = 2**32 - 1
 
@@ -28,6 +29,7 @@ class Pending:
     decoded: bool = False
     decode_s: float = 0.0
     job: Job[Work, Computed] | None = None
+    trace: CaptureTrace | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -129,11 +131,10 @@ class Outbox:
         times.compute_us = _microseconds(ready.compute_s)
         times.post_us = _microseconds(ready.post_s)
         times.total_us = _microseconds(total_s)
-        ready.pending.figures.answered(
-            ready.pending.placement,
-            answer.status,
-            (ready.queue_s, ready.pending.decode_s, ready.compute_s, ready.post_s, total_s),
-        )
+        stages_s = (ready.queue_s, ready.pending.decode_s, ready.compute_s, ready.post_s, total_s)
+        ready.pending.figures.answered(ready.pending.placement, answer.status, stages_s)
+        if ready.pending.trace is not None:
+            ready.pending.trace.answered(answer.status, stages_s)
         return ready.message
 
 

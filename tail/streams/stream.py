@@ -21,6 +21,7 @@ from isthmus import __version__
 from isthmus.codec.codec import Codec
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.limits import Limits
+from isthmus.devices.tracing import Tracing
 from isthmus.errors import (
     ContractMismatch,
     IsthmusError,
@@ -40,6 +41,7 @@ from isthmus.tail.streams.outbox import Outbox, Pending
 from isthmus.tail.streams.sessions import Session, Sessions
 from isthmus.tail.watching.figures import StreamFigures
 from isthmus.tail.watching.metrics import Metrics
+from isthmus.tail.watching.tracing import trace_of
 
 OPEN_TIMEOUT_S = 10.0
 """From the start of a stream to its `open`: several round trips of the worst link, too short to hold streams for nothing."""
@@ -69,6 +71,7 @@ class House:
     sessions: Sessions
     metrics: Metrics
     limits: Limits
+    tracing: Tracing | None = None
     clock: Callable[[], float] = time.monotonic
 
 
@@ -261,8 +264,11 @@ class DeviceStream:
             raise RemoteProtocolError(f"sequence {capture.sequence} follows {self._session.last_sequence}; it must grow")
         self._session.last_sequence = capture.sequence
         placement = "offload" if capture.HasField("picture") else "split"
-        self._figures.received(placement, len(capture.codes) or len(capture.picture.data))
+        size_bytes = len(capture.codes) or len(capture.picture.data)
+        self._figures.received(placement, size_bytes)
         pending = Pending(sequence=capture.sequence, placement=placement, arrived_at=arrived_at, figures=self._figures)
+        if self._house.tracing is not None:
+            pending.trace = trace_of(self._house.tracing, capture, self._figures, placement, size_bytes)
         self._outbox.expect(pending)
         return pending
 

@@ -126,6 +126,7 @@ _EXTRAS = {
     "prometheus_client": "tail",
     "uvicorn": "tail",
     "starlette": "tail",
+    "opentelemetry": "otel",
     "grpc": "head",
     "cv2": "head",
     "onnxruntime": "head",
