@@ -81,7 +81,7 @@ class Server:
 
         Raises:
             BundleError: nothing can be served.
-            ConfigError: the repository, a certificate or the token file cannot be read, or traces are asked for and cannot be sent.
+            ConfigError: the repository, a certificate or the token file cannot be read, or traces cannot be sent.
             DeviceError: a port is taken, or onnxruntime does not run here.
         """
         settings = self._settings

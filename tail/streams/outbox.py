@@ -9,13 +9,17 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import structlog
+
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.tail.batch import Job
 from isthmus.tail.model import Computed, Work
-from isthmus.tail.watching.figures import StreamFigures
+from isthmus.tail.watching.figures import STATUSES, StreamFigures
+from isthmus.tail.watching.text import printable
 from isthmus.tail.watching.tracing import CaptureTrace
 
 _UINT32_MAX = 2**32 - 1
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -76,7 +80,17 @@ class Outbox:
 
     def answer(self, pending: Pending, status: wire.Status, message: str = "", *, retry_after_ms: int = 0) -> None:
         """Answer a capture without outputs."""
-        pending.figures.failed(status, message)
+        stream = pending.figures
+        stream.failed(status, message)
+        _log.debug(
+            "capture not computed",
+            stream=stream.number,
+            device=printable(stream.device_id),
+            session=stream.session,
+            sequence=pending.sequence,
+            status=STATUSES[status],
+            reason=message,
+        )
         answer = wire.Answer(
             sequence=pending.sequence, status=status, message=message, decoded=pending.decoded, retry_after_ms=retry_after_ms
         )

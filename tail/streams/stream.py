@@ -41,6 +41,7 @@ from isthmus.tail.streams.outbox import Outbox, Pending
 from isthmus.tail.streams.sessions import Session, Sessions
 from isthmus.tail.watching.figures import StreamFigures
 from isthmus.tail.watching.metrics import Metrics
+from isthmus.tail.watching.text import printable
 from isthmus.tail.watching.tracing import trace_of
 
 OPEN_TIMEOUT_S = 10.0
@@ -128,12 +129,11 @@ class DeviceStream:
             wanted=offer.session,
         )
         session = self._session.id.hex()[:8]
-        # repr: a device id may hold control characters, a log line must not.
-        self._log = self._log.bind(device=repr(offer.device_id[:64]), session=session)
+        self._log = self._log.bind(device=printable(offer.device_id), session=session)
         self._figures = self._house.metrics.of(self._served).open_stream(
             number=self.number, device_id=offer.device_id, session=session, resumed=resumed, opened_at=self._house.clock()
         )
-        self._log.info("stream opened", resumed=resumed, client_version=repr(offer.client_version[:32]))
+        self._log.info("stream opened", resumed=resumed, client_version=printable(offer.client_version))
         try:
             await self._converse(resumed)
         finally:
@@ -327,5 +327,5 @@ class DeviceStream:
         elif isinstance(job.error, IsthmusError):
             self._outbox.answer(pending, wire.STATUS_FAILED, str(job.error))
         else:
-            self._log.error("computing failed", error=repr(job.error))
+            self._log.error("computing failed", sequence=pending.sequence, error=repr(job.error))
             self._outbox.answer(pending, wire.STATUS_FAILED, "the server failed on this frame; its log says why")

@@ -79,6 +79,7 @@ def run(
     token_file: TokenFileOption = None,
     insecure: InsecureOption = False,
     trust: TrustOption = None,
+    log_format: guard.LogFormat = None,
     check: Annotated[bool, typer.Option("--check", help="Check bundle, source and server, then stop.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -86,6 +87,7 @@ def run(
 
     One record a frame goes to every sink: the answer with its stages in milliseconds, or the reason why there is none.
     """
+    guard.log_as(log_format)
     from isthmus.devices.memory import resident_bytes
     from isthmus.devices.tracing import open_tracing
     from isthmus.head.agent import Agent
