@@ -18,6 +18,7 @@ from isthmus.head.link import Link
 from isthmus.head.mailbox import DropPolicy, Mailbox
 from isthmus.head.placement import Local, Sender
 from isthmus.head.reply import Reply
+from isthmus.head.tracing import FrameTraces
 
 POLL_S = 0.1
 """How often a waiting stage looks whether the run was stopped."""
@@ -46,6 +47,7 @@ class Agent:
         gate: drops frames in which nothing moves; None lets all pass.
         drop_policy: `drop-oldest` for live sources; `wait` where every picture counts (files).
         evidence: keeps pictures of the frames that pass the gate; None keeps none.
+        traces: begins the trace of each frame that is sent; the same object must be a sink of the ledger, which ends them.
         finish_s: after the source ended, how long to wait for a link, and for answers that are in flight.
 
     Raises:
@@ -62,6 +64,7 @@ class Agent:
         gate: MotionGate | None = None,
         drop_policy: DropPolicy = "drop-oldest",
         evidence: EvidenceRing | None = None,
+        traces: FrameTraces | None = None,
         finish_s: float = 10.0,
     ) -> None:
         if link is None and not isinstance(placement, Local):
@@ -72,6 +75,7 @@ class Agent:
         self._link = link
         self._gate = gate
         self._evidence = evidence
+        self._traces = traces
         self._finish_s = finish_s
         self._mailbox: Mailbox[_Waiting] = Mailbox(capacity=1, policy=drop_policy)
         # A plain flag: a signal handler may interrupt whoever holds a lock.
@@ -216,6 +220,8 @@ class Agent:
         if remaining is not None:
             outgoing.capture.deadline_us = min(max(1, round(remaining * 1e6)), _UINT32_MAX)
         stages = stages | outgoing.stages_s
+        if self._traces is not None:
+            outgoing.capture.traceparent = self._traces.begin(frame)
         try:
             future = self._link.send(outgoing.capture, outgoing.codes)
         except TailUnavailable as error:

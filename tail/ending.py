@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 import structlog
 
@@ -13,10 +14,15 @@ _log = structlog.get_logger(__name__)
 
 
 class Ending:
-    """Catches SIGTERM and SIGINT from its creation on, in the running event loop."""
+    """Catches SIGTERM and SIGINT from its creation on, in the running event loop.
 
-    def __init__(self) -> None:
+    Args:
+        at_once: called before the second signal ends the program; it must not wait for anything.
+    """
+
+    def __init__(self, at_once: Callable[[], None] = lambda: None) -> None:
         loop = asyncio.get_running_loop()
+        self._at_once = at_once
         self._first: asyncio.Future[int] = loop.create_future()
         for number in CAUGHT:
             loop.add_signal_handler(number, self._caught, number)
@@ -31,6 +37,7 @@ class Ending:
             self._first.set_result(int(number))
             return
         _log.warning("ended at once by a second signal", signal=number.name)
+        self._at_once()
         sys.stdout.flush()
         sys.stderr.flush()
         # Not by way of the interpreter's end: it would wait for workers, and one of them may be what hangs.

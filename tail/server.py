@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2, split_pb2_grpc
+from isthmus.devices.tracing import Tracing, open_tracing
 from isthmus.errors import DeviceError
 from isthmus.tail.admission.clients import Clients
 from isthmus.tail.catalog import Catalog
@@ -58,6 +59,7 @@ class Server:
         self._status: StatusServer | None = None
         self._stopping = False
         self._sampling: asyncio.Task[None] | None = None
+        self._tracing: Tracing | None = None
         self._metrics = Metrics(served=lambda: self._catalog, sessions=lambda: len(self._sessions), ready=lambda: self.ready)
         self.repository: Repository = self._make_repository(source)
         """What can be loaded and unloaded, and in what state it is."""
@@ -78,11 +80,12 @@ class Server:
 
         Raises:
             BundleError: nothing can be served.
-            ConfigError: the repository, a certificate or the token file cannot be read.
+            ConfigError: the repository, a certificate or the token file cannot be read, or traces cannot be sent.
             DeviceError: a port is taken, or onnxruntime does not run here.
         """
         settings = self._settings
         self._security = Security.of(settings.security)
+        self._tracing = open_tracing("isthmus-tail")
         self._grpc, self._health = self._make_grpc()
         try:
             await self.repository.start()
@@ -118,6 +121,8 @@ class Server:
             self._sampling.cancel()
         if self._status is not None:
             await self._status.stop()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
         _log.info("stopped")
 
     def _make_repository(self, source: Source) -> Repository:
@@ -132,7 +137,13 @@ class Server:
 
     async def _open(self) -> None:
         self._sessions = self._make_sessions()
-        house = House(catalog=self._catalog, sessions=self._sessions, metrics=self._metrics, limits=self._settings.limits)
+        house = House(
+            catalog=self._catalog,
+            sessions=self._sessions,
+            metrics=self._metrics,
+            limits=self._settings.limits,
+            tracing=self._tracing,
+        )
         self.relay = Relay(self._sessions, self._settings.limits, self._elsewhere)
         clients = Clients(self._settings.client)
         self._service = TailService(house, self.relay, clients, streams_max=self._settings.streams_max)

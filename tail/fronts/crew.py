@@ -125,6 +125,12 @@ class Crew:
             await self._status.stop()
         self._port.close()
 
+    def kill(self) -> None:
+        """End every front at once."""
+        for member in self._members:
+            if member.process is not None and member.process.is_alive():
+                member.process.kill()
+
     async def _wait_ready(self, member: _Member) -> None:
         ready = asyncio.create_task(member.ready.wait())
         keeper = self._keepers[member.number]
@@ -247,7 +253,7 @@ def run(
 
 
 async def _run(crew: Crew, on_ready: Callable[[int, int | None], None]) -> int:
-    ending = Ending()
+    ending = Ending(crew.kill)
     await crew.start()
     on_ready(crew.grpc_port, crew.metrics_port)
     number = await ending.wait()

@@ -10,14 +10,19 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import structlog
+
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.errors import Overloaded
 from isthmus.tail.admission.client import Client
 from isthmus.tail.batch import Job
 from isthmus.tail.model import Computed, Work
-from isthmus.tail.watching.figures import StreamFigures
+from isthmus.tail.watching.figures import STATUSES, StreamFigures
+from isthmus.tail.watching.text import printable
+from isthmus.tail.watching.tracing import CaptureTrace
 
 _UINT32_MAX = 2**32 - 1
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +36,7 @@ class Pending:
     decoded: bool = False
     decode_s: float = 0.0
     job: Job[Work, Computed] | None = None
+    trace: CaptureTrace | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -94,7 +100,17 @@ class Outbox:
 
     def answer(self, pending: Pending, status: wire.Status, message: str = "", *, retry_after_ms: int = 0) -> None:
         """Answer a capture without outputs."""
-        pending.figures.failed(status, message)
+        stream = pending.figures
+        stream.failed(status, message)
+        _log.debug(
+            "capture not computed",
+            stream=stream.number,
+            device=printable(stream.device_id),
+            session=stream.session,
+            sequence=pending.sequence,
+            status=STATUSES[status],
+            reason=message,
+        )
         answer = wire.Answer(
             sequence=pending.sequence, status=status, message=message, decoded=pending.decoded, retry_after_ms=retry_after_ms
         )
@@ -159,11 +175,10 @@ class Outbox:
         times.compute_us = _microseconds(ready.compute_s)
         times.post_us = _microseconds(ready.post_s)
         times.total_us = _microseconds(total_s)
-        ready.pending.figures.answered(
-            ready.pending.placement,
-            answer.status,
-            (ready.queue_s, ready.pending.decode_s, ready.compute_s, ready.post_s, total_s),
-        )
+        stages_s = (ready.queue_s, ready.pending.decode_s, ready.compute_s, ready.post_s, total_s)
+        ready.pending.figures.answered(ready.pending.placement, answer.status, stages_s)
+        if ready.pending.trace is not None:
+            ready.pending.trace.answered(answer.status, stages_s)
         return ready.message
 
     def _ask(self) -> None:

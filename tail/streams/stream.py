@@ -21,6 +21,7 @@ from isthmus import __version__
 from isthmus.codec.codec import Codec
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.limits import Limits
+from isthmus.devices.tracing import Tracing
 from isthmus.errors import (
     ContractMismatch,
     IsthmusError,
@@ -42,6 +43,8 @@ from isthmus.tail.streams.outbox import Outbox, Pending
 from isthmus.tail.streams.sessions import Session, Sessions
 from isthmus.tail.watching.figures import StreamFigures
 from isthmus.tail.watching.metrics import Metrics
+from isthmus.tail.watching.text import printable
+from isthmus.tail.watching.tracing import trace_of
 
 OPEN_TIMEOUT_S = 10.0
 """From the start of a stream to its `open`: several round trips of the worst link, too short to hold streams for nothing."""
@@ -71,6 +74,7 @@ class House:
     sessions: Sessions
     metrics: Metrics
     limits: Limits
+    tracing: Tracing | None = None
     clock: Callable[[], float] = time.monotonic
 
 
@@ -128,12 +132,11 @@ class DeviceStream:
             wanted=offer.session,
         )
         session = self._session.id.hex()[:8]
-        # repr: a device id may hold control characters, a log line must not.
-        self._log = self._log.bind(device=repr(offer.device_id[:64]), session=session)
+        self._log = self._log.bind(device=printable(offer.device_id), session=session)
         self._figures = self._house.metrics.of(self._served).open_stream(
             number=self.number, device_id=offer.device_id, session=session, resumed=resumed, opened_at=self._house.clock()
         )
-        self._log.info("stream opened", resumed=resumed, client_version=repr(offer.client_version[:32]))
+        self._log.info("stream opened", resumed=resumed, client_version=printable(offer.client_version))
         try:
             await self._converse(resumed)
         finally:
@@ -270,6 +273,8 @@ class DeviceStream:
         self._client.spend(size_bytes)
         self._figures.received(placement, size_bytes)
         pending = Pending(sequence=capture.sequence, placement=placement, arrived_at=arrived_at, figures=self._figures)
+        if self._house.tracing is not None:
+            pending.trace = trace_of(self._house.tracing, capture, self._figures, placement, size_bytes)
         self._outbox.expect(pending)
         return pending
 
@@ -338,5 +343,5 @@ class DeviceStream:
         elif isinstance(job.error, IsthmusError):
             self._outbox.answer(pending, wire.STATUS_FAILED, str(job.error))
         else:
-            self._log.error("computing failed", error=repr(job.error))
+            self._log.error("computing failed", sequence=pending.sequence, error=repr(job.error))
             self._outbox.answer(pending, wire.STATUS_FAILED, "the server failed on this frame; its log says why")

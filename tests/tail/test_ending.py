@@ -9,7 +9,7 @@ import asyncio
 from isthmus.tail.ending import Ending
 
 async def main():
-    ending = Ending()
+    ending = Ending(lambda: print("last words"))
     print("ready", flush=True)
     print("caught", await ending.wait(), flush=True)
     await asyncio.Event().wait()
@@ -27,3 +27,4 @@ def test_the_first_signal_is_told_and_the_second_ends_a_program_that_hangs(first
         assert any(line == f"caught {int(first)}\n" for line in program.stdout)
         program.send_signal(second)
         assert program.wait(30) == 128 + second
+        assert program.stdout.read().endswith("last words\n")

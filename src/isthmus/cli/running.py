@@ -79,6 +79,7 @@ def run(
     token_file: TokenFileOption = None,
     insecure: InsecureOption = False,
     trust: TrustOption = None,
+    log_format: guard.LogFormat = None,
     check: Annotated[bool, typer.Option("--check", help="Check bundle, source and server, then stop.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -86,7 +87,9 @@ def run(
 
     One record a frame goes to every sink: the answer with its stages in milliseconds, or the reason why there is none.
     """
+    guard.log_as(log_format)
     from isthmus.devices.memory import resident_bytes
+    from isthmus.devices.tracing import open_tracing
     from isthmus.head.agent import Agent
     from isthmus.head.evidence import EvidenceRing
     from isthmus.head.gate import MotionGate
@@ -94,6 +97,7 @@ def run(
     from isthmus.head.sink import Callback, Sink, open_sink
     from isthmus.head.source import open_source
     from isthmus.head.sources.form import Form, parse_size
+    from isthmus.head.tracing import FrameTraces
 
     if config:
         raise guard.later("--config", "give the options on the command line")
@@ -115,6 +119,11 @@ def run(
         for reference in sink or []:
             sinks.append(open_sink(reference, fps=frames.fps))
             stack.callback(sinks[-1].close)
+        tracing = open_tracing("isthmus-head")
+        traces = None if tracing is None else FrameTraces(tracing)
+        if traces is not None:
+            sinks.append(traces)
+            stack.callback(traces.close)
         if link is not None:
             link.wait_connected(wait_s)
             if placement == "offload":
@@ -141,6 +150,7 @@ def run(
             link=link,
             gate=MotionGate() if gate else None,
             evidence=ring,
+            traces=traces,
             drop_policy=drop_policy or ("drop-oldest" if frames.live else "wait"),
         )
         stopped_by: list[int] = []

@@ -84,12 +84,14 @@ def serve(
     streams_max: StreamsOption = 256,
     queue_memory: QueueMemoryOption = "64MiB",
     session_memory: SessionMemoryOption = "256MiB",
+    log_format: guard.LogFormat = None,
     engine: Annotated[Literal["native", "ray"], typer.Option(help="ray is not built yet.")] = "native",
 ) -> None:
     """Serve a bundle's tail, or those of a repository, to devices; SIGTERM answers what is in flight and stops.
 
     A repository serves the newest version of every name; a serve.toml beside the versions of a bundle goes over the options here.
     """
+    guard.log_as(log_format)
     from isthmus.tail.fronts import crew
     from isthmus.tail.security.settings import SecuritySettings
     from isthmus.tail.server import run
