@@ -150,12 +150,7 @@ class Server:
         split_pb2_grpc.add_TailServicer_to_server(self._service, self._grpc)
         self.pages = self._make_pages()
         if self._settings.metrics_port is not None:
-            status = StatusServer(
-                self._security.before(self.pages),
-                host=self._settings.host,
-                port=self._settings.metrics_port,
-                certificates=self._security.certificates,
-            )
+            status = StatusServer(self.pages, self._security, host=self._settings.host, port=self._settings.metrics_port)
             await status.start()
             self._status = status
         await self._grpc.start()

@@ -96,12 +96,7 @@ class Crew:
             if self._settings.metrics_port is not None:
                 shown = pages.application(ask=self._page, fronts=self._facts, ready=lambda: self.ready)
                 security = Security.of(self._settings.security)
-                status = StatusServer(
-                    security.before(shown),
-                    host=self._settings.host,
-                    port=self._settings.metrics_port,
-                    certificates=security.certificates,
-                )
+                status = StatusServer(shown, security, host=self._settings.host, port=self._settings.metrics_port)
                 await status.start()
                 self._status = status
         except BaseException:

@@ -3,26 +3,26 @@
 import socket
 
 from isthmus.errors import DeviceError
-from isthmus.tail.security.certificates import Certificates
 from isthmus.tail.security.listener import Listener
 from isthmus.tail.security.porter import Application
+from isthmus.tail.security.security import Security
 
 
 class StatusServer:
-    """Serves the pages in the running event loop.
+    """Serves the pages in the running event loop, to those who may see them, over TLS where the server has it.
 
     Args:
         pages: what is served.
+        security: of the server.
         host: address to listen on.
         port: 0 takes a free one.
-        certificates: of the server, None for plain HTTP.
     """
 
-    def __init__(self, pages: Application, *, host: str, port: int, certificates: Certificates | None = None) -> None:
-        self._pages = pages
+    def __init__(self, pages: Application, security: Security, *, host: str, port: int) -> None:
+        self._pages = security.before(pages)
+        self._certificates = security.certificates
         self._host = host
         self._wanted_port = port
-        self._certificates = certificates
         self.port = 0
 
     async def start(self) -> None:
