@@ -1,10 +1,10 @@
 """What the server remembers of a device between streams: its last decoded frames.
 
-A session outlives its stream, so that a device whose link broke goes on without a key frame. It belongs to one device id and
-one contract; an id that does not fit is treated as unknown, so that guessing ids tells nothing. Memory is bounded by the
-number of sessions, of which those without a stream that were used least recently go first, and by the bytes of their frames,
-whatever bundles they belong to: sessions that decoded nothing for longest lose their frames, their devices are asked for a key
-frame, and nothing else is lost.
+A session outlives its stream, so that a device whose link broke goes on without a key frame. It belongs to one device id, one
+contract and, where callers prove who they are, one caller; an id that does not fit is treated as unknown, so that guessing ids
+tells nothing. Memory is bounded by the number of sessions, of which those without a stream that were used least recently go
+first, and by the bytes of their frames, whatever bundles they belong to: sessions that decoded nothing for longest lose their
+frames, their devices are asked for a key frame, and nothing else is lost.
 """
 
 import secrets
@@ -38,6 +38,7 @@ class Session:
     """One device's frames; the codes are arrays as `Codec.decode` gives them."""
 
     id: bytes
+    owner: str
     device_id: str
     digest: str
     last_used_at: float
@@ -108,13 +109,16 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def attach(self, stream: Attached, *, device_id: str, digest: str, wanted: bytes = b"") -> tuple[Session, bool]:
+    def attach(
+        self, stream: Attached, *, device_id: str, digest: str, owner: str = "", wanted: bytes = b""
+    ) -> tuple[Session, bool]:
         """Give a stream its session.
 
         Args:
             stream: ends when another stream attaches to the same session.
             device_id: as the device calls itself.
             digest: contract digest of the bundle.
+            owner: the caller, empty where callers are not known.
             wanted: id of an earlier session, or nothing.
 
         Returns:
@@ -125,7 +129,8 @@ class Sessions:
         """
         self._forget_idle()
         session = self._sessions.get(wanted)
-        if session is not None and session.device_id == device_id and session.digest == digest:
+        belongs = (owner, device_id, digest)
+        if session is not None and (session.owner, session.device_id, session.digest) == belongs:
             if session.stream is not None:
                 session.stream.taken_over()
             session.stream = stream
@@ -134,6 +139,7 @@ class Sessions:
         self._make_room()
         session = Session(
             id=secrets.token_bytes(ID_BYTES),
+            owner=owner,
             device_id=device_id,
             digest=digest,
             last_used_at=self._clock(),

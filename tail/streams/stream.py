@@ -36,6 +36,7 @@ from isthmus.tail.admission.client import Client
 from isthmus.tail.batch import Job
 from isthmus.tail.catalog import Catalog
 from isthmus.tail.model import Computed, Work
+from isthmus.tail.security.identity import current
 from isthmus.tail.served import Served
 from isthmus.tail.streams.inquiries import Inquiries
 from isthmus.tail.streams.opening import opened, read_open
@@ -129,10 +130,11 @@ class DeviceStream:
             self,
             device_id=offer.device_id,
             digest=self._served.bundle.digest,
+            owner=current().owner,
             wanted=offer.session,
         )
         session = self._session.id.hex()[:8]
-        self._log = self._log.bind(device=printable(offer.device_id), session=session)
+        self._log = self._log.bind(device=printable(offer.device_id), caller=str(current()), session=session)
         self._figures = self._house.metrics.of(self._served).open_stream(
             number=self.number, device_id=offer.device_id, session=session, resumed=resumed, opened_at=self._house.clock()
         )
