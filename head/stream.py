@@ -16,8 +16,18 @@ import isthmus
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
 from isthmus.contract.limits import DEFAULT
-from isthmus.errors import ContractMismatch, IsthmusError, LocalProtocolError, ProtocolError, RemoteProtocolError, TailUnavailable
-from isthmus.head import reply
+from isthmus.errors import (
+    ContractMismatch,
+    IsthmusError,
+    LocalProtocolError,
+    PermissionDenied,
+    ProtocolError,
+    RemoteProtocolError,
+    TailUnavailable,
+    Unauthenticated,
+)
+from isthmus.head import handshake, reply
+from isthmus.head.credentials import Credentials
 from isthmus.head.evidence import no_evidence
 from isthmus.head.references import Codes, References
 from isthmus.head.reply import Reply
@@ -56,6 +66,7 @@ class Stream:
     Args:
         address: `host:port` of the tail.
         hello: the first message.
+        credentials: TLS and token; default a plain connection without a token.
         connect_timeout_s: how long connecting and opening may take.
         on_change: called without arguments when a credit arrived, the server drains, or the stream ended.
         given_up: asked while the connection is made; true ends the attempt.
@@ -64,6 +75,8 @@ class Stream:
 
     Raises:
         TailUnavailable: nobody answers there, the server has no room, or the attempt was given up.
+        AccessError: TLS or the token opens no door there.
+        ConfigError: a file of the credentials cannot be used.
         ContractMismatch: the server holds another bundle.
         RemoteProtocolError: whoever answers does not speak this protocol.
     """
@@ -73,6 +86,7 @@ class Stream:
         address: str,
         hello: wire.Open,
         *,
+        credentials: Credentials | None = None,
         connect_timeout_s: float,
         on_change: Callable[[], None],
         given_up: Callable[[], bool] = lambda: False,
@@ -93,9 +107,11 @@ class Stream:
         self._outbox: queue.SimpleQueue[wire.ToTail | None] = queue.SimpleQueue()
         # gRPC gives up a connection attempt after this "backoff"; a slow radio needs several round trips.
         patience = ("grpc.min_reconnect_backoff_ms", round(connect_timeout_s * 1000))
-        self._channel = grpc.insecure_channel(address, options=(*CHANNEL_OPTIONS, patience))
+        self._credentials = credentials or Credentials()
+        metadata = self._credentials.metadata()
+        self._channel = self._credentials.open_channel(address, (*CHANNEL_OPTIONS, patience))
         try:
-            self._call = split_pb2_grpc.TailStub(self._channel).Stream(iter(self._outbox.get, None))
+            self._call = split_pb2_grpc.TailStub(self._channel).Stream(iter(self._outbox.get, None), metadata=metadata)
             self.opened = self._open(hello, connect_timeout_s, given_up)
         except BaseException:
             self._outbox.put(None)
@@ -139,7 +155,8 @@ class Stream:
         if error.code() is grpc.StatusCode.CANCELLED:
             return TailUnavailable(f"no server answers at {self.address} within {timeout_s:g} s; is `isthmus serve` running?")
         if error.code() is grpc.StatusCode.UNAVAILABLE and "failed to connect" in (error.details() or ""):
-            return TailUnavailable(f"nobody listens at {self.address}; is `isthmus serve` running there?")
+            known = handshake.explain(self.address, self._credentials, error.details() or "")
+            return known or TailUnavailable(f"nobody listens at {self.address}; is `isthmus serve` running there?")
         return from_status(self.address, error)
 
     @property
@@ -262,6 +279,10 @@ class Stream:
 def from_status(address: str, error: grpc.RpcError) -> IsthmusError:
     """The exception of ours that a gRPC status stands for."""
     code, details = error.code(), error.details() or ""
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return Unauthenticated(f"{address} refuses: {details}")
+    if code is grpc.StatusCode.PERMISSION_DENIED:
+        return PermissionDenied(f"{address} refuses: {details}")
     if code in _CONTRACT_STATUS:
         return ContractMismatch(f"{address} refuses: {details}")
     if code in _TRANSIENT_STATUS:

@@ -19,8 +19,8 @@ from isthmus.tail.evidence import Elsewhere, Relay
 from isthmus.tail.repository.folder import FolderRepository, RepositoryFolder
 from isthmus.tail.repository.repository import Repository
 from isthmus.tail.repository.single import SingleBundle
-from isthmus.tail.security.access import Access
-from isthmus.tail.security.doorkeeper import Doorkeeper
+from isthmus.tail.security.security import Security
+from isthmus.tail.security.transport import transport_options
 from isthmus.tail.served import Served
 from isthmus.tail.service import TailService
 from isthmus.tail.settings import ServerSettings
@@ -79,14 +79,15 @@ class Server:
 
         Raises:
             BundleError: nothing can be served.
-            ConfigError: the repository cannot be read.
+            ConfigError: the repository, a certificate or the token file cannot be read.
             DeviceError: a port is taken, or onnxruntime does not run here.
         """
         settings = self._settings
+        self._security = Security.of(settings.security)
         self._grpc, self._health = self._make_grpc()
         try:
             await self.repository.start()
-            self.grpc_port = _listen(self._grpc, settings)
+            self.grpc_port = _listen(self._grpc, settings, self._security)
             await self._open()
         except BaseException:
             if self._sampling is not None:
@@ -111,6 +112,7 @@ class Server:
         self._stopping = True
         await self._health.enter_graceful_shutdown()
         await self._service.drain("the server stops", grace_s)
+        await self._security.close()
         await self._grpc.stop(None)
         await self.repository.close()
         if self._sampling is not None:
@@ -137,10 +139,11 @@ class Server:
         split_pb2_grpc.add_TailServicer_to_server(self._service, self._grpc)
         self.pages = self._make_pages()
         if self._settings.metrics_port is not None:
-            status = StatusServer(self.pages, host=self._settings.host, port=self._settings.metrics_port)
+            status = StatusServer(self.pages, self._security, host=self._settings.host, port=self._settings.metrics_port)
             await status.start()
             self._status = status
         await self._grpc.start()
+        self._security.start()
         await self._tell_health()
 
     def _make_pages(self) -> Starlette:
@@ -174,8 +177,8 @@ class Server:
     def _make_grpc(self) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
         settings = self._settings
         server = grpc.aio.server(
-            interceptors=[Doorkeeper(Access())],
-            options=_options(settings),
+            interceptors=[self._security.doorkeeper],
+            options=[*_options(settings), *transport_options(settings.streams_max)],
             maximum_concurrent_rpcs=settings.streams_max + _OTHER_CALLS_MAX,
         )
         servicer = health.aio.HealthServicer()
@@ -241,15 +244,15 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     ]
 
 
-def _listen(server: grpc.aio.Server, settings: ServerSettings) -> int:
+def _listen(server: grpc.aio.Server, settings: ServerSettings, security: Security) -> int:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"{host}:{settings.grpc_port}"
     try:
-        port = server.add_insecure_port(address)
+        port = security.add_port(server, address)
     except RuntimeError as error:
         raise DeviceError(
             f"cannot listen on {address}: the port is taken or the address is not of this machine; name another with --grpc-port"
         ) from error
     if port == 0:
         raise DeviceError(f"cannot listen on {address}; name another port with --grpc-port")
-    return int(port)
+    return port

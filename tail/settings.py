@@ -1,6 +1,5 @@
 """How a server runs."""
 
-import ipaddress
 import os
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,6 +7,7 @@ from typing import Literal
 from isthmus.contract.limits import DEFAULT, Limits
 from isthmus.devices import provider as providers
 from isthmus.errors import ConfigError
+from isthmus.tail.security.settings import SecuritySettings
 
 Pictures = Literal["loaded", "lazy", "off"]
 """When `whole.onnx` is loaded, for devices that send pictures: at the start, with the first picture, or never."""
@@ -68,6 +68,9 @@ class ServerSettings:
     drain_grace_s: float = 5.0
     """From SIGTERM until open streams are cut; orchestrators kill after 10 s or more."""
 
+    security: SecuritySettings = field(default_factory=SecuritySettings)
+    """Files of certificates and tokens."""
+
     insecure: bool = False
     """Listen beyond loopback without TLS."""
 
@@ -78,16 +81,5 @@ class ServerSettings:
         for name in ("instances", "threads", "queue_max", "batch_max", "streams_max", "sessions_max"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, at least 1 is needed")
-        if not self.insecure and not is_loopback(self.host):
-            raise ConfigError(
-                f"host {self.host} is reachable from other machines and this version has no TLS; "
-                "use 127.0.0.1, or --insecure on a network you trust"
-            )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        if not self.insecure:
+            self.security.check_reach(self.host)

@@ -24,6 +24,7 @@ from isthmus.tail.fronts.line import Line
 from isthmus.tail.fronts.neighbours import FETCH, LOAD, LOAD_TIMEOUT_S, UNLOAD, not_held
 from isthmus.tail.fronts.pages import Facts
 from isthmus.tail.fronts.reservation import reserve
+from isthmus.tail.security.security import Security
 from isthmus.tail.server import Source
 from isthmus.tail.settings import ServerSettings
 from isthmus.tail.watching.status import StatusServer
@@ -94,7 +95,8 @@ class Crew:
                 await self._wait_ready(member)
             if self._settings.metrics_port is not None:
                 shown = pages.application(ask=self._page, fronts=self._facts, ready=lambda: self.ready)
-                status = StatusServer(shown, host=self._settings.host, port=self._settings.metrics_port)
+                security = Security.of(self._settings.security)
+                status = StatusServer(shown, security, host=self._settings.host, port=self._settings.metrics_port)
                 await status.start()
                 self._status = status
         except BaseException:

@@ -13,12 +13,14 @@ import typer
 from isthmus.bench.words import size
 from isthmus.cli import guard
 from isthmus.cli.bundles import BundleArgument, JsonOption, TrustOption, open_trusted
+from isthmus.cli.connection import InsecureOption, TlsCaOption, TlsCertOption, TlsKeyOption, TokenFileOption, credentials
 from isthmus.cli.quantity import seconds, size_in_bytes
 from isthmus.cli.results import print_json
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
     from isthmus.contract.bundle import Bundle
+    from isthmus.head.credentials import Credentials
     from isthmus.head.evidence import EvidenceRing
     from isthmus.head.ledger import Summary
     from isthmus.head.link import Link
@@ -71,8 +73,11 @@ def run(
         typer.Option(metavar="SIZE", help="Keep pictures of the newest frames, as 32MB, for operators who may fetch one."),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="agent.toml; not built yet.")] = None,
-    tls_ca: Annotated[Path | None, typer.Option(help="CA of the server; not built yet.")] = None,
-    token_file: Annotated[Path | None, typer.Option(help="Bearer token; not built yet.")] = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    token_file: TokenFileOption = None,
+    insecure: InsecureOption = False,
     trust: TrustOption = None,
     check: Annotated[bool, typer.Option("--check", help="Check bundle, source and server, then stop.")] = False,
     as_json: JsonOption = False,
@@ -90,22 +95,22 @@ def run(
     from isthmus.head.source import open_source
     from isthmus.head.sources.form import Form, parse_size
 
-    for given, option in ((config, "--config"), (tls_ca, "--tls-ca"), (token_file, "--token-file")):
-        if given:
-            raise guard.later(option, "leave it out; servers listen on loopback or with --insecure")
+    if config:
+        raise guard.later("--config", "give the options on the command line")
     if as_json and "jsonl:-" in (sink or []):
         raise UsageError("--json and --sink jsonl:- both write to standard output; leave one of them out")
     limit_s = None if deadline is None else seconds(deadline, "--deadline")
     wait_s = seconds(wait, "--wait")
     form = Form(pixels=frame_format, size=None if frame_size is None else parse_size(frame_size))
     name = device_id or socket.gethostname()
+    shown = credentials(tls_ca, tls_cert, tls_key, token_file, insecure=insecure)
     started = time.monotonic()
     opened = open_trusted(bundle, trust)
     chosen = _placement(opened, placement, point, picture, threads, int8=not float_head)
     with ExitStack() as stack:
         frames = stack.enter_context(open_source(source, fps=fps, form=form))
         ring = None if evidence is None else stack.enter_context(EvidenceRing(size_in_bytes(evidence, "--evidence")))
-        link = None if placement == "local" else stack.enter_context(_link(opened, tail, name, ring))
+        link = None if placement == "local" else stack.enter_context(_link(opened, tail, name, ring, shown))
         sinks: list[Sink] = []
         for reference in sink or []:
             sinks.append(open_sink(reference, fps=frames.fps))
@@ -165,13 +170,16 @@ def _placement(bundle: "Bundle", name: str, point: int, picture: str, threads: i
     return Split(bundle, threads=threads, point=point, int8=int8)
 
 
-def _link(bundle: "Bundle", addresses: list[str] | None, device_id: str, ring: "EvidenceRing | None") -> "Link":
+def _link(
+    bundle: "Bundle", addresses: list[str] | None, device_id: str, ring: "EvidenceRing | None", shown: "Credentials"
+) -> "Link":
     from isthmus.head.evidence import no_evidence
     from isthmus.head.link import Link
 
     if not addresses:
         raise UsageError("--tail HOST:PORT is missing; only --placement local works without a server")
-    return Link(bundle, addresses, device_id=device_id, evidence=no_evidence if ring is None else ring.find)
+    find = no_evidence if ring is None else ring.find
+    return Link(bundle, addresses, device_id=device_id, credentials=shown, evidence=find)
 
 
 def _report(summary: "Summary", ready_s: float, resident: int, *, as_json: bool) -> None:

@@ -27,7 +27,7 @@ def serve(
             help="A .isthmus file, a bundle folder, or a folder of <name>/<version>/ with a bundle in each.",
         ),
     ],
-    host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback only with --insecure.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback only with TLS or --insecure.")] = "127.0.0.1",
     grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for devices; 0 takes a free one.")] = 8001,
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for metrics and health; 0 takes a free one.")] = 8002,
     mode: Annotated[
@@ -54,10 +54,15 @@ def serve(
     threads: Annotated[int, typer.Option(min=1, help="onnxruntime threads of each instance.")] = 1,
     queue_max: Annotated[int, typer.Option(min=1, help="Frames of one bundle that may wait.")] = 64,
     batch_max: Annotated[int, typer.Option(min=1, help="Frames in one run of the tail; GPUs gain by 8 to 32, CPUs nothing.")] = 1,
-    tls_cert: Annotated[Path | None, typer.Option(help="Not built yet.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Not built yet.")] = None,
-    tls_client_ca: Annotated[Path | None, typer.Option(help="Not built yet.")] = None,
-    tokens: Annotated[Path | None, typer.Option(help="Not built yet.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate of this server, PEM; both ports speak TLS then.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key; PEM, not encrypted.")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="Ask clients for a certificate by this authority; may hold revocation lists too.")
+    ] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(help="Ask clients for a token of this file, made by isthmus tokens; hot-reloaded."),
+    ] = None,
     trust: TrustOption = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Listen beyond loopback without TLS.")] = False,
     engine: Annotated[Literal["native", "ray"], typer.Option(help="ray is not built yet.")] = "native",
@@ -67,18 +72,10 @@ def serve(
     A repository serves the newest version of every name; a serve.toml beside the versions of a bundle goes over the options here.
     """
     from isthmus.tail.fronts import crew
+    from isthmus.tail.security.settings import SecuritySettings
     from isthmus.tail.server import run
     from isthmus.tail.settings import ServerSettings
 
-    options = {
-        "--tls-cert": tls_cert,
-        "--tls-key": tls_key,
-        "--tls-client-ca": tls_client_ca,
-        "--tokens": tokens,
-    }
-    for option, given in options.items():
-        if given:
-            raise guard.later(option, "serve on loopback, or behind a proxy with --insecure")
     if engine != "native":
         raise guard.later("--engine ray", "leave it out")
     source, what = _source(bundle, mode, seconds(poll, "--poll"), tuple(load or ()), trust)
@@ -93,6 +90,7 @@ def serve(
         threads=threads,
         queue_max=queue_max,
         batch_max=batch_max,
+        security=SecuritySettings(tls_cert=tls_cert, tls_key=tls_key, tls_client_ca=tls_client_ca, tokens=tokens),
         insecure=insecure,
     )
 
