@@ -62,21 +62,24 @@ def _look_tls(address: str, credentials: Credentials) -> AccessError | None:
     if credentials.certificate is not None:
         context.load_cert_chain(credentials.certificate, credentials.key)
     try:
-        _shake(address, context)
+        greeted = _shake(address, context)
     except ssl.SSLCertVerificationError as error:
         return AccessError(_unverified(address, credentials, context, error))
     except ssl.SSLError as error:
         if error.reason in _NO_TLS:
             return AccessError(f"{address} speaks no TLS; serve with --tls-cert and --tls-key, or leave --tls-ca out")
-        return _refused(address, credentials, error) if _is_alert(error) else None
-    return None
+        return _refused(address, credentials) if _is_alert(error) else None
+    return None if greeted else _refused(address, credentials)
 
 
-def _shake(address: str, context: ssl.SSLContext) -> None:
-    """Connect, shake hands, begin HTTP/2 and wait for a first word: TLS 1.3 refuses a client only after its handshake."""
-    with _connected(address, context) as secured, contextlib.suppress(TimeoutError):
+def _shake(address: str, context: ssl.SSLContext) -> bool:
+    """Connect, shake hands, begin HTTP/2. Gives whether the server goes on: TLS 1.3 refuses a client only after its handshake."""
+    with _connected(address, context) as secured:
         secured.sendall(_SETTINGS)
-        secured.recv(1)
+        try:
+            return secured.recv(1) != b""
+        except TimeoutError:
+            return True
 
 
 def _connected(address: str, context: ssl.SSLContext) -> ssl.SSLSocket:
@@ -113,11 +116,14 @@ def _names(address: str, context: ssl.SSLContext) -> str:
     return "other names"
 
 
-def _refused(address: str, credentials: Credentials, error: ssl.SSLError) -> AccessError:
+def _refused(address: str, credentials: Credentials) -> AccessError:
+    """Of a server that ends the connection after the handshake; gRPC's says no more than that."""
     if credentials.certificate is None:
         return Unauthenticated(f"{address} asks for a client certificate; give --tls-cert and --tls-key")
-    words = error.reason.lower().rpartition("alert_")[2].replace("_", " ")
-    return Unauthenticated(f"{address} refuses the certificate {credentials.certificate}: {words}")
+    return Unauthenticated(
+        f"{address} refuses the certificate {credentials.certificate}: it believes other authorities (its --tls-client-ca), "
+        "or its clock finds the certificate expired"
+    )
 
 
 def _is_alert(error: ssl.SSLError) -> bool:

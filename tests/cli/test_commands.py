@@ -40,7 +40,6 @@ def test_what_is_not_built_says_so_in_one_line(command):
         ["export", "m.onnx", "-o", "b", "--filter"],
         ["export", "m.onnx", "-o", "b", "--recipe", "ghnd"],
         ["serve", "b", "--engine", "ray"],
-        ["serve", "b", "--tls-cert", "c"],
         ["run", "b", "--source", "s", "--config", "agent.toml"],
         ["demo", "--llm"],
     ],

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -39,6 +40,9 @@ def set_up(*, verbose: bool, level: int = logging.INFO) -> None:
     """Configure logs: to standard error, for people on a terminal and as JSON elsewhere; `verbose` shows all of them."""
     _State.verbose = verbose
     level = logging.DEBUG if verbose else level
+    if not verbose:
+        # gRPC's core writes a line for every failed handshake, past every log; what it knows is in the errors that we tell.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=True) if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     )
