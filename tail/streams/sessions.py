@@ -1,8 +1,8 @@
 """What the server remembers of a device between streams: its last decoded frames.
 
-A session outlives its stream, so that a device whose link broke goes on without a key frame. It belongs to one device id and
-one contract; an id that does not fit is treated as unknown, so that guessing ids tells nothing. Number and memory of the sessions
-are bounded; those that have no stream and were used least recently go first.
+A session outlives its stream, so that a device whose link broke goes on without a key frame. It belongs to one device id, one
+contract and, where callers prove who they are, one caller; an id that does not fit is treated as unknown, so that guessing ids
+tells nothing. Number and memory of the sessions are bounded; those that have no stream and were used least recently go first.
 """
 
 import secrets
@@ -36,6 +36,7 @@ class Session:
     """One device's frames; the codes are arrays as `Codec.decode` gives them."""
 
     id: bytes
+    owner: str
     device_id: str
     digest: str
     last_used_at: float
@@ -100,7 +101,7 @@ class Sessions:
         return len(self._sessions)
 
     def attach(
-        self, stream: Attached, *, device_id: str, digest: str, frame_bytes: int, wanted: bytes = b""
+        self, stream: Attached, *, device_id: str, digest: str, frame_bytes: int, owner: str = "", wanted: bytes = b""
     ) -> tuple[Session, bool]:
         """Give a stream its session.
 
@@ -109,6 +110,7 @@ class Sessions:
             device_id: as the device calls itself.
             digest: contract digest of the bundle.
             frame_bytes: memory of one of its frames.
+            owner: the caller, empty where callers are not known.
             wanted: id of an earlier session, or nothing.
 
         Returns:
@@ -119,7 +121,8 @@ class Sessions:
         """
         self._forget_idle()
         session = self._sessions.get(wanted)
-        if session is not None and session.device_id == device_id and session.digest == digest:
+        belongs = (owner, device_id, digest)
+        if session is not None and (session.owner, session.device_id, session.digest) == belongs:
             if session.stream is not None:
                 session.stream.taken_over()
             session.stream = stream
@@ -128,6 +131,7 @@ class Sessions:
         self._make_room(frame_bytes * self._references_kept)
         session = Session(
             id=secrets.token_bytes(ID_BYTES),
+            owner=owner,
             device_id=device_id,
             digest=digest,
             last_used_at=self._clock(),

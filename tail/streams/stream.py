@@ -33,6 +33,7 @@ from isthmus.errors import (
 from isthmus.tail.batch import Job
 from isthmus.tail.catalog import Catalog
 from isthmus.tail.model import Computed, Work
+from isthmus.tail.security.identity import current
 from isthmus.tail.served import Served
 from isthmus.tail.streams.inquiries import Inquiries
 from isthmus.tail.streams.opening import opened, read_open
@@ -122,11 +123,12 @@ class DeviceStream:
             device_id=offer.device_id,
             digest=self._served.bundle.digest,
             frame_bytes=self._served.frame_bytes,
+            owner=current().owner,
             wanted=offer.session,
         )
         session = self._session.id.hex()[:8]
         # repr: a device id may hold control characters, a log line must not.
-        self._log = self._log.bind(device=repr(offer.device_id[:64]), session=session)
+        self._log = self._log.bind(device=repr(offer.device_id[:64]), caller=str(current()), session=session)
         self._figures = self._house.metrics.of(self._served).open_stream(
             number=self.number, device_id=offer.device_id, session=session, resumed=resumed, opened_at=self._house.clock()
         )

@@ -57,9 +57,12 @@ def test_what_did_not_change_is_not_read_again(path):
     assert len(reads) == 1
 
 
-@pytest.mark.parametrize("break_it", [lambda path: path.write_text("bad"), lambda path: path.unlink()])
-def test_what_cannot_be_read_leaves_the_old_and_is_told_once(watched, path, break_it):
-    break_it(path)
+@pytest.mark.parametrize("missing", [False, True])
+def test_what_cannot_be_read_leaves_the_old_and_is_told_once(watched, path, missing):
+    if missing:
+        path.unlink()
+    else:
+        path.write_text("bad")
     with capture_logs() as logs:
         assert [watched.get(), watched.get()] == ["one", "one"]
     assert [line["log_level"] for line in logs] == ["error"]

@@ -29,8 +29,9 @@ def sessions(clock):
     return Sessions(count_max=2, bytes_max=1000, idle_s=60, references_kept=4, clock=clock)
 
 
-def attach(sessions, *, wanted=b"", device_id="camera", digest="d", stream=None, frame_bytes=1):
-    return sessions.attach(stream or Stream(), device_id=device_id, digest=digest, frame_bytes=frame_bytes, wanted=wanted)
+def attach(sessions, *, wanted=b"", device_id="camera", digest="d", owner="", stream=None, frame_bytes=1):
+    belongs = {"device_id": device_id, "digest": digest, "owner": owner}
+    return sessions.attach(stream or Stream(), **belongs, frame_bytes=frame_bytes, wanted=wanted)
 
 
 def leave(sessions, session):
@@ -44,7 +45,7 @@ def test_a_session_is_resumed_by_its_id(sessions):
     assert attach(sessions, wanted=session.id) == (session, True)
 
 
-@pytest.mark.parametrize("other", [{"device_id": "other"}, {"digest": "other"}, {"wanted": bytes(16)}])
+@pytest.mark.parametrize("other", [{"device_id": "other"}, {"digest": "other"}, {"owner": "other"}, {"wanted": bytes(16)}])
 def test_what_does_not_fit_gets_a_session_of_its_own(sessions, other):
     session, _ = attach(sessions)
     again, resumed = attach(sessions, **{"wanted": session.id, **other})
@@ -116,7 +117,7 @@ def test_a_session_with_a_stream_is_not_forgotten(sessions, clock):
 
 @given(st.lists(st.integers(0, 20), unique=True))
 def test_the_last_four_frames_are_references(sequences):
-    session = Session(id=b"", device_id="", digest="", last_used_at=0.0, references_kept=4, frame_bytes=1)
+    session = Session(id=b"", owner="", device_id="", digest="", last_used_at=0.0, references_kept=4, frame_bytes=1)
     for sequence in sequences:
         session.remember(sequence, (sequence,))
     assert session.references == tuple(sequences[-4:])
