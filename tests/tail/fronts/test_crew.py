@@ -4,13 +4,16 @@ import asyncio
 import functools
 import os
 import signal
+import urllib.error
 import urllib.request
 
+import grpc
 import pytest
 
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.errors import BundleError, DeviceError
 from isthmus.tail.fronts.crew import Crew
+from isthmus.tail.security.settings import SecuritySettings
 from isthmus.tail.settings import ServerSettings
 
 pytestmark = pytest.mark.timeout(120)
@@ -51,6 +54,22 @@ async def test_devices_are_served_by_all_fronts_and_counted_together(crew, conne
     samples = await page(crew, "/metrics")
     assert 'isthmus_captures_total{bundle="tiny",placement="split",status="ok",version="1"} 16.0' in samples
     assert "front 1" in await page(crew, "/")
+
+
+async def test_both_ports_of_the_crew_ask_for_tokens(tiny_bundle, connect, tmp_path):
+    (tmp_path / "tokens.jsonl").touch()
+    settings = ServerSettings(
+        grpc_port=0, metrics_port=0, instances=1, security=SecuritySettings(tokens=tmp_path / "tokens.jsonl")
+    )
+    guarded = Crew(settings, tiny_bundle, 1, silent)
+    await guarded.start()
+    for path in ("/", "/metrics", "/fronts/0/status.json"):
+        with pytest.raises(urllib.error.HTTPError, match="401") as caught:
+            await page(guarded, path)
+        caught.value.close()
+    assert await page(guarded, "/health/live") == "live\n"
+    assert await connect(guarded).end() == grpc.StatusCode.UNAUTHENTICATED
+    await guarded.stop()
 
 
 async def test_a_picture_is_fetched_from_whichever_front_has_the_device(crew, connect):
