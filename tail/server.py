@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2, split_pb2_grpc
 from isthmus.devices.tracing import Tracing, open_tracing
-from isthmus.errors import DeviceError
+from isthmus.errors import AccessError, DeviceError
 from isthmus.tail.admission.clients import Clients
 from isthmus.tail.catalog import Catalog
 from isthmus.tail.ending import Ending
@@ -29,7 +29,7 @@ from isthmus.tail.settings import ServerSettings
 from isthmus.tail.streams.sessions import Sessions
 from isthmus.tail.streams.stream import House
 from isthmus.tail.watching.history import History
-from isthmus.tail.watching.metrics import Metrics
+from isthmus.tail.watching.metrics import Metrics, refusal
 from isthmus.tail.watching.pages import READY, application
 from isthmus.tail.watching.snapshot import Snapshot
 from isthmus.tail.watching.status import StatusServer
@@ -84,7 +84,7 @@ class Server:
             DeviceError: a port is taken, or onnxruntime does not run here.
         """
         settings = self._settings
-        self._security = Security.of(settings.security)
+        self._security = Security.of(settings.security, self._refused)
         self._tracing = open_tracing("isthmus-tail")
         self._grpc, self._health = self._make_grpc()
         try:
@@ -131,6 +131,9 @@ class Server:
         return FolderRepository(
             source, self._catalog, self._settings, self._metrics, retire=self._retire, on_change=self._tell_health
         )
+
+    def _refused(self, error: AccessError) -> None:
+        self._metrics.refused(refusal(error), str(error), what="call")
 
     async def _retire(self, served: Served, reason: str) -> None:
         await self._service.retire(served, reason, self._settings.drain_grace_s)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import structlog
 
+from isthmus.errors import AccessError
+
 LINES_MAX, WINDOW_S = 20, 10.0
 """Enough to see each of a few devices with an old token; two lines a second for ever are bearable."""
 
@@ -15,23 +17,28 @@ class Complaints:
     """Tells of refused calls, at most `LINES_MAX` in a window; the next line after that says how many were left out.
 
     Args:
+        refused: gets every refusal, for those who count.
         clock: seconds, monotonic.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, refused: Callable[[AccessError], None] = lambda _error: None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._refused = refused
         self._clock = clock
         self._began = clock()
         self._told = 0
         self._left_out = 0
 
-    def tell(self, where: str, peer: str, reason: str) -> None:
-        """Log one refusal.
+    def tell(self, where: str, peer: str, error: AccessError) -> None:
+        """Count and log one refusal.
 
         Args:
             where: method or page.
             peer: where the caller is.
-            reason: as the caller was told it.
+            error: as the caller was told it.
         """
+        self._refused(error)
         now = self._clock()
         if now - self._began >= WINDOW_S:
             self._began, self._told = now, 0
@@ -41,4 +48,6 @@ class Complaints:
         self._told += 1
         left_out, self._left_out = self._left_out, 0
         # repr: names in certificates may hold control characters, a log line must not.
-        _log.warning("call refused", where=where, peer=peer, reason=repr(reason), **({"left_out": left_out} if left_out else {}))
+        _log.warning(
+            "call refused", where=where, peer=peer, reason=repr(str(error)), **({"left_out": left_out} if left_out else {})
+        )

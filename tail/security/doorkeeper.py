@@ -151,7 +151,7 @@ class Doorkeeper(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         return grpc.stream_stream_rpc_method_handler(call)
 
     async def _refuse(self, context: Any, error: AccessError, method: str) -> NoReturn:  # noqa: ANN401
-        self._complaints.tell(method, context.peer(), str(error))
+        self._complaints.tell(method, context.peer(), error)
         await context.abort(grpc.StatusCode[error.grpc_status], str(error))
         raise AssertionError("abort returns never") from error
 

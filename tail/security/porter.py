@@ -48,7 +48,7 @@ class Porter:
                 certificate=scope.get("state", {}).get("certificate"),
             )
         except AccessError as error:
-            self._complaints.tell("page", host, str(error))
+            self._complaints.tell("page", host, error)
             await _refusal(error)(scope, receive, send)
             return
         become(admission.identity)

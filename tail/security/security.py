@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any, Self
 
 import grpc
 
+from isthmus.errors import AccessError
 from isthmus.tail.security.access import Access
 from isthmus.tail.security.certificates import Certificates
 from isthmus.tail.security.complaints import Complaints
@@ -20,25 +22,26 @@ class Security:
     Args:
         certificates: None without TLS.
         access: the rules.
+        refused: gets every refusal, for those who count.
     """
 
-    def __init__(self, certificates: Certificates | None, access: Access) -> None:
+    def __init__(self, certificates: Certificates | None, access: Access, refused: Callable[[AccessError], None]) -> None:
         self.certificates = certificates
         self._access = access
-        self._complaints = Complaints()
+        self._complaints = Complaints(refused)
         self.doorkeeper = Doorkeeper(access, self._complaints)
         """Interceptor of the gRPC port."""
         self._sweeping: asyncio.Task[None] | None = None
 
     @classmethod
-    def of(cls, settings: SecuritySettings) -> Self:
-        """What settings ask for.
+    def of(cls, settings: SecuritySettings, refused: Callable[[AccessError], None] = lambda _error: None) -> Self:
+        """What settings ask for; `refused` gets every refusal.
 
         Raises:
             ConfigError: a certificate or the token file cannot be used.
         """
         certificates = Certificates.of(settings)
-        return cls(certificates, Access.of(settings, certificates))
+        return cls(certificates, Access.of(settings, certificates), refused)
 
     def add_port(self, server: Any, address: str) -> int:  # noqa: ANN401
         """Let a gRPC server listen on `host:port`, over TLS where there are certificates; gives the port.

@@ -16,10 +16,12 @@ from prometheus_client.registry import Collector
 
 from isthmus import __version__
 from isthmus.errors import (
+    AccessError,
     BundleNotServed,
     ContractMismatch,
     IsthmusError,
     LimitExceeded,
+    PermissionDenied,
     ProtocolError,
     QuotaExceeded,
     TailUnavailable,
@@ -176,6 +178,8 @@ def refusal(error: IsthmusError) -> str:
         (LimitExceeded, "limit"),
         (ProtocolError, "protocol"),
         (QuotaExceeded, "rate"),
+        (PermissionDenied, "permission"),
+        (AccessError, "unauthenticated"),
         (TailUnavailable, "full"),
     )
     return next((reason for kind, reason in kinds if isinstance(error, kind)), "other")

@@ -1,5 +1,6 @@
 from structlog.testing import capture_logs
 
+from isthmus.errors import AccessError
 from isthmus.tail.security.complaints import LINES_MAX, WINDOW_S, Complaints
 
 
@@ -8,10 +9,10 @@ def test_a_flood_of_refusals_is_no_flood_of_lines():
     complaints = Complaints(clock=lambda: clock[0])
     with capture_logs() as logs:
         for _ in range(1000):
-            complaints.tell("/isthmus.v1.Tail/Stream", "ipv4:192.0.2.7:1", "no token")
+            complaints.tell("/isthmus.v1.Tail/Stream", "ipv4:192.0.2.7:1", AccessError("no token"))
         assert len(logs) == LINES_MAX
         clock[0] += WINDOW_S
-        complaints.tell("page", "192.0.2.7", "no token")
+        complaints.tell("page", "192.0.2.7", AccessError("no token"))
     assert logs[-1]["left_out"] == 1000 - LINES_MAX
 
 

@@ -62,6 +62,17 @@ async def test_a_token_of_another_scope_is_forbidden(guarded, get):
     assert (status, text.endswith("has the scopes stream, and this call needs metrics\n")) == (403, True)
 
 
+async def test_who_is_refused_is_counted_by_reason(guarded, get):
+    await get(guarded)
+    await get(guarded, authorization="Bearer wrong")
+    await get(guarded, authorization=f"Bearer {guarded.issued['camera-1']}")
+    counted = guarded._metrics.text().decode()
+    assert 'isthmus_refused_total{reason="unauthenticated"} 2.0' in counted
+    assert 'isthmus_refused_total{reason="permission"} 1.0' in counted
+    [incident] = guarded._metrics.incidents
+    assert (incident.kind, incident.count) == ("call refused", 3)
+
+
 async def test_a_token_in_the_address_does_not_count(guarded, get):
     assert (await get(guarded, f"/metrics?access_token={guarded.issued['viewer']}"))[0] == 401
 

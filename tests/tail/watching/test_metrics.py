@@ -6,7 +6,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from isthmus.contract.generated import split_pb2 as wire
-from isthmus.errors import BundleNotServed, ContractMismatch, DeviceError, LimitExceeded, MalformedPayload, TailUnavailable
+from isthmus.errors import (
+    BundleNotServed,
+    ContractMismatch,
+    DeviceError,
+    LimitExceeded,
+    MalformedPayload,
+    PermissionDenied,
+    QuotaExceeded,
+    TailUnavailable,
+    Unauthenticated,
+)
 from isthmus.tail.watching import metrics as counting
 from isthmus.tail.watching.families import FAMILIES, PROCESS
 from isthmus.tail.watching.metrics import ENDINGS, REFUSALS, Metrics, refusal
@@ -156,6 +166,9 @@ def test_versions_that_are_gone_are_forgotten_when_there_are_too_many(monkeypatc
         (MalformedPayload("x"), "protocol"),
         (TailUnavailable("x"), "full"),
         (DeviceError("x"), "other"),
+        (QuotaExceeded("x"), "rate"),
+        (Unauthenticated("x"), "unauthenticated"),
+        (PermissionDenied("x"), "permission"),
     ],
 )
 def test_an_error_is_refused_under_its_reason(error, reason):
