@@ -29,7 +29,7 @@ from benchmarks.server.throughput import BARE, Contender, Plan, Say
 from isthmus.devices.detect import detect
 
 COMMAND = "make bench-server"
-FULL, QUICK = Plan(rounds=5, seconds=2.0), Plan(rounds=2, seconds=1.0)
+FULL, QUICK = Plan(rounds=6, seconds=2.0), Plan(rounds=2, seconds=1.0)
 _OWN = Contender(
     name=summary.ISTHMUS,
     told="`isthmus serve` with one instance and otherwise its defaults; its own stream, codes compressed by the codec (zstd)",
@@ -90,7 +90,7 @@ def meta(given: Sequence[str], tail: str, contenders: Sequence[Contender], plan:
         "versions": {
             "Python": machine.python,
             **{name: metadata.version(name) for name in ("onnxruntime", "grpcio", "protobuf")},
-            **{peer.name: peer.version for peer in peers.ALL if peer.name in [one.name for one in contenders]},
+            **{peer.package: peer.version for peer in peers.ALL if peer.name in [one.name for one in contenders]},
         },
         "tail": tail,
         "served": {BARE: "a loop in the process that measures", **{one.name: one.told for one in contenders}},

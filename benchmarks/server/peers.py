@@ -23,7 +23,7 @@ class Peer:
     """Another server.
 
     Attributes:
-        name: as its makers write it.
+        name: as its makers write it; behind a comma, what is special about how it is run.
         folder: its program below `peers`.
         command: after `bin/`; `PORT` stands for its port, `PORT+1` for the next.
         environment: variables it needs.
@@ -37,6 +37,11 @@ class Peer:
     environment: dict[str, str]
     client: MakeClient
     told: str
+
+    @property
+    def package(self) -> str:
+        """Its name alone."""
+        return self.name.partition(",")[0]
 
     @property
     def version(self) -> str:

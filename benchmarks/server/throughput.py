@@ -1,4 +1,7 @@
-"""Rate, latency and CPU time under load: every server in every round, so that a slower hour is slower for all."""
+"""Rate, latency and CPU time under load: every server in every round, so that a slower hour is slower for all.
+
+Whoever is not measured is frozen meanwhile: some servers take a noticeable share of a core when nobody asks them.
+"""
 
 import asyncio
 import contextlib
@@ -14,7 +17,7 @@ from benchmarks.server.contenders import Running
 from benchmarks.server.environment import PeerUnavailable
 from benchmarks.server.figures import Figures
 from benchmarks.server.material import Material
-from benchmarks.server.process import CpuClock
+from benchmarks.server.process import CpuClock, frozen
 
 BARE = "bare onnxruntime"
 WARM_UP_S = 0.3
@@ -74,13 +77,13 @@ async def measure(contenders: Sequence[Contender], material: Material, work: Pat
             for in_flight in plan.in_flight:
                 turn = [None, *servers]
                 # Another one begins in every round: nobody always follows the same neighbour.
-                turn = turn[number % len(turn) :] + turn[: number % len(turn)]
-                for server in turn:
-                    if server is None:
-                        figures = bare.measure(session, material.codes, plan.seconds)
-                        found.rounds.setdefault((BARE, in_flight), []).append(figures)
-                    elif server.name not in found.failures:
-                        await _measure(server, in_flight, plan.seconds, found, say)
+                for server in turn[number % len(turn) :] + turn[: number % len(turn)]:
+                    with frozen([other.pid for other in servers if other is not server]):
+                        if server is None:
+                            figures = bare.measure(session, material.codes, plan.seconds)
+                            found.rounds.setdefault((BARE, in_flight), []).append(figures)
+                        elif server.name not in found.failures:
+                            await _measure(server, in_flight, plan.seconds, found, say)
     return found
 
 

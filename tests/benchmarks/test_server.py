@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import subprocess
 import sys
 
 import numpy as np
@@ -111,6 +112,15 @@ def test_cpu_time_is_that_of_the_whole_tree(package, tmp_path):
         family = process.tree(server.pid)
         assert len(family) == 2
     assert [member for member in family if member.is_running()] == []
+
+
+def test_frozen_processes_take_nothing_and_go_on_afterwards(package):
+    process = package("benchmarks.server.process")
+    with subprocess.Popen(["sleep", "60"]) as child:
+        with process.frozen([child.pid]):
+            assert process.tree(child.pid)[0].status() == "stopped"
+        assert process.tree(child.pid)[0].status() != "stopped"
+        child.kill()
 
 
 def test_ports_are_free_and_in_a_row(package):
