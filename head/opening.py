@@ -7,6 +7,7 @@ import structlog
 
 from isthmus.contract.bundle import Bundle
 from isthmus.devices import provider
+from isthmus.devices.tracing import open_tracing
 from isthmus.errors import BundleError, ConfigError, DeviceError
 from isthmus.head.agent import Agent
 from isthmus.head.evidence import EvidenceRing, no_evidence
@@ -17,6 +18,8 @@ from isthmus.head.placement import Local, Sender, Split, parse_offload
 from isthmus.head.settings import AgentSettings
 from isthmus.head.sink import Sink, open_sink
 from isthmus.head.source import open_source
+from isthmus.head.thrift import Thrift
+from isthmus.head.tracing import FrameTraces
 
 _log = structlog.get_logger()
 
@@ -51,6 +54,11 @@ def open_agent(bundle: Bundle, settings: AgentSettings, sinks: Sequence[Sink] = 
         for reference in settings.sinks:
             opened.append(open_sink(reference, fps=source.fps))
             stack.callback(opened[-1].close)
+        tracing = open_tracing("isthmus-head")
+        traces = None if tracing is None else FrameTraces(tracing)
+        if traces is not None:
+            opened.append(traces)
+            stack.callback(traces.close)
         if link is not None:
             link.wait_connected(settings.connect_wait_s)
             if not isinstance(placement, Local) and placement.sends_pictures:
@@ -62,6 +70,8 @@ def open_agent(bundle: Bundle, settings: AgentSettings, sinks: Sequence[Sink] = 
             sinks=[*opened, *sinks],
             session=(lambda: link.session) if link is not None else bytes,
         )
+        # Of a file every picture counts, however long it takes.
+        thrift = stack.enter_context(Thrift(settings.thrift)) if source.live else None
         yield Agent(
             source=source,
             placement=placement,
@@ -69,6 +79,8 @@ def open_agent(bundle: Bundle, settings: AgentSettings, sinks: Sequence[Sink] = 
             link=link,
             gate=MotionGate() if settings.gate else None,
             evidence=ring,
+            thrift=thrift,
+            traces=traces,
             drop_policy=settings.drop_policy or ("drop-oldest" if source.live else "wait"),
         )
 
@@ -96,4 +108,4 @@ def _link(bundle: Bundle, settings: AgentSettings, ring: EvidenceRing | None) ->
     if not settings.tails:
         raise ConfigError("no server is named: give --tail HOST:PORT; only the placement local works without one")
     evidence = no_evidence if ring is None else ring.find
-    return Link(bundle, settings.tails, device_id=settings.device_id, evidence=evidence)
+    return Link(bundle, settings.tails, device_id=settings.device_id, credentials=settings.credentials, evidence=evidence)

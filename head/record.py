@@ -13,6 +13,7 @@ from isthmus.contract.picture import Picture
 
 DROP_REASONS = {
     "gate": "the motion gate saw nothing move",
+    "spared": "frames were left out because the device is hot or its battery is low",
     "newer": "a newer frame took its place while it waited for a credit",
     "deadline": "its deadline passed before it was answered",
     "link": "the link was down or broke while it was in flight",

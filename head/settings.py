@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from isthmus.devices.provider import Choice
+from isthmus.head.credentials import Credentials
 from isthmus.head.mailbox import DropPolicy
 from isthmus.head.sources.form import Form
+from isthmus.head.thrift import ThriftSettings
 
 PlacementName = Literal["split", "offload", "local"]
 
@@ -38,11 +40,15 @@ class AgentSettings:
     device_id: str = field(default_factory=socket.gethostname)
     connect_wait_s: float = 10.0
     """How long to wait for the server at the start: a slow radio's first connection, and a server that is just starting."""
+    credentials: Credentials = field(default_factory=Credentials)
+    """TLS and token; none: plain connections, which servers take on loopback."""
     int8: bool = True
     """Run the head in int8 where the bundle has one; it is shipped only where it was measured faster and not worse."""
     threads: int = 1
     """Of onnxruntime; more only pays where cores are idle."""
     provider: Choice = "auto"
     """Execution provider; `auto` takes CUDA where it starts, else the CPU."""
+    thrift: ThriftSettings = field(default_factory=ThriftSettings)
+    """When a live source gives fewer frames: heat, low battery."""
     evidence_bytes: int | None = None
     """Room for pictures of the newest frames; None keeps none."""
