@@ -35,7 +35,7 @@ def draw_symbols(random: np.random.Generator, layout: Layout) -> np.ndarray:
 
 @st.composite
 def layouts(draw: st.DrawFn) -> Layout:
-    return Layout(draw(st.integers(1, 4)), draw(st.integers(1, 6)), draw(st.integers(1, 6)), draw(st.integers(1, 8)))
+    return Layout(draw(st.integers(1, 4)), draw(st.integers(1, 6)), draw(st.integers(1, 9)), draw(st.integers(1, 8)))
 
 
 @st.composite
