@@ -19,7 +19,7 @@ help:
 	@echo "make fuzz         feed the codec's C core wrong bytes for FUZZ_SECONDS (600) under clang's sanitizers"
 	@echo "make lint types   ruff, import-linter; mypy"
 	@echo "make bench        benchmarks: server overhead, agent footprint, shaper accuracy"
-	@echo "make bench-codec  the codec against general compressors and picture formats: CODES=codes.npz"
+	@echo "make bench-codec  the codec against compressors, picture and video formats: writes docs/codec-benchmark.md"
 	@echo "make slim         head and tail each in an environment of their own, without torch"
 	@echo "make proto        generate the messages anew; proto-check: are they current?"
 	@echo "make clean        remove what was built"
@@ -59,7 +59,8 @@ bench: $(READY)
 	$(BIN)/python benchmarks/shaper_accuracy.py
 
 bench-codec: $(READY)
-	$(BIN)/python benchmarks/codec.py $(CODES)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/codec/requirements.txt
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.codec
 
 # What a device and a server install: each extra alone, from a wheel, and torch is nowhere.
 slim: $(READY)
