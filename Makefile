@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 600
 # The oldest protoc whose output every supported protobuf runtime takes.
 PROTOC := grpcio-tools==1.76.0
 
-.PHONY: demo test test-arm64 fuzz lint types imports bench bench-codec proto proto-check slim clean help
+.PHONY: demo test test-arm64 fuzz lint types imports bench bench-codec zoo proto proto-check slim clean help
 
 help:
 	@echo "make demo         train, cut, export, serve, stream and measure a small network (about 4 minutes)"
@@ -20,6 +20,7 @@ help:
 	@echo "make lint types   ruff, import-linter; mypy"
 	@echo "make bench        benchmarks: server overhead, agent footprint, shaper accuracy"
 	@echo "make bench-codec  the codec against compressors, picture and video formats: writes docs/codec-benchmark.md"
+	@echo "make zoo          docs/zoo.md: what the exporter makes of foreign files and known architectures (about 10 minutes)"
 	@echo "make slim         head and tail each in an environment of their own, without torch"
 	@echo "make proto        generate the messages anew; proto-check: are they current?"
 	@echo "make clean        remove what was built"
@@ -61,6 +62,10 @@ bench: $(READY)
 bench-codec: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/codec/requirements.txt
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.codec
+
+# Foreign files are found by ISTHMUS_DATA; without them the page has the architectures alone.
+zoo: $(READY)
+	$(BIN)/python benchmarks/exporter_zoo.py -o docs/zoo.md
 
 # What a device and a server install: each extra alone, from a wheel, and torch is nowhere.
 slim: $(READY)

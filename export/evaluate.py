@@ -12,7 +12,10 @@ from typing import Any, Generic
 
 import numpy as np
 
-from isthmus.codec.codec import Codec
+from isthmus.codec import tables
+from isthmus.codec.codec import Codec, names, offered
+from isthmus.codec.payload import Mode
+from isthmus.codec.predictive import IS_FAST
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.metric import Metric
 from isthmus.contract.picture import decode_picture, encode_picture
@@ -130,10 +133,19 @@ def as_results(bundle: Bundle, samples: Samples, rows: Iterable[Row], command: s
         "data": samples.origin,
         "samples": len(samples),
         "metric": judge_of(bundle, samples).words,
+        "payloads": _payloads(bundle),
         "rivals": "pictures go into the unsplit network as it is, not adapted to compression",
         "command": command,
     }
     return {"meta": meta, "rows": [row.as_json() for row in rows]}
+
+
+def _payloads(bundle: Bundle) -> str:
+    """Which payloads of points were counted, in words; every picture is one by itself, so none is `temporal`."""
+    found = tables.of_bundle(bundle)
+    counted = names(mode for mode in offered(found) if mode is not Mode.TEMPORAL)
+    missing = "" if Mode.INTRA not in found.modes or IS_FAST else "; intra would need the codec's C core, which is not built here"
+    return f"key frames, the shortest of {counted}{missing}"
 
 
 class _Task(Generic[Answer]):
@@ -172,7 +184,8 @@ def _points(bundle: Bundle, samples: Samples, task: _Task[Answer], head_file: st
     manifest = bundle.manifest
     assert manifest.preparation is not None
     head, tail = Network.load(bundle.path(head_file)), Network.load(bundle.path("tail.onnx"))
-    codec = Codec(manifest.boundary, manifest.points)
+    found = tables.of_bundle(bundle)
+    codec = Codec(manifest.boundary, manifest.points, offered(found), tables=found)
     durations: list[float] = []
     answers: list[list[Answer]] = [[] for _ in manifest.points]
     sizes: list[list[int]] = [[] for _ in manifest.points]

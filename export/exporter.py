@@ -1,7 +1,7 @@
 """The exporter: a model in, a verified bundle out.
 
-door -> cuts -> split -> bottleneck (none, pca, learned or your own) -> gates -> golden frames -> evaluation -> bundle, in
-this order; nothing is written before every gate has passed.
+door -> cuts -> split -> bottleneck (none, pca, learned or your own) -> codec tables -> gates -> golden frames -> evaluation
+-> bundle, in this order; nothing is written before every gate has passed.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ from pathlib import Path
 from isthmus.contract.bundle import SUFFIX, Bundle, check_target
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError, UsageError
-from isthmus.export import gates, preprocessing, samples, writing
-from isthmus.export.bottlenecks import activations, pca, plain
+from isthmus.export import gates, preprocessing, samples, tables, writing
+from isthmus.export.bottlenecks import activations, pca, plain, points
 from isthmus.export.bottlenecks.bottleneck import Bottleneck, from_modules
 from isthmus.export.bottlenecks.halves import assembled
 from isthmus.export.cutting import cuts
@@ -101,8 +101,9 @@ def export(
     if for_tensorrt:
         coded = replace(coded, head=tensorrt.adapted(coded.head), tail=tensorrt.adapted(coded.tail))
         candidate = _for_tensorrt(candidate, is_wanted=settings.int8 == "on")
+    codec_tables = tables.learned(coded, points.of(bottlenecks), data, preparation, on_step=on_step)
     on_step("checking the gates")
-    passed.append(gates.same_when_quantised(coded, pictures))
+    passed.append(gates.same_when_quantised(coded, pictures, codec_tables))
     if detector is not None:
         source, coded = detector.attach(source, coded)
         passed.append(gates.same_boxes_in_a_batch(source, pictures))
@@ -117,6 +118,7 @@ def export(
         bottlenecks=tuple(bottlenecks),
         coded=coded,
         int8=candidate,
+        tables=codec_tables,
         learned=learned,
         data=data,
         held_out=held_out,

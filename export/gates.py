@@ -7,45 +7,41 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 import torch
 
-from isthmus.codec.codec import Codec
-from isthmus.codec.payload import Mode
+from isthmus.codec.codec import NO_TABLES, Codec
+from isthmus.codec.tables import CodecTables
 from isthmus.contract import overlap
 from isthmus.contract.boundary import OperatingPoint
 from isthmus.contract.manifest import Gate
 from isthmus.devices.golden import GoldenFrames
 from isthmus.devices.runtime import changed_share
 from isthmus.errors import ExportError
+from isthmus.export import tables as codec_tables
 from isthmus.export.bottlenecks.halves import CodedHalves, one_by_one
 from isthmus.export.cutting.split import Halves
+from isthmus.export.doors import equality
 from isthmus.export.doors.opening import Source
-from isthmus.export.doors.tracing import TORCH_TOLERANCE
+from isthmus.export.graph.flow import data_inputs, name_of
 from isthmus.export.graph.session import Session, relative_difference, tolerance
 from isthmus.export.training.distill import Learned
 
 SPLIT_TOLERANCE = 1e-4
 """Relative: a split moves no arithmetic, only optimisations of onnxruntime across the cut differ."""
-QUANTISED_TOLERANCE = 1e-3
 CHANGED_CODES_MAX = 0.005
 """Torch and onnxruntime sum in another order; values next to a rounding boundary then fall either way."""
-COMPARED = 4
-"""Pictures that go through the codec."""
 BOXES_MAX = overlap.DIFFERENCE_MAX
 BATCHES = (1, 3)
 
 
 def same_as_torch(source: Source, pictures: np.ndarray) -> Gate | None:
-    """The imported ONNX model equals its torch module at two batch sizes; None where there is no module."""
+    """The imported ONNX model equals its torch module on two inputs; None where there is no module."""
     if source.torch_module is None:
         return None
-    session = Session(source.model)
-    found = []
-    for rows in _batch_sizes(source):
-        with torch.no_grad():
-            answer = source.torch_module(torch.from_numpy(_first(pictures, rows)))
-        wanted = [leaf.numpy() for leaf in torch.utils._pytree.tree_leaves(answer) if isinstance(leaf, torch.Tensor)]
-        found.append(relative_difference(list(session.run({session.inputs[0]: _first(pictures, rows)}).values()), wanted))
-    allowed = tolerance(source.model, TORCH_TOLERANCE)
-    return _passed("imported ONNX equals torch", max(found), allowed, f"batch {_and(_batch_sizes(source))}")
+    name = name_of(data_inputs(source.model.graph)[0])
+    inputs = _two_inputs(pictures, is_free=source.dynamic_batch)
+    found = equality.compared(source.torch_module, source.model, [{name: given} for given in inputs])
+    detail = _batches(inputs) if found.is_equal else f"{_batches(inputs)}; {found.advice}"
+    words = f"{detail}; {found.words}" if found.words else detail
+    return _passed("imported ONNX equals torch", found.difference, found.allowed, words)
 
 
 def well_formed(source: Source, halves: Halves) -> Gate:
@@ -75,52 +71,60 @@ def same_after_split(source: Source, halves: Halves, pictures: np.ndarray) -> Ga
     it computes them in floats, and answers differ by a step of the network's own quantiser. Then the three are compared
     as they are written, operator by operator.
     """
-    difference = _after_split(source, halves, pictures, optimised=True)
-    detail = f"batch {_and(_batch_sizes(source))}"
+    inputs = _two_inputs(pictures, is_free=source.dynamic_batch)
+    difference = _after_split(source, halves, inputs, optimised=True)
+    detail = _batches(inputs)
     allowed = tolerance(source.model, SPLIT_TOLERANCE)
     if not difference <= allowed:
-        fused, difference = difference, _after_split(source, halves, pictures, optimised=False)
+        fused, difference = difference, _after_split(source, halves, inputs, optimised=False)
         detail += f"; operator by operator, for what onnxruntime fuses across this cut differs by {fused:.3g}"
     return _passed("head then tail equals the source", difference, allowed, detail)
 
 
-def _after_split(source: Source, halves: Halves, pictures: np.ndarray, *, optimised: bool) -> float:
+def _after_split(source: Source, halves: Halves, inputs: Sequence[np.ndarray], *, optimised: bool) -> float:
     whole, head, tail = (Session(model, optimised=optimised) for model in (source.model, halves.head, halves.tail))
     found = []
-    for rows in _batch_sizes(source):
-        feeds = {whole.inputs[0]: _first(pictures, rows)}
+    for given in inputs:
+        feeds = {whole.inputs[0]: given}
         joined = tail.run(feeds | head.run(feeds))
         found.append(relative_difference(list(joined.values()), list(whole.run(feeds).values())))
     return max(found)
 
 
-def same_when_quantised(coded: CodedHalves, pictures: np.ndarray) -> Gate:
+def same_when_quantised(coded: CodedHalves, pictures: np.ndarray, tables: CodecTables = NO_TABLES) -> Gate:
     """The shipped head, then the codec, then the shipped tail equal the modified, quantised whole as one network."""
-    few = pictures[:COMPARED]
-    codec = Codec(coded.boundary, [full_point(coded)])
+    inputs = _two_inputs(pictures, is_free=_is_free(coded.head) and _is_free(coded.tail))
+    codec = Codec(coded.boundary, [full_point(coded)], tables=tables)
     # One session after the other: each holds a packed copy of its weights.
-    codes = one_by_one(Session(coded.head), few)
-    names = [tensor.name for tensor in coded.boundary.tensors]
-    sent = [codec.decode(codec.encode([codes[name][index] for name in names])) for index in range(len(few))]
+    head = Session(coded.head)
+    crossing = [_through(codec, coded, head.run({head.inputs[0]: given})) for given in inputs]
+    del head
     tail = Session(coded.tail)
-    answers = [tail.run({name: array[None] for name, array in zip(names, one, strict=True)}) for one in sent]
+    answers = [tail.run(codes) for codes in crossing]
     del tail
     joined = Session(coded.joined())
-    wanted = [joined.run({joined.inputs[0]: few[index : index + 1]}) for index in range(len(few))]
+    wanted = [joined.run({joined.inputs[0]: given}) for given in inputs]
     found = [relative_difference(list(got.values()), list(want.values())) for got, want in zip(answers, wanted, strict=True)]
     return _passed(
         "head, codec, tail equal the quantised whole",
         max(found),
-        tolerance(coded.tail, QUANTISED_TOLERANCE),
-        f"{len(found)} pictures",
+        tolerance(coded.tail, SPLIT_TOLERANCE),
+        _batches(inputs),
     )
+
+
+def _through(codec: Codec, coded: CodedHalves, codes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A batch of codes as it comes out of the codec, which takes picture by picture."""
+    names = [tensor.name for tensor in coded.boundary.tensors]
+    sent = [codec.decode(codec.encode([codes[name][row] for name in names])) for row in range(len(codes[names[0]]))]
+    return {name: np.stack(rows) for name, rows in zip(names, zip(*sent, strict=True), strict=True)}
 
 
 def same_boxes_in_a_batch(source: Source, pictures: np.ndarray) -> Gate | None:
     """A detector with boxes gives for several pictures at once what it gives for each; None where it takes one only."""
     if not source.dynamic_batch:
         return None
-    session, few = Session(source.model), _first(pictures, max(BATCHES))
+    session, few = Session(source.model), _several(pictures, max(BATCHES))
     name = session.inputs[0]
     together = session.run({name: few})
     singly = one_by_one(session, few)
@@ -139,10 +143,8 @@ def same_codes_as_torch(learned: Learned, coded: CodedHalves, pictures: np.ndarr
 def changed_by_order(coded: CodedHalves, pictures: np.ndarray) -> float:
     """Share of codes that change when the head takes pictures singly on one thread, not together on two."""
     two = Session(coded.head, threads=2)
-    shape = coded.head.graph.inputs[0].shape
-    fixed = shape is not None and isinstance(shape[0], int)
     singly = one_by_one(Session(coded.head, threads=1), pictures)
-    together = one_by_one(two, pictures) if fixed else two.run({two.inputs[0]: pictures})
+    together = two.run({two.inputs[0]: pictures}) if _is_free(coded.head) else one_by_one(two, pictures)
     return max(changed_share(singly[tensor.name], together[tensor.name]) for tensor in coded.boundary.tensors)
 
 
@@ -152,36 +154,46 @@ def full_point(coded: CodedHalves) -> OperatingPoint:
 
 
 def golden_frames(
-    coded: CodedHalves, points: Sequence[OperatingPoint], pictures: np.ndarray, *, int8_head: ir.Model | None = None
+    coded: CodedHalves,
+    points: Sequence[OperatingPoint],
+    pictures: np.ndarray,
+    tables: CodecTables = NO_TABLES,
+    *,
+    int8_head: ir.Model | None = None,
 ) -> GoldenFrames:
     """Run a few pictures through the shipped networks, one at a time, and keep all that happens."""
     crossing = one_by_one(Session(coded.head), pictures)
     tail = Session(coded.tail)
     codes = tuple(crossing[tensor.name] for tensor in coded.boundary.tensors)
     answers = [tail.run({name: array[index : index + 1] for name, array in crossing.items()}) for index in range(len(pictures))]
-    payloads = {
-        (mode, frame, point): Codec(coded.boundary, points, [mode]).encode([array[frame] for array in codes], point=point)
-        for mode in (Mode.RAW, Mode.ZSTD)
-        for frame in range(len(pictures))
-        for point in range(len(points))
-    }
+    payloads = codec_tables.golden_payloads(codes, coded.boundary, points, tables)
     outputs = {name: np.concatenate([answer[name] for answer in answers]) for name in tail.outputs}
     other = {} if int8_head is None else one_by_one(Session(int8_head), pictures)
     int8_codes = tuple(other[tensor.name] for tensor in coded.boundary.tensors if other)
     return GoldenFrames(inputs=pictures, codes=codes, outputs=outputs, payloads=payloads, int8_codes=int8_codes)
 
 
-def _first(pictures: np.ndarray, rows: int) -> np.ndarray:
-    """The first `rows` pictures, from the start again where there are fewer."""
-    return np.resize(pictures, (rows, *pictures.shape[1:]))
+def _two_inputs(pictures: np.ndarray, *, is_free: bool) -> list[np.ndarray]:
+    """Two inputs that have no picture in common: of one row and of three where the batch is free, else of one row each."""
+    sizes = BATCHES if is_free else (1, 1)
+    return np.split(_several(pictures, sum(sizes)), [sizes[0]])
 
 
-def _batch_sizes(source: Source) -> tuple[int, ...]:
-    return BATCHES if source.dynamic_batch else (1,)
+def _several(pictures: np.ndarray, rows: int) -> np.ndarray:
+    """The first `rows` pictures; where there are fewer, the same again with their values moved on, for no two may be alike."""
+    count = len(pictures)
+    each = pictures[0].size
+    return np.stack([np.roll(pictures[row % count], row // count * (each // rows)) for row in range(rows)])
 
 
-def _and(sizes: tuple[int, ...]) -> str:
-    return " and ".join(map(str, sizes))
+def _is_free(model: ir.Model) -> bool:
+    shape = model.graph.inputs[0].shape
+    return shape is None or not isinstance(shape[0], int)
+
+
+def _batches(inputs: Sequence[np.ndarray]) -> str:
+    sizes = [len(given) for given in inputs]
+    return "two inputs of batch 1" if set(sizes) == {1} else f"batch {' and '.join(map(str, sizes))}"
 
 
 def _passed(name: str, value: float, limit: float, detail: str) -> Gate:

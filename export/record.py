@@ -11,6 +11,7 @@ import onnx_ir as ir
 import onnxruntime
 
 import isthmus
+from isthmus.codec.tables import CodecTables
 from isthmus.contract.manifest import Cut as CutRecord
 from isthmus.contract.manifest import Gate, Manifest, Port, Side, Task, Training
 from isthmus.contract.prepare import Preparation
@@ -50,6 +51,7 @@ class Making:
         bottlenecks: what makes its codes.
         coded: both networks of the bundle.
         int8: what came of an int8 head; None where none was tried.
+        tables: of the codec, by the index of the operating point.
         learned: the trained bottleneck; None where nothing was trained.
         data: pictures that were worked on.
         held_out: pictures that were not.
@@ -65,6 +67,7 @@ class Making:
     bottlenecks: tuple[Bottleneck, ...]
     coded: CodedHalves
     int8: Candidate | None
+    tables: CodecTables
     learned: Learned | None
     data: Samples
     held_out: Samples

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from isthmus.codec.tables import FILE_NAME
 from isthmus.contract.bundle import Bundle, write_bundle
 from isthmus.contract.manifest import Manifest
 from isthmus.devices.golden import GOLDEN_NAME, HEAD, INT8_HEAD
+from isthmus.errors import ExportError
 from isthmus.export import gates, record
 from isthmus.export.evaluate import Row, as_results, evaluate
 from isthmus.export.graph import weights
@@ -33,7 +35,7 @@ def write(output: Path, made: Making, on_step: Callable[[str], None]) -> Bundle:
         on_step: told in words what is being done.
 
     Raises:
-        ExportError: the draft cannot be measured.
+        ExportError: the draft cannot be measured, or the disk of temporary files is full.
         BundleError: the output cannot be written.
     """
     manifest = record.manifest(made)
@@ -59,17 +61,24 @@ def write(output: Path, made: Making, on_step: Callable[[str], None]) -> Bundle:
 
 
 def _files(folder: Path, made: Making, manifest: Manifest) -> dict[str, Path]:
-    """Networks and golden frames, saved in a folder."""
+    """Networks, codec tables and golden frames, saved in a folder."""
     networks = {HEAD: made.coded.head, "tail.onnx": made.coded.tail, "whole.onnx": made.source.model}
     candidate = None if made.int8 is None else made.int8.model
     if candidate is not None:
         networks[INT8_HEAD] = candidate
-    for name, model in networks.items():
-        weights.save(model, folder / name)
-    golden = gates.golden_frames(made.coded, manifest.points, made.frames[:GOLDEN_FRAMES], int8_head=candidate)
-    np.savez(folder / GOLDEN_NAME, **golden.arrays())  # type: ignore[arg-type]
+    golden = gates.golden_frames(made.coded, manifest.points, made.frames[:GOLDEN_FRAMES], made.tables, int8_head=candidate)
+    try:
+        for name, model in networks.items():
+            weights.save(model, folder / name)
+        if made.tables.tables:
+            made.tables.save(folder / FILE_NAME)
+        np.savez(folder / GOLDEN_NAME, **golden.arrays())  # type: ignore[arg-type]
+    except OSError as error:
+        raise ExportError(
+            f"cannot write the networks to {folder.parent.parent}: {error.strerror}; set TMPDIR to a folder with more room"
+        ) from error
     # Weights of more than protobuf holds lie beside their network.
-    wanted = {GOLDEN_NAME, *networks, *(f"{name}{weights.SUFFIX}" for name in networks)}
+    wanted = {GOLDEN_NAME, FILE_NAME, *networks, *(f"{name}{weights.SUFFIX}" for name in networks)}
     return {path.name: path for path in folder.iterdir() if path.name in wanted}
 
 

@@ -32,6 +32,8 @@ _FIT_SIGMA = 3.0
 # from an offset.
 _GAIN_PRIOR = 25.0
 _GAIN_RANGE = (0.4, 2.5)
+# Grey levels. Darker cells hardly tell a gain: one level of rounding is a quarter of them.
+_LIT = 4.0
 # Larger frames are first thinned to about this many pixels on their longer side: averaging all of them costs milliseconds.
 _THIN_TO_PIXELS = 320
 
@@ -167,7 +169,7 @@ def _fit_light(before: NDArray[np.float32], now: NDArray[np.float32]) -> tuple[f
     Light multiplies, so the fit starts from the ratio of the two pictures: a start from their difference would take bright
     cells for things that moved.
     """
-    ratio = _clamp(_median(now) / max(1.0, _median(before)))
+    ratio = _ratio(before, now)
     gain, offset = ratio, 0.0
     for _ in range(2):
         rest = np.abs(now - (before * np.float32(gain) + np.float32(offset)))
@@ -180,6 +182,15 @@ def _fit_light(before: NDArray[np.float32], now: NDArray[np.float32]) -> tuple[f
         gain = _clamp((covariance + _GAIN_PRIOR * ratio) / (variance + _GAIN_PRIOR))
         offset = y_mean - gain * x_mean
     return gain, offset
+
+
+def _ratio(before: NDArray[np.float32], now: NDArray[np.float32]) -> float:
+    """Return how much brighter the middle cell is now; of the lit cells where most are dark, and 1 where all are."""
+    middle = _median(before)
+    if middle >= _LIT:
+        return _clamp(_median(now) / middle)
+    lit = before >= _LIT
+    return _clamp(_median(now[lit]) / _median(before[lit])) if lit.any() else 1.0
 
 
 def _noise(rest: NDArray[np.float32]) -> float:

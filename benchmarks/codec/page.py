@@ -199,8 +199,8 @@ def _pictures(folder: Path, entries: Sequence[Entry]) -> str:
     return (
         "## H.265 of the picture, at equal answers\n\n"
         f"Bytes of a frame of the cheapest H.265 (x265 zero latency, rate factor {factors}, full and half size)\n"
-        "whose decoded pictures give the whole network answers as near to those on the raw picture as the split's; beside it the\n"
-        "bytes for a score of 0.95. These bottlenecks were trained for minutes: they reach far less than `isthmus export`\n"
+        "whose decoded pictures give the whole network answers as near to those on the raw picture as the split's; beside it\n"
+        "the bytes for a score of 0.95. These bottlenecks were trained for minutes: they reach far less than `isthmus export`\n"
         "does in an hour, and a picture with answers as bad is cheap. So this compares rates at the *same* quality and does not\n"
         f"show what a split can do; below a score of {SCORE_LEAST} nothing is compared.\n\n"
         + _table(["codes", "film", "score of the split", "`temporal`", "H.265 at that score", "H.265 at 0.95"], rows)

@@ -21,10 +21,12 @@ from torch import nn
 from isthmus.contract.boundary import CodeTensor
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError
+from isthmus.export.bottlenecks.chain import Chain
 from isthmus.export.cutting.split import Halves
-from isthmus.export.doors import tracing
+from isthmus.export.doors import equality, tracing
 from isthmus.export.graph import opset
-from isthmus.export.graph.flow import dimensions, name_of
+from isthmus.export.graph.flow import BATCH, dimensions, name_of
+from isthmus.export.graph.merge import merge
 from isthmus.export.samples import Samples
 
 
@@ -86,7 +88,7 @@ def from_modules(
     if takes is None or restores is None:
         raise ExportError(f"{name_of(read)} {read.shape} or {name_of(cut[0])} {cut[0].shape} has a free size; name another cut")
     version = halves.tail.opset_imports[""]
-    into = _as_onnx(encoder, takes[1:], name_of(read), "units", version)
+    into = _taking(read, _as_onnx(encoder, takes[1:], name_of(read), "units", version))
     shape = dimensions(into.graph.outputs[0])
     if shape is None or len(shape) < 2:
         raise ExportError(f"the encoder gives {into.graph.outputs[0].shape}, codes are [batch, channel, ...] of fixed size")
@@ -94,6 +96,7 @@ def from_modules(
     if dimensions(back.graph.outputs[0]) != restores:
         given = back.graph.outputs[0].shape
         raise ExportError(f"the decoder gives {given}, the tensor {name_of(cut[0])} at the cut is {cut[0].shape}")
+    back = _giving(cut[0], back)
     return Bottleneck(encoder=into, decoder=back, shape=shape[1:], bits=bits, signed=signed)
 
 
@@ -102,10 +105,41 @@ def _as_onnx(module: nn.Module, shape: tuple[int, ...], source: str, target: str
     exported = tracing.to_onnx(module.eval(), (example,))
     model = opset.converted(exported.model, version) if exported.model.opset_imports[""] != version else exported.model
     model = model or exported.model
-    tracing.check_equal(module, model, exported.feeds)
+    equality.check_equal(module, model, exported.feeds)
     _rename(model, model.graph.inputs[0], source)
     _rename(model, model.graph.outputs[0], target)
     return model
+
+
+def _taking(value: ir.Value, model: ir.Model) -> ir.Model:
+    """`model`, which takes float32, behind a cast from the type of `value`; a network may compute in half precision."""
+    if value.dtype in {None, ir.DataType.FLOAT}:
+        return model
+    given = model.graph.inputs[0]
+    _rename(model, given, f"{name_of(value)}_float32")
+    sizes = _sizes(given)
+    cast = Chain(name_of(value), value.dtype, sizes).cast(ir.DataType.FLOAT)
+    before = cast.model(name_of(given), ir.DataType.FLOAT, sizes, opset=model.opset_imports[""])
+    return merge(before, model, join={name_of(given): name_of(given)})
+
+
+def _giving(value: ir.Value, model: ir.Model) -> ir.Model:
+    """`model`, which gives float32, before a cast to the type of `value`; to codes by rounding, as a quantised network has."""
+    if value.dtype in {None, ir.DataType.FLOAT}:
+        return model
+    made = model.graph.outputs[0]
+    _rename(model, made, f"{name_of(value)}_float32")
+    sizes = _sizes(made)
+    chain = Chain(name_of(made), ir.DataType.FLOAT, sizes)
+    if value.dtype.is_integer():
+        limits = np.iinfo(value.dtype.numpy())
+        chain.then("Round").then("Clip", np.float32(limits.min), np.float32(limits.max))
+    behind = chain.cast(value.dtype).model(name_of(value), value.dtype, sizes, opset=model.opset_imports[""])
+    return merge(model, behind, join={name_of(made): name_of(made)})
+
+
+def _sizes(value: ir.Value) -> tuple[int | str, ...]:
+    return tuple(size if isinstance(size, int) else BATCH for size in value.shape or ())
 
 
 def _rename(model: ir.Model, value: ir.Value, name: str) -> None:

@@ -36,16 +36,18 @@ class Encoder(nn.Module):
         input_channels: of the prepared picture.
         channels: of the codes.
         stride: a power of two, 4 to 32.
+        channels_last: the picture is float32[batch, row, column, input channel].
 
     Raises:
         ExportError: the stride is not one of these.
     """
 
-    def __init__(self, input_channels: int, channels: int, stride: int) -> None:
+    def __init__(self, input_channels: int, channels: int, stride: int, *, channels_last: bool = False) -> None:
         super().__init__()
         steps = stride.bit_length() - 1
         if stride not in STRIDES:
             raise ExportError(f"a learned bottleneck has a stride of 4, 8, 16 or 32, not {stride}; name another cut")
+        self.channels_last = channels_last
         widths = (input_channels, *ENCODER_WIDTHS[:steps])
         self.body = nn.Sequential(*(convolution(a, b, stride=2) for a, b in itertools.pairwise(widths)))
         self.narrow = nn.Conv2d(widths[-1], channels, 1, bias=False)
@@ -54,6 +56,8 @@ class Encoder(nn.Module):
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
         """Codes before clamp and round."""
+        if self.channels_last:
+            picture = picture.permute(0, 3, 1, 2)
         codes: torch.Tensor = self.normalise(self.narrow(self.body(picture))) * self.gain
         return codes
 

@@ -1,11 +1,11 @@
 """Arrays to run a model on when nobody gave any, made from its declared inputs and always the same."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import onnx_ir as ir
 
-from isthmus.errors import ExportError
+from isthmus.errors import ExportError, NoEnd
 from isthmus.export.graph.flow import BATCH, data_inputs, name_of
 from isthmus.export.graph.session import Session
 
@@ -21,20 +21,31 @@ def that_run(model: ir.Model) -> dict[str, np.ndarray]:
     """Return arrays by input name on which onnxruntime runs the model.
 
     Raises:
-        ExportError: onnxruntime does not load the model, or runs it on none of the sizes tried.
+        ExportError: onnxruntime does not load the model, or runs it on none of the sizes tried; or memory has no room for arrays.
+        NoEnd: it has a loop that does not end.
     """
     session = Session(model)
     failure: ExportError | None = None
     for rows, size in _sizes(model.graph):
-        arrays = made(model.graph, rows=rows, size=size)
+        arrays = _held(model.graph, rows, size)
         try:
             session.run(arrays)
+        except NoEnd:
+            raise  # nor would it end on other sizes, and each costs a minute
         except ExportError as reason:
             failure = failure or reason
         else:
             return arrays
     declared = ", ".join(f"{name_of(value)} {value.shape}" for value in data_inputs(model.graph))
     raise ExportError(f"{failure} when fed arrays of the declared shapes ({declared}); fix the free dimensions in the file")
+
+
+def _held(graph: ir.Graph, rows: int, size: int) -> dict[str, np.ndarray]:
+    try:
+        return made(graph, rows=rows, size=size)
+    except (MemoryError, ValueError) as reason:  # numpy's, for more than there is and for more than it can count
+        declared = ", ".join(f"{name_of(value)} {value.shape}" for value in data_inputs(graph))
+        raise ExportError(f"this machine has no room for {rows} rows of the model's input ({declared}): {reason}") from reason
 
 
 def _sizes(graph: ir.Graph) -> Iterator[tuple[int, int]]:
@@ -51,6 +62,11 @@ def made(graph: ir.Graph, *, rows: int, size: int) -> dict[str, np.ndarray]:
     """
     generator = np.random.default_rng(0)
     return {name_of(value): _array(value, rows, size, generator) for value in data_inputs(graph)}
+
+
+def turned(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Other arrays of the same shapes and values: each with its elements in reverse order."""
+    return {name: np.ascontiguousarray(array.reshape(-1)[::-1].reshape(array.shape)) for name, array in arrays.items()}
 
 
 def _array(value: ir.Value, rows: int, size: int, generator: np.random.Generator) -> np.ndarray:

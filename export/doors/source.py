@@ -78,7 +78,8 @@ def settle(
         reference: what the user wrote.
         name: of the model.
         arrays: example inputs by input name; None makes them up.
-        module: the torch module that the model came from; it is compared with it at two batch sizes.
+        module: the torch module that the model came from; it is compared with it on two inputs, at two batch sizes where the
+            batch is free.
         preparation: how pictures become its input, where the model brought that along.
         labels: names of its classes, where the model brought them along.
 
@@ -104,8 +105,8 @@ def settle(
     if module is not None and [value.dtype for value in data_inputs(model.graph)] != stored:
         module = _facade().Float32(module, tuple(map(_torch_type, data_inputs(model.graph), stored)))
     wider = batch.more_rows(model, feeds) if dynamic else None
-    if module is not None and wider is not None:
-        _check(module, model, wider)
+    if module is not None:
+        _check(module, model, wider or examples.turned(feeds))
     shapes.measure(model, feeds, wider)
     return Source(
         model=model,
@@ -121,9 +122,9 @@ def settle(
 
 
 def _check(module: torch.nn.Module, model: ir.Model, arrays: Mapping[str, np.ndarray]) -> None:
-    from isthmus.export.doors import tracing  # torch is slow to import, and where there is no module it is not needed
+    from isthmus.export.doors import equality  # torch is slow to import, and where there is no module it is not needed
 
-    tracing.check_equal(module, model, arrays)
+    equality.check_equal(module, model, arrays)
 
 
 def _facade() -> ModuleType:

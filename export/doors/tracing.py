@@ -1,30 +1,25 @@
-"""From torch to ONNX: export, and comparison of the two. What all doors that give a torch module share."""
+"""From torch to ONNX: what all doors that give a torch module share."""
 
 import contextlib
 import io
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 import torch
-from torch.utils import _pytree
 
 from isthmus.errors import ExportError
 from isthmus.export.graph import weights
 from isthmus.export.graph.flow import BATCH, data_inputs, name_of
-from isthmus.export.graph.session import Session, relative_difference, tolerance
 
 EXPORT_OPSET = 18
 """What the torch exporter writes natively; `isthmus.export.graph.opset` brings it down."""
 
 LARGEST_BATCH = 1024
-
-TORCH_TOLERANCE = 1e-3
-"""Largest relative difference between torch and onnxruntime; deep float32 networks reach 1e-4 from summation order alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -160,25 +155,3 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-def check_equal(module: torch.nn.Module, model: ir.Model, feeds: Mapping[str, np.ndarray]) -> None:
-    """Compare module and ONNX model on the same arrays.
-
-    Raises:
-        ExportError: they differ, or torch does not run on these arrays.
-    """
-    try:
-        with torch.no_grad():
-            answer = module(*(torch.from_numpy(np.ascontiguousarray(array)) for array in feeds.values()))
-    except Exception as reason:
-        raise ExportError(f"the module fails on its inputs: {reason_of(reason)}") from reason
-    want = [leaf.numpy() for leaf in _pytree.tree_leaves(answer) if isinstance(leaf, torch.Tensor)]
-    got = list(Session(model).run(feeds).values())
-    difference = relative_difference(got, want)
-    allowed = tolerance(model, TORCH_TOLERANCE)
-    if not difference <= allowed:
-        raise ExportError(
-            f"the ONNX model differs from its torch module by {difference:.2g} of the largest output, {allowed:g} is "
-            "allowed; look for operations that change their input in place"
-        )

@@ -1,17 +1,22 @@
 """Run an ONNX model held in memory, to check what the exporter did to it."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import onnx_ir as ir
 import onnxruntime
 
-from isthmus.errors import ExportError
+from isthmus.errors import ExportError, NoEnd
 from isthmus.export.graph import weights
 from isthmus.export.graph.flow import HALVES
 
 HALF_TOLERANCE = 1e-2
 """Relative: float16 has steps of 2^-11, bfloat16 of 2^-8, and where onnxruntime rounds to them depends on what it fuses."""
+
+LOOP_LIMIT_S = 60.0
+"""What a run of a model with a `Loop` may take; only a loop can go on for ever, everything else is bounded by its shapes."""
 
 
 class Session:
@@ -42,6 +47,7 @@ class Session:
             self._session = _open(model, options)
         except Exception as reason:
             raise ExportError(f"onnxruntime does not load the model: {_first_line(reason)}") from reason
+        self._loop = next((node.name or "?" for node in model.graph.all_nodes() if node.op_type == "Loop"), None)
         self.inputs: tuple[str, ...] = tuple(value.name for value in self._session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(value.name for value in self._session.get_outputs())
 
@@ -50,15 +56,38 @@ class Session:
 
         Raises:
             ExportError: an input is missing, or onnxruntime fails on these arrays.
+            NoEnd: a loop of the model was stopped after LOOP_LIMIT_S.
         """
         missing = [name for name in self.inputs if name not in feeds]
         if missing:
             raise ExportError(f"no array for input {', '.join(missing)} of the model")
+        options = onnxruntime.RunOptions()
         try:
-            results = self._session.run(None, {name: feeds[name] for name in self.inputs})
+            with _limited(options, self._loop is not None):
+                results = self._session.run(None, {name: feeds[name] for name in self.inputs}, options)
         except Exception as reason:
+            if options.terminate:
+                raise NoEnd(
+                    f"the model was stopped after {LOOP_LIMIT_S:g} s: its Loop {self._loop} does not end, or takes too long; "
+                    "export it with a fixed, small number of steps"
+                ) from reason
             raise ExportError(f"onnxruntime fails on the model: {_first_line(reason)}") from reason
         return dict(zip(self.outputs, results, strict=True))
+
+
+@contextmanager
+def _limited(options: onnxruntime.RunOptions, is_limited: bool) -> Iterator[None]:
+    """Stop the run that has these options after LOOP_LIMIT_S."""
+    if not is_limited:
+        yield
+        return
+    timer = threading.Timer(LOOP_LIMIT_S, lambda: setattr(options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _open(model: ir.Model, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:

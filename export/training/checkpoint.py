@@ -6,25 +6,36 @@ A checkpoint says what training it is of (`made_for`); another training refuses 
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import structlog
 import torch
 
 from isthmus.errors import ExportError
+
+log = structlog.get_logger()
 
 MESSAGE_MAX = 200
 """Letters of torch's reason in a message; it lists every weight that does not fit."""
 
 
 def write(path: Path, state: Mapping[str, Any], made_for: Mapping[str, Any]) -> None:
-    """Write a checkpoint; an older one is replaced at the end."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a checkpoint; an older one is replaced at the end.
+
+    Where that fails, as on a full disk, it is logged and training goes on: what was learned counts more.
+    """
     partial = path.with_name(f"{path.name}.partial")
-    torch.save({**state, "made_for": dict(made_for)}, partial)
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({**state, "made_for": dict(made_for)}, partial)
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's own writer raises the latter
+        log.warning("checkpoint not written: is the disk full?", file=str(path), reason=str(error)[:MESSAGE_MAX])
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def read(path: Path, made_for: Mapping[str, Any]) -> dict[str, Any]:

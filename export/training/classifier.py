@@ -15,7 +15,7 @@ from torch.nn import functional
 from isthmus.contract.metric import Metric, proportion
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError
-from isthmus.export.doors import tracing
+from isthmus.export.doors import equality, tracing
 from isthmus.export.graph.flow import dimensions
 from isthmus.export.samples import Samples, prepared
 from isthmus.export.training.pace import Pace, channels_last, fastest
@@ -143,7 +143,7 @@ def write_onnx(model: Classifier, preparation: Preparation, path: Path) -> None:
     stages: list[torch.Tensor] = []
     example = torch.rand(2, *preparation.shape[1:], generator=torch.Generator().manual_seed(0))
     exported = tracing.to_onnx(model, (example,))
-    tracing.check_equal(model, exported.model, exported.feeds)
+    equality.check_equal(model, exported.model, exported.feeds)
     with torch.no_grad():
         value = example
         for stage in model.stages:

@@ -4,8 +4,8 @@ Two stages, as in generalised head network distillation and BottleFit (Matsubara
 the loop:
 
 1. *features*: the decoder's output against the teacher's tensor at the cut, squared error over the tensor's variance;
-2. *distillation*: through the frozen tail, the teacher's class probabilities at temperature 2 (Hinton et al. 2015), the labels
-   where there are any, and the features at a lower weight.
+2. *distillation*: through the frozen tail, what the teacher answers (see `objective`: class probabilities at temperature 2
+   and the labels where there are any, or its raw outputs), and the features at a lower weight.
 
 A budget in seconds becomes a number of steps before training, from the measured time of a step, and is lowered on the way where
 the machine turns out slower. With a given number of steps nothing depends on the clock: a run that was interrupted and resumed
@@ -15,7 +15,7 @@ ends with the same weights as one that was not.
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,12 @@ from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError
 from isthmus.export.bottlenecks.convolutional import Decoder, Encoder, encoder_stride, round_straight_through
 from isthmus.export.cutting.split import Halves
+from isthmus.export.graph import precision
 from isthmus.export.graph.flow import dimensions, name_of
 from isthmus.export.samples import Samples
 from isthmus.export.training import checkpoint as checkpoints
 from isthmus.export.training.interpreter import OnnxModule
+from isthmus.export.training.objective import Objective, objective
 from isthmus.export.training.pace import Pace, channels_last, fastest
 from isthmus.export.training.teacher import Teacher, teach
 
@@ -136,17 +138,19 @@ def learn(
     shape = _feature_shape(halves)
     if len(samples) < 2:
         raise ExportError(f"training needs at least 2 pictures, got {len(samples)}; some hundred make a good result")
+    tail = OnnxModule(precision.in_single(halves.tail)).eval().requires_grad_(requires_grad=False)
     teacher = teach(halves, samples, preparation)
     size = (preparation.height, preparation.width)
     stride = encoder_stride(size, shape[1:])
-    encoder = Encoder(preparation.channels, channels, stride)
+    is_last = preparation.layout == "nhwc"
+    encoder = Encoder(preparation.channels, channels, stride, channels_last=is_last)
     with torch.no_grad():
-        probe = encoder.eval()(torch.zeros(1, preparation.channels, *size))
+        probe = encoder.eval()(torch.zeros(1, *((*size, preparation.channels) if is_last else (preparation.channels, *size))))
     grid = (int(probe.shape[2]), int(probe.shape[3]))
     code_range = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
     student = _Student(encoder, Decoder(channels, grid, shape), code_range)
-    tail = OnnxModule(halves.tail).eval().requires_grad_(requires_grad=False)
-    run = _Run(student, tail, teacher, settings, checkpoint, started)
+    goal = objective(teacher.outputs, samples, temperature=settings.temperature, label_weight=settings.label_weight)
+    run = _Run(student, tail, teacher, goal, settings, checkpoint, started)
     run.prepare(resume=resume)
     interrupted = run.train(on_progress)
     student.eval()
@@ -192,6 +196,7 @@ class _Run:
         student: _Student,
         tail: nn.Module,
         teacher: Teacher,
+        goal: Objective,
         settings: DistillSettings,
         checkpoint: Path | None,
         started: float,
@@ -200,6 +205,7 @@ class _Run:
         self.student = channels_last(student)
         self.tail = tail
         self.teacher = teacher
+        self.objective = goal
         self.settings = settings
         self.checkpoint = checkpoint
         self.step = 0
@@ -279,21 +285,15 @@ class _Run:
         return order[place * batch : (place + 1) * batch]
 
     def _loss(self, stage: str, indices: np.ndarray) -> torch.Tensor:
-        settings = self.settings
-        pictures, features, scores, labels = self.teacher.batch(indices)
+        pictures, features = self.teacher.batch(indices)
         self.student.train()
         with self.pace.autocast():
             restored = self.student(pictures)
-            answered = _first(self.tail(restored)) if stage == "distillation" else None
+            answers = _listed(self.tail(restored)) if stage == "distillation" else None
         matching = functional.mse_loss(restored.float(), features) / self.teacher.variance
-        if answered is None:
+        if answers is None:
             return matching
-        student = answered.float().flatten(1) / settings.temperature
-        teacher = scores / settings.temperature
-        loss = functional.kl_div(student.log_softmax(1), teacher.softmax(1), reduction="batchmean") * settings.temperature**2
-        if labels is not None:
-            loss = loss + settings.label_weight * functional.cross_entropy(answered.float().flatten(1), labels)
-        return loss + settings.feature_weight * matching
+        return self.objective.loss(answers, torch.from_numpy(indices)) + self.settings.feature_weight * matching
 
     def _plan(self) -> None:
         """Find the fastest pace on a copy of the weights, and as many steps as the budget holds."""
@@ -343,10 +343,5 @@ class _Run:
         self.pace.apply()
 
 
-def _first(answer: object) -> torch.Tensor:
-    value = answer[0] if isinstance(answer, (tuple, list)) else answer
-    if isinstance(answer, dict):
-        value = next(iter(answer.values()))
-    if not isinstance(value, torch.Tensor):
-        raise ExportError(f"the tail answers with {type(value).__name__}, not with a tensor")
-    return value
+def _listed(answer: torch.Tensor | Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+    return (answer,) if isinstance(answer, torch.Tensor) else answer

@@ -10,54 +10,53 @@ from isthmus.export.cutting.split import Halves
 from isthmus.export.graph.flow import name_of
 from isthmus.export.graph.session import Session
 from isthmus.export.samples import Samples, prepared
+from isthmus.export.training.objective import SEEN, VARIANCE_MIN, compact
 
 FEATURE_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Teacher:
-    """What the unsplit network gives on every training sample."""
+    """What the unsplit network gives on every training sample.
+
+    Attributes:
+        pictures: as they were read.
+        preparation: how they become its input.
+        features: float[sample, ...], the tensor at the cut.
+        variance: of the features over the samples, averaged over all places.
+        outputs: float[sample, ...] each, or of another type.
+    """
 
     pictures: list[np.ndarray]
     preparation: Preparation
     features: torch.Tensor
     variance: float
-    scores: torch.Tensor
-    labels: torch.Tensor | None
+    outputs: tuple[torch.Tensor, ...]
 
-    def batch(self, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Prepared pictures, features at the cut, class scores and labels of the samples at `indices`."""
-        pictures = torch.from_numpy(prepared([self.pictures[index] for index in indices], self.preparation)).contiguous(
-            memory_format=torch.channels_last
-        )
-        chosen = torch.from_numpy(indices)
-        labels = None if self.labels is None else self.labels[chosen]
-        return pictures, self.features[chosen].float(), self.scores[chosen], labels
+    def batch(self, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Prepared pictures and features at the cut of the samples at `indices`."""
+        pictures = torch.from_numpy(prepared([self.pictures[index] for index in indices], self.preparation))
+        if self.preparation.layout == "nchw":
+            pictures = pictures.contiguous(memory_format=torch.channels_last)
+        return pictures, self.features[torch.from_numpy(indices)].float()
 
 
 def teach(halves: Halves, samples: Samples, preparation: Preparation) -> Teacher:
     """Run the teacher once over all samples."""
     head, tail = Session(halves.head, threads=2), Session(halves.tail, threads=2)
     cut = name_of(halves.head.graph.outputs[0])
-    features, scores = [], []
+    features: list[torch.Tensor] = []
+    answers: list[list[torch.Tensor]] = []
     for start in range(0, len(samples), FEATURE_BATCH):
         pictures = prepared(samples.pictures[start : start + FEATURE_BATCH], preparation)
         crossing = head.run({head.inputs[0]: pictures})
-        features.append(_compact(torch.from_numpy(crossing[cut])))
-        scores.append(torch.from_numpy(tail.run(crossing)[tail.outputs[0]]).float())
-    classes = samples.classes((), scores[0].shape[1] if scores[0].ndim == 2 else 0)
+        features.append(compact(torch.from_numpy(crossing[cut])))
+        answers.append([torch.from_numpy(array) for array in tail.run(crossing).values()])
     everything = torch.cat(features)
-    variance = float(everything[:512].float().var(0).mean()) + 1e-6
     return Teacher(
         pictures=list(samples.pictures),
         preparation=preparation,
         features=everything,
-        variance=variance,
-        scores=torch.cat(scores).flatten(1),
-        labels=None if classes is None else torch.from_numpy(classes),
+        variance=float(everything[:SEEN].float().var(0).mean()) + VARIANCE_MIN,
+        outputs=tuple(torch.cat(parts) for parts in zip(*answers, strict=True)),
     )
-
-
-def _compact(features: torch.Tensor) -> torch.Tensor:
-    """As float16 where all values fit, which halves the memory and changes nothing at the weight of a training target."""
-    return features.half() if float(features.abs().max()) < torch.finfo(torch.float16).max else features

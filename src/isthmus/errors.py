@@ -16,6 +16,7 @@
     ├── DeviceError            this machine lacks or refuses something
     ├── SourceError            frames cannot be read
     ├── ExportError            the model cannot be taken, cut, trained or written
+    │   └── NoEnd              a loop of the model goes on and on
     └── NotBuiltYet            a later part of Isthmus
 
 Each class carries the exit code of the command line and the name of the gRPC status, so that there is one table and it is here.
@@ -112,6 +113,10 @@ class SourceError(IsthmusError):
 
 class ExportError(IsthmusError):
     """The model cannot be taken, cut, trained or written; a gate failed."""
+
+
+class NoEnd(ExportError):
+    """A loop of the model goes on and on; it was stopped."""
 
 
 class NotBuiltYet(IsthmusError):

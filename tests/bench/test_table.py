@@ -24,6 +24,12 @@ def test_stage_lines_name_the_link_and_the_longest_stages_first(outcomes: list[O
     assert "over 1mbit/20ms: network 23.4, server compute 6.90" in line
 
 
+def test_the_modes_of_the_codec_stand_behind_the_stages(outcomes: list[Outcome]) -> None:
+    row = outcomes[-1].row.model_copy(update={"modes": {"temporal": 640, "intra": 60}})
+    (line,) = stage_lines([row])
+    assert line.endswith("; 640 frames temporal, 60 intra")
+
+
 def test_what_was_not_measured_is_a_dash_and_no_zero(outcomes: list[Outcome]) -> None:
     row = outcomes[0].row.model_copy(update={"latency_ms": Latency(), "recall": None, "stages_ms": {}})
     line = next(line for line in shown([row]) if "local" in line)

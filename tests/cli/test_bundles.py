@@ -7,6 +7,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from isthmus.bench.words import size
 from isthmus.cli.main import app
 
 runner = CliRunner()
@@ -41,6 +42,19 @@ def test_verify_and_inspect_show_an_int8_head(make_tiny_bundle):
     names = [row["name"] for row in json.loads(runner.invoke(app, ["verify", folder, "--json"]).output)["rows"]]
     assert names == ["digests", "codec", "head codes", "int8 head codes", "tail outputs"]
     assert "int8 head" in runner.invoke(app, ["inspect", folder]).output
+
+
+def test_inspect_shows_the_modes_of_the_codec(copied, coded_bundle):
+    assert "raw, zstd; no tables" in runner.invoke(app, ["inspect", str(copied)]).output
+    as_json = json.loads(runner.invoke(app, ["inspect", str(coded_bundle.folder), "--json"]).output)
+    assert as_json["meta"]["codec_modes"] == ["raw", "zstd", "intra", "temporal"]
+    shown = runner.invoke(app, ["inspect", str(coded_bundle.folder)]).output
+    assert f"raw, zstd, intra, temporal; tables {size(coded_bundle.manifest.files['codec.npz'].size_bytes)}" in shown
+
+
+def test_verify_passes_a_bundle_with_tables(coded_bundle):
+    done = runner.invoke(app, ["verify", str(coded_bundle.folder)])
+    assert done.exit_code == 0, done.stderr
 
 
 def _refused(path):

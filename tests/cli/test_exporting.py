@@ -19,6 +19,21 @@ def test_an_output_that_cannot_be_written_is_found_first(make_tiny_bundle, pictu
     assert "training" not in done.stderr
 
 
+def test_a_seed_below_zero_is_a_wrong_option(make_tiny_bundle, pictures, tmp_path):
+    whole = make_tiny_bundle().folder / "whole.onnx"
+    done = _export(whole, "-o", tmp_path / "b.isthmus", "--data", pictures, "--seed", "-1")
+    assert done.exit_code == 2
+    assert "--seed" in done.stderr
+
+
+def test_the_model_itself_is_no_output(make_tiny_bundle, pictures):
+    whole = make_tiny_bundle().folder / "whole.onnx"
+    done = _export(whole, "-o", whole, "--data", pictures)
+    assert done.exit_code == 4
+    assert "is a file that is not a bundle" in done.stderr.replace("\n", " ")
+    assert "opening" not in done.stderr
+
+
 def test_a_share_above_the_whole_is_no_cut(make_tiny_bundle, pictures, tmp_path):
     whole = make_tiny_bundle().folder / "whole.onnx"
     done = _export(whole, "-o", tmp_path / "b.isthmus", "--data", pictures, "--cut", "250%")

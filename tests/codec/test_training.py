@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import zstandard
 
-from isthmus.codec import training
+from isthmus.codec import analysis, training
 from isthmus.codec.codec import Codec
 from isthmus.codec.payload import Mode
 from isthmus.codec.training import train_tables
@@ -143,3 +143,13 @@ def test_of_very_many_frames_a_part_is_looked_at(monkeypatch) -> None:
         make_frames(PICTURE, 50, 0), Boundary(tensors=(PICTURE,)), [OperatingPoint(name="p", channels=(6,))]
     ).tables[0, Mode.INTRA]
     assert len(table.channels) == 6
+
+
+def test_of_frames_of_even_columns_no_column_is_overlooked(monkeypatch) -> None:
+    """Every other cell would be those of one column only."""
+    monkeypatch.setattr(training, "COUNTED_MAX", 1000)
+    random = np.random.default_rng(0)
+    frames = np.zeros((200, 1, 5, 2), np.int32)
+    frames[..., 1] = random.integers(0, 16, (200, 1, 5))
+    table = training.train_table(analysis.Batch(frames), 4)
+    assert analysis.bits(analysis.Batch(frames), table)[..., 1].mean() < 4.5

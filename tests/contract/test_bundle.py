@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isthmus.contract.bundle import Bundle, default_cache, open_bundle, write_bundle
+from isthmus.contract.bundle import Bundle, check_target, default_cache, open_bundle, write_bundle
 from isthmus.contract.manifest import Manifest
 from isthmus.errors import BundleError, ContractMismatch, IsthmusError
 
@@ -70,6 +70,20 @@ def test_a_shortened_file_in_a_folder_is_found(make_bundle: MakeBundle, tmp_path
     (tmp_path / "b" / "head.onnx").write_bytes(b"head")
     with pytest.raises(BundleError, match=r"head\.onnx has 4 bytes, the manifest says 12"):
         open_bundle(tmp_path / "b")
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "notes", "a.isthmus"])
+def test_a_file_that_is_no_bundle_is_no_target(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(BundleError, match="is a file that is not a bundle; name another target"):
+        check_target(tmp_path / name)
+
+
+def test_a_bundle_may_be_written_over(make_bundle: MakeBundle, tmp_path: Path) -> None:
+    make_bundle(tmp_path / "b.isthmus")
+    check_target(tmp_path / "b.isthmus")
+    make_bundle(tmp_path / "b")
+    check_target(tmp_path / "b")
 
 
 @pytest.mark.parametrize("file", ["manifest.json", "head.onnx", "parts/tail.onnx.data"])

@@ -5,7 +5,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from isthmus.codec.codec import Codec
+from isthmus.codec import codec, predictive, tables
+from isthmus.codec.codec import Codec, offered
 from isthmus.contract.bundle import write_bundle
 from isthmus.contract.manifest import Port, Task
 from isthmus.contract.metric import Metric, proportion
@@ -55,17 +56,23 @@ def whole_guesses(bundle, pictures):
 
 def split_guesses(bundle, pictures):
     """Guesses and payload sizes, step by step as head and tail do it."""
-    manifest = bundle.manifest
+    manifest, found = bundle.manifest, tables.of_bundle(bundle)
     head, tail = Network.load(bundle.path("head.onnx")), Network.load(bundle.path("tail.onnx"))
-    codec = Codec(manifest.boundary, manifest.points)
+    coder = Codec(manifest.boundary, manifest.points, offered(found), tables=found)
     guesses, sizes = [], []
     for picture in pictures:
         codes = head.run({"x": prepare(picture, manifest.preparation)})
-        payload = codec.encode([codes["codes_0"][0], codes["codes_1"][0]])
-        first, second = codec.decode(payload)
+        payload = coder.encode([codes["codes_0"][0], codes["codes_1"][0]])
+        first, second = coder.decode(payload)
         guesses.append(int(tail.run({"codes_0": first[None], "codes_1": second[None]})["answer"].argmax()))
         sizes.append(len(payload))
     return np.array(guesses), sizes
+
+
+def bundle_codes(bundle, pictures):
+    head = Network.load(bundle.path("head.onnx"))
+    answers = [head.run({"x": prepare(picture, bundle.manifest.preparation)}) for picture in pictures]
+    return [[answer["codes_0"][0], answer["codes_1"][0]] for answer in answers]
 
 
 def right(guesses, truth, name="accuracy"):
@@ -81,6 +88,22 @@ def test_answers_differ_among_pictures_and_between_whole_and_split(bundle, sampl
     assert len(set(whole)) > 2
     assert len(set(split)) > 2
     assert 0 < (whole == split).mean() < 1
+
+
+@pytest.mark.skipif(not predictive.IS_FAST, reason="the C core is not built")
+def test_payloads_are_counted_as_devices_send_them(bundle, samples):
+    results = evaluation.as_results(bundle, samples, [], "isthmus evaluate")
+    assert results["meta"]["payloads"] == "key frames, the shortest of intra, zstd, raw"
+    plain = Codec(bundle.manifest.boundary, bundle.manifest.points)
+    codes = bundle_codes(bundle, samples.pictures)
+    assert evaluate(bundle, samples, rivals=())[0].bytes_mean < 0.8 * np.mean([len(plain.encode(one)) for one in codes])
+
+
+def test_where_the_c_core_is_missing_the_results_say_so(bundle, samples, monkeypatch):
+    for module in (evaluation, codec):
+        monkeypatch.setattr(module, "IS_FAST", False)
+    results = evaluation.as_results(bundle, samples, [], "isthmus evaluate")
+    assert results["meta"]["payloads"].startswith("key frames, the shortest of zstd, raw; intra would need")
 
 
 def test_rows_have_the_columns_of_the_command_line(bundle, samples):

@@ -4,12 +4,16 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+import torch
 
+from isthmus.codec import tables
+from isthmus.codec.payload import Mode
 from isthmus.contract.bundle import open_bundle
 from isthmus.devices import golden
 from isthmus.devices.runtime import Network
 from isthmus.errors import BundleError, ExportError, UsageError
 from isthmus.export import gates
+from isthmus.export.bottlenecks.bottleneck import from_modules
 from isthmus.export.exporter import ExportSettings, export
 from isthmus.export.targets import tensorrt
 from isthmus.export.training import distill
@@ -56,6 +60,7 @@ def check_on_this_machine(bundle):
     golden.check_tail(bundle, frames, Network.load(bundle.path("tail.onnx")))
 
 
+MODES = (Mode.RAW, Mode.ZSTD, Mode.INTRA, Mode.TEMPORAL)
 SPLIT_GATES = ["both halves are well formed", "head then tail equals the source"]
 
 
@@ -66,7 +71,7 @@ def check_record(bundle, names):
     assert manifest.contract_digest == manifest.computed_digest()
     assert [point.name for point in manifest.points] == ["full"]
     assert manifest.points[0].bytes_mean > 0
-    assert {"head.onnx", "tail.onnx", "whole.onnx", "golden.npz"} == set(manifest.files)
+    assert {"head.onnx", "tail.onnx", "whole.onnx", "golden.npz", "codec.npz"} == set(manifest.files)
     results = json.loads((bundle.folder / "evaluation.json").read_text())
     assert [row.get("point") or row.get("rival") for row in results["rows"]] == ["full", "local"]
     assert manifest.points[0].bytes_mean == pytest.approx(results["rows"][0]["bytes_mean"], abs=0.06)
@@ -103,6 +108,8 @@ def test_principal_components_make_three_points_that_are_measured(networks, data
     assert [row.get("point") or row.get("rival") for row in rows] == ["full", "half", "quarter"] * 2 + ["local"]
     check_on_this_machine(bundle)
     golden.check_head(bundle, golden.read(bundle), Network.load(bundle.path(golden.INT8_HEAD)))
+    assert {(mode, point) for mode, _, point in golden.read(bundle).payloads} == {(mode, p) for mode in MODES for p in range(3)}
+    assert set(tables.of_bundle(bundle).tables) == {(point, mode) for mode in tables.TABLE_MODES for point in range(3)}
 
 
 def test_a_flat_folder_of_pictures_is_enough_without_training(skip_file, pictures, tmp_path):
@@ -169,6 +176,50 @@ def test_a_factory_is_exported_with_a_learned_bottleneck_to_a_folder(networks, d
     assert list((tmp_path / "deeper").iterdir()) == [tmp_path / "deeper" / "made"]
 
 
+CHANNELS_LAST = """
+n (float[batch, 16, 16, 3] x) => (float[batch, 5] y) {
+    a = Transpose <perm = [0, 3, 1, 2]> (x)
+    b = Conv <strides = [4, 4], pads = [1, 1, 1, 1]> (a, w1, b1)
+    c = Relu (b)
+    d = Concat <axis = 1> (c, c)
+    e = GlobalAveragePool (d)
+    f = Flatten (e)
+    y = Gemm <transB = 1> (f, w3, b3)
+}
+"""
+
+
+def test_a_bottleneck_is_learned_where_pictures_have_their_channels_last(data, tmp_path, proto_of):
+    onnx.save(proto_of(CHANNELS_LAST), tmp_path / "last.onnx")
+    settings = ExportSettings(cut="c", channels=4, data=data, int8="on", distill=TRAINING)
+    bundle = export(str(tmp_path / "last.onnx"), tmp_path / "a", settings).bundle
+    check_on_this_machine(bundle)
+    assert (bundle.manifest.preparation.layout, bundle.manifest.input.shape) == ("nhwc", (None, 16, 16, 3))
+
+
+def test_a_bottleneck_is_learned_for_a_network_of_half_precision(networks, data, tmp_path):
+    settings = ExportSettings(cut="relu", channels=4, data=data, int8="off", distill=TRAINING)
+    bundle = export("networks:half", tmp_path / "a", settings).bundle
+    check_on_this_machine(bundle)
+    assert bundle.manifest.cut.replaces_head
+
+
+def test_modules_around_a_tensor_of_half_precision_work_in_float32(networks, data, tmp_path):
+    def make(halves, _pictures, _preparation):
+        narrow, widen = torch.nn.Conv2d(8, 2, 1), torch.nn.Conv2d(2, 8, 1)
+        return [from_modules(halves, narrow, widen, bits=4)]
+
+    bundle = export("networks:half", tmp_path / "a", ExportSettings(cut="relu", bottleneck=make, data=data, int8="off")).bundle
+    check_on_this_machine(bundle)
+
+
+def test_a_bottleneck_is_learned_for_a_detector(tiny_detector, data, tmp_path):
+    settings = ExportSettings(cut="mixed", channels=4, data=data, int8="off", distill=TRAINING)
+    bundle = export(str(tiny_detector), tmp_path / "a", settings).bundle
+    check_on_this_machine(bundle)
+    assert bundle.manifest.task.kind == "detection"
+
+
 def test_ctrl_c_while_training_still_gives_a_bundle_and_can_be_resumed(skip_file, data, tmp_path):
     def interrupt(progress):
         if progress.step == 12:
@@ -190,9 +241,9 @@ def test_a_gate_that_fails_leaves_nothing_and_keeps_what_was_there(skip_file, da
     settings = ExportSettings(cut="active", bottleneck="none", data=data)
     export(skip_file, tmp_path / "old", settings)
     before = open_bundle(tmp_path / "old").digest
-    monkeypatch.setattr(gates, "QUANTISED_TOLERANCE", -1.0)
+    monkeypatch.setattr(gates, "SPLIT_TOLERANCE", -1.0)
     for name in ("new.isthmus", "old"):
-        with pytest.raises(ExportError, match=r"gate 'head, codec, tail .*' failed: .*, at most -1 .*nothing was written"):
+        with pytest.raises(ExportError, match=r"gate 'head then tail .*' failed: .*, at most -1 .*nothing was written"):
             export(skip_file, tmp_path / name, settings)
     assert not (tmp_path / "new.isthmus").exists()
     assert open_bundle(tmp_path / "old").digest == before

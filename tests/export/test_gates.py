@@ -131,16 +131,17 @@ def test_a_float_cut_inside_a_quantised_network_is_compared_operator_by_operator
     assert gates.same_after_split(source, at_codes, pictures).detail == "batch 1 and 3"
 
 
-def test_few_pictures_still_make_a_batch_of_three(residual_source, halves, pictures, monkeypatch):
-    rows = []
-    monkeypatch.setattr(gates.Session, "run", lambda _self, feeds: rows.append(len(next(iter(feeds.values())))) or {})
-    gates.same_after_split(residual_source, halves, pictures[:1])
-    assert set(rows) == {1, 3}
+@pytest.mark.parametrize(("is_free", "sizes"), [(True, [1, 3]), (False, [1, 1])])
+@pytest.mark.parametrize("count", [1, 2, 12])
+def test_the_two_inputs_have_no_picture_in_common(pictures, is_free, sizes, count):
+    inputs = gates._two_inputs(pictures[:count], is_free=is_free)
+    assert [len(given) for given in inputs] == sizes
+    assert len(np.unique(np.concatenate(inputs), axis=0)) == sum(sizes)
 
 
-def test_a_fixed_batch_is_checked_at_one_row(residual_source, halves, pictures):
+def test_a_fixed_batch_is_checked_on_two_inputs_of_one_row(residual_source, halves, pictures):
     fixed = dataclasses.replace(residual_source, dynamic_batch=False)
-    assert gates.same_after_split(fixed, halves, pictures).detail == "batch 1"
+    assert gates.same_after_split(fixed, halves, pictures).detail == "two inputs of batch 1"
 
 
 class Joined(CodedHalves):
@@ -154,6 +155,16 @@ def test_a_joined_network_that_differs_fails(coded, pictures):
     check_passed(gates.same_when_quantised(coded, pictures))
     wrong = Joined(head=coded.head, tail=coded.tail, boundary=coded.boundary)
     check_failure("head, codec, tail equal the quantised whole", lambda: gates.same_when_quantised(wrong, pictures))
+
+
+def test_the_quantised_whole_is_compared_at_two_batch_sizes(coded, pictures, monkeypatch):
+    rows = []
+    run = gates.Session.run
+    monkeypatch.setattr(
+        gates.Session, "run", lambda self, feeds: rows.append(len(next(iter(feeds.values())))) or run(self, feeds)
+    )
+    assert gates.same_when_quantised(coded, pictures).detail == "batch 1 and 3"
+    assert rows == [1, 3] * 3
 
 
 def test_an_encoder_that_gives_other_codes_than_torch_fails(learned, learned_coded, pictures):

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 
+from isthmus.codec.tables import FILE_NAME, CodecTables
 from isthmus.contract.bundle import open_bundle
 from isthmus.contract.manifest import Int8Head
 from isthmus.contract.metric import proportion
@@ -11,6 +12,7 @@ from isthmus.contract.prepare import Preparation
 from isthmus.devices import golden
 from isthmus.devices.golden import HEAD, INT8_HEAD
 from isthmus.devices.runtime import Network
+from isthmus.errors import ExportError
 from isthmus.export import writing
 from isthmus.export.bottlenecks import plain
 from isthmus.export.bottlenecks.halves import assembled
@@ -46,6 +48,7 @@ def making(residual_source):
         bottlenecks=bottlenecks,
         coded=coded,
         int8=Candidate(model=int8.qdq.applied(plan, coded.boundary, "uint8"), record=record),
+        tables=CodecTables(),
         learned=None,
         data=SAMPLES,
         held_out=SAMPLES,
@@ -116,9 +119,25 @@ def test_a_worse_int8_head_is_shipped_where_it_is_wanted(making, tmp_path, monke
     assert any(words.startswith("int8 head shipped, though its agreement") for words in said)
 
 
+def test_a_bundle_without_codec_tables_is_written_and_sound(making, tmp_path):
+    bundle, results, _ = written(making, tmp_path)
+    assert not bundle.has(FILE_NAME)
+    assert results["meta"]["payloads"] == "key frames, the shortest of zstd, raw"
+    golden.check_codec(bundle, golden.read(bundle))
+
+
 def test_dear_networks_are_measured_on_fewer_pictures(making, tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "MEASURED_FLOPS", 1)
     monkeypatch.setattr(writing, "MEASURED_MIN", 7)
     _, results, said = written(making, tmp_path)
     assert results["meta"]["samples"] == 7
     assert "measuring on 7 of 40 pictures that training did not see" in said
+
+
+def test_a_full_disk_of_temporary_files_is_one_line(making, tmp_path, monkeypatch):
+    def fill(_model, _path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writing.weights, "save", fill)
+    with pytest.raises(ExportError, match=r"cannot write the networks to .*: No space left on device; set TMPDIR"):
+        written(making, tmp_path)

@@ -63,6 +63,21 @@ def test_a_step_of_the_light_does_not_open_the_gate(camera, gain, offset):
     assert not any(gate.decide(camera.shot(gain=gain, offset=offset)).open for _ in range(20))
 
 
+@pytest.mark.parametrize("gain", [1.0, 0.6, 1.5])
+def test_the_light_of_a_mostly_black_scene_is_told_by_its_lit_part(camera, gain):
+    camera.scene[:150] = 0
+    gate = _warm(MotionGate(), camera)
+    assert not any(gate.decide(camera.shot(gain=gain)).open for _ in range(20))
+    assert gate.decide(camera.shot(gain=gain, square=(40, 60))).open
+
+
+def test_a_lamp_in_the_dark_is_no_motion():
+    night = np.zeros((240, 320, 3), np.uint8)
+    night[40:80, 100:140] = 200
+    gate = MotionGate(GateSettings(hold_frames=0))
+    assert [gate.decide(night).open for _ in range(4)] == [True, False, False, False]
+
+
 def test_slow_daylight_does_not_open_the_gate(camera):
     gate = _warm(MotionGate(), camera)
     gains = 1 + 0.4 * np.sin(np.linspace(0, 2 * np.pi, 400))

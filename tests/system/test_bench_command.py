@@ -2,10 +2,12 @@
 
 import json
 
+import cv2
 import pytest
 from typer.testing import CliRunner
 
 from isthmus.cli.main import app
+from isthmus.codec import predictive
 
 runner = CliRunner()
 
@@ -49,3 +51,21 @@ def test_a_mistake_is_one_line(make_tiny_bundle, pictures, tmp_path, more, code,
     done = _bench(make_tiny_bundle(), pictures, tmp_path, *more)
     assert done.exit_code == code, done.stderr
     assert words in done.stderr
+
+
+@pytest.mark.skipif(not predictive.IS_FAST, reason="the C core is not built")
+def test_a_still_scene_crosses_as_temporal_frames(coded_bundle, pictures, tmp_path):
+    still = cv2.imread(str(pictures / "0.png"))
+    for name in pictures.iterdir():
+        cv2.imwrite(str(name), still)
+    done = _bench(coded_bundle, pictures, tmp_path, "--placements", "split,webp-80", "--links", "unlimited")
+    assert done.exit_code == 0, done.stderr
+    assert "5 frames temporal" in done.stdout
+    full, half, offload = json.loads((tmp_path / "out/results.json").read_text())["rows"]
+    assert (full["modes"], half["modes"], offload["modes"]) == ({"temporal": 5}, {"temporal": 5}, {})
+
+
+def test_a_bundle_without_tables_crosses_plainly(tiny_bundle, pictures, tmp_path):
+    _bench(tiny_bundle, pictures, tmp_path, "--placements", "split", "--links", "unlimited")
+    rows = json.loads((tmp_path / "out/results.json").read_text())["rows"]
+    assert all(set(row["modes"]) <= {"raw", "zstd"} and sum(row["modes"].values()) == 5 for row in rows)

@@ -7,6 +7,7 @@ import pytest
 from isthmus.bench import publish
 from isthmus.bench.demo import DemoSettings, demonstrate
 from isthmus.bench.results import read_results
+from isthmus.codec import predictive
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +34,14 @@ def test_the_split_sends_fewer_bytes_than_any_picture(shown):
     rows = {row.label: row for row in published.results.rows}
     assert rows["split full"].bytes_payload_mean < rows["offload webp-50"].bytes_payload_mean
     assert rows["local whole"].bytes_wire_mean == 0
+
+
+@pytest.mark.skipif(not predictive.IS_FAST, reason="the C core is not built")
+def test_the_split_crosses_by_the_tables_that_were_learned(shown):
+    _, published, _ = shown
+    (modes,) = (row.modes for row in published.results.rows if row.placement == "split")
+    assert set(modes) <= {"intra", "temporal"}
+    assert modes["temporal"] > 0
 
 
 def test_wire_bytes_include_what_grpc_adds(shown):

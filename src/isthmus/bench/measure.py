@@ -15,13 +15,14 @@ import numpy as np
 
 from isthmus.bench import programs
 from isthmus.bench.scenes import Scene
+from isthmus.codec.payload import Mode, mode_of
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.classification import classify
 from isthmus.devices.link import LinkProfile
 from isthmus.errors import ConfigError, IsthmusError
 from isthmus.head.gate import MotionGate
 from isthmus.head.link import Link
-from isthmus.head.placement import Local, Sender
+from isthmus.head.placement import Local, Outgoing, Sender
 
 ANSWER_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 20.0
@@ -39,6 +40,7 @@ class Cell:
         latencies_s: one for each answered frame.
         stages_s: name -> seconds, one for each answered frame.
         payload_bytes: one for each answered frame.
+        modes: of the codec -> answered frames.
         wire_bytes: all that passed the link, both ways, opening the stream and warm-up included; per answered frame.
         guesses: sequence -> class index.
         failures: answers that did not come, by reason.
@@ -49,6 +51,7 @@ class Cell:
     latencies_s: list[float] = field(default_factory=list)
     stages_s: dict[str, list[float]] = field(default_factory=dict)
     payload_bytes: list[int] = field(default_factory=list)
+    modes: Counter[str] = field(default_factory=Counter)
     wire_bytes: float = 0.0
     guesses: dict[int, int] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
@@ -190,7 +193,7 @@ class _Runner:
         cell = self._cell
         started = time.perf_counter()
         try:
-            outputs, stages, payload_bytes = self._outputs(scene.picture)
+            outputs, stages, outgoing = self._outputs(scene.picture)
         except IsthmusError as error:
             cell.failures[type(error).__name__] += 1
             return
@@ -200,14 +203,16 @@ class _Runner:
         cell.latencies_s.append(time.perf_counter() - started + gate_s)
         for stage, spent in ({"gate": gate_s} | stages).items():
             cell.stages_s.setdefault(stage, []).append(spent)
-        cell.payload_bytes.append(payload_bytes)
+        cell.payload_bytes.append(outgoing.payload_bytes if outgoing else 0)
+        if outgoing and outgoing.capture.codes:
+            cell.modes[Mode(mode_of(outgoing.capture.codes)).name.lower()] += 1
         cell.guesses[scene.sequence] = classify(outputs, self._manifest).index
 
-    def _outputs(self, picture: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, float], int]:
+    def _outputs(self, picture: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, float], Outgoing | None]:
         placement = self._cell.placement
         if isinstance(placement, Local):
             answer = placement.answer(picture)
-            return answer.outputs, answer.stages_s, 0
+            return answer.outputs, answer.stages_s, None
         assert self._link is not None
         if not self._link.wait_credit(ANSWER_TIMEOUT_S):
             raise TimeoutError
@@ -219,4 +224,4 @@ class _Runner:
             raise ConfigError(f"the server answered {reply.status}: {reply.message}")
         stages = outgoing.stages_s | {"network": reply.network_s}
         stages |= {f"server {stage}": spent for stage, spent in reply.server_s.items()}
-        return reply.outputs, stages, outgoing.payload_bytes
+        return reply.outputs, stages, outgoing

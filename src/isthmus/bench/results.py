@@ -54,6 +54,8 @@ class Row(_Part):
     """Share of the frames with something to see that passed the gate; None where the truth is not known."""
     bytes_payload_mean: float = Field(ge=0)
     """What the codec or the picture encoder gave, for each answered frame."""
+    modes: dict[str, int] = Field(default_factory=dict)
+    """Mode of the codec -> answered frames that crossed in it; empty where no codes are sent."""
     bytes_wire_mean: float = Field(ge=0)
     """What passed the link both ways, for each answered frame."""
     latency_ms: Latency

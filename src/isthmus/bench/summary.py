@@ -24,6 +24,7 @@ def row(measured: Measured, cell: Cell) -> Row:
         dropped={reason: count for reason, count in dropped.items() if count},
         recall=measured.recall,
         bytes_payload_mean=float(np.mean(cell.payload_bytes)) if cell.payload_bytes else 0.0,
+        modes=dict(cell.modes.most_common()),
         bytes_wire_mean=cell.wire_bytes,
         latency_ms=percentiles(np.asarray(cell.latencies_s) * 1e3),
         stages_ms={stage: float(np.mean(spent)) * 1e3 for stage, spent in cell.stages_s.items()},

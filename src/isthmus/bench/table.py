@@ -29,8 +29,12 @@ def results_table(rows: Sequence[Row], *, title: str = "") -> Table:
 
 
 def stage_lines(rows: Sequence[Row]) -> list[str]:
-    """For each row the means of its longest stages."""
-    return [f"{row.label}{f' over {row.link}' if row.link else ''}: {words.main_stages(row, 6)}" for row in rows]
+    """For each row the means of its longest stages, and in which modes codes crossed."""
+    return [
+        f"{row.label}{f' over {row.link}' if row.link else ''}: "
+        + "; ".join(filter(None, (words.main_stages(row, 6), words.modes(row))))
+        for row in rows
+    ]
 
 
 def _cells(row: Row, *, with_link: bool) -> list[str]:

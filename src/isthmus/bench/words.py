@@ -58,6 +58,16 @@ def lost(row: Row) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in row.dropped.items() if reason != "gate" and count) or "none"
 
 
+def modes(row: Row) -> str:
+    """In which modes of the codec the frames crossed; nothing where no codes are sent.
+
+    >>> modes(Row.model_construct(modes={"temporal": 38, "intra": 2})), modes(Row.model_construct(modes={}))
+    ('38 frames temporal, 2 intra', '')
+    """
+    counts = [f"{count} {'frames ' if not index else ''}{mode}" for index, (mode, count) in enumerate(row.modes.items())]
+    return ", ".join(counts)
+
+
 def main_stages(row: Row, count: int = 3) -> str:
     """The longest stages, longest first."""
     longest = sorted(row.stages_ms.items(), key=lambda item: -item[1])[:count]

@@ -31,6 +31,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def inspect(bundle: BundleArgument, key: KeyOption = None, as_json: JsonOption = False) -> None:
     """Show what a bundle holds: cut, boundary, operating points, costs, gates, files, who signed it."""
+    from isthmus.codec import tables
+    from isthmus.codec.codec import PLAIN_MODES
     from isthmus.devices import golden
 
     opened = open_trusted(bundle, key)
@@ -38,6 +40,7 @@ def inspect(bundle: BundleArgument, key: KeyOption = None, as_json: JsonOption =
     signers, signature = _signers(opened)
     if as_json:
         meta = {"command": "inspect", "bundle": str(bundle), "signatures": signers, "signed_by": opened.signed_by}
+        meta["codec_modes"] = [mode.name.lower() for mode in (*PLAIN_MODES, *tables.of_bundle(opened).modes)]
         print_json(meta, [manifest.model_dump(mode="json")])
         return
     crossing = ", ".join(f"{t.name} {'int' if t.signed else 'uint'}{t.bits}{list(t.shape)}" for t in manifest.boundary.tensors)
@@ -49,6 +52,7 @@ def inspect(bundle: BundleArgument, key: KeyOption = None, as_json: JsonOption =
         ["cut", f"{', '.join(manifest.cut.tensors)} after {manifest.cut.flops_share:.0%} of the FLOPs; {replaced}"],
         ["bottleneck", manifest.bottleneck],
         ["crosses", crossing],
+        ["codec", _codec(opened)],
         ["int8 head", _int8(manifest.int8)],
         ["task", f"{manifest.task.kind}, {len(manifest.task.labels)} labels" if manifest.task.labels else manifest.task.kind],
         ["size", size(opened.size_bytes())],
@@ -148,6 +152,21 @@ def _signers(bundle: "Bundle") -> tuple[list[str], str]:
     if bundle.signed_by is None:
         return held.key_ids, f"by {listed(held.key_ids)}, as it says of itself; --key checks it"
     return held.key_ids, f"good, by {bundle.signed_by}; {len(held.signatures)} in all"
+
+
+def _codec(bundle: "Bundle") -> str:
+    """Modes that the bundle allows, at which points, and what its tables weigh."""
+    from isthmus.codec import tables
+    from isthmus.codec.codec import PLAIN_MODES, names
+
+    found = tables.of_bundle(bundle)
+    if not found.modes:
+        return f"{names(PLAIN_MODES)}; no tables"
+    points = bundle.manifest.points
+    at = [point.name for index, point in enumerate(points) if any(index == key[0] for key in found.tables)]
+    where = "" if len(at) == len(points) else f" at {', '.join(at)}"
+    held = size(bundle.manifest.files[tables.FILE_NAME].size_bytes)
+    return f"{names(PLAIN_MODES)}, {names(found.modes)}{where}; tables {held}"
 
 
 def _int8(record: "Int8Head | None") -> str:

@@ -44,7 +44,7 @@ def export(
         float | None, typer.Option(help="Score from which a detector's boxes are shown; default by its family.")
     ] = None,
     budget: Annotated[str, typer.Option(help="Time for training, for example 15m.")] = "5m",
-    seed: Annotated[int, typer.Option(help="Of weights, order and the held-out part.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of weights, order and the held-out part.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted export.")] = False,
     int8: Annotated[
         Literal["auto", "on", "off"], typer.Option(help="Ship an int8 head: if it is faster here, in any case, or never.")

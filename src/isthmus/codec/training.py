@@ -3,6 +3,7 @@
 Floating point is used here and nowhere else in the codec: what comes out are integers, and the bundle carries them.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -159,7 +160,7 @@ def train_table(batch: Batch, bits: int) -> Table:
 
 
 def _thin(cells: Cells) -> Cells:
-    return cells.ravel()[:: max(1, cells.size // COUNTED_MAX)]
+    return cells.ravel()[:: _step(cells, COUNTED_MAX)]
 
 
 def _taps_max(taps: tuple[int, int, int], channels: int) -> int:
@@ -203,7 +204,15 @@ def _related(fit: _Fit, plane: int, channel: int) -> list[int]:
 
 
 def _sample(cells: np.ndarray) -> np.ndarray:
-    return cells.ravel()[:: max(1, cells.size // SAMPLES_MAX)].astype(np.float32)
+    return cells.ravel()[:: _step(cells, SAMPLES_MAX)].astype(np.float32)
+
+
+def _step(cells: np.ndarray, most: int) -> int:
+    """Every how many-th cell is looked at; no factor is that of a frame, so that all its places come up alike."""
+    step = max(1, cells.size // most)
+    while math.gcd(step, math.prod(cells.shape[1:])) > 1:
+        step += 1
+    return step
 
 
 def _fit_sum(fit: _Fit, channel: int, places: Sequence[Place], rows: slice) -> Sum:

@@ -183,7 +183,7 @@ def check_target(target: Path) -> None:
     """Refuse a target that cannot be written or would overwrite what is no bundle; for whoever works long before writing.
 
     Raises:
-        BundleError: the target is a folder with something else in it.
+        BundleError: the target is a folder with something else in it, or a file that is no bundle.
         ConfigError: nothing can be written there.
     """
     try:
@@ -195,6 +195,8 @@ def check_target(target: Path) -> None:
         raise ConfigError(f"{target} is not a file or a folder; name another target")
     if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST_NAME).exists():
         raise BundleError(f"{target} is a folder that is not a bundle; name another target")
+    if target.is_file() and not (target.suffix == SUFFIX and zipfile.is_zipfile(target)):
+        raise BundleError(f"{target} is a file that is not a bundle; name another target")
 
 
 def _write_into(temporary: Path, target: Path, manifest: Manifest, files: Mapping[str, Path]) -> None:

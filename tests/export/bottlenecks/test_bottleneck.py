@@ -65,6 +65,25 @@ def test_a_module_may_read_the_picture_in_place_of_the_head(residual_source):
     gates.same_when_quantised(coded, PICTURES)
 
 
+def test_codes_of_a_quantised_network_are_restored_by_rounding(model_of):
+    text = """n (float[batch, 3, 16, 16] x) => (float[batch, 3, 16, 16] y) <float scale = {0.1}, uint8 zero = {3}> {
+        a = QuantizeLinear (x, scale, zero)
+        y = DequantizeLinear (a, scale, zero)
+    }"""
+    halves = at(model_of(text), "a")
+    coded = assembled(halves, [from_modules(halves, Scaled(1.0, 3), Tenths(), bits=8, signed=False)])
+    codes = np.zeros((1, 3, 16, 16), np.uint8) + np.array([0, 26, 255], np.uint8)[:, None, None]
+    answer = Session(coded.tail).run({"codes_0": codes})["y"]
+    assert (answer[0, :, 0, 0] / 0.1 + 3).round(3).tolist() == [0, 13, 255]  # of -5, 12.7 and 280.5
+
+
+class Tenths(nn.Module):
+    """Values outside the range of a byte, and one between two."""
+
+    def forward(self, codes):
+        return codes * torch.tensor([1.0, 0.5, 1.1])[:, None, None] - torch.tensor([5.0, 0.3, 0.0])[:, None, None]
+
+
 def test_modules_that_do_not_fit_are_refused_with_both_shapes(residual_source):
     halves = at(residual_source.model, "relu")
     with pytest.raises(ExportError, match=r"the decoder gives .*4,8,8.*, the tensor relu at the cut is .*8,8,8"):

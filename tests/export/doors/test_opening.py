@@ -10,7 +10,7 @@ import torch
 
 from isthmus.errors import ExportError, UsageError
 from isthmus.export.cutting import cuts
-from isthmus.export.doors import opening, tracing
+from isthmus.export.doors import equality, opening
 from isthmus.export.graph.flow import BATCH, batch_symbol
 from isthmus.export.graph.session import Session, relative_difference
 
@@ -55,9 +55,19 @@ def test_an_export_that_computes_something_else_is_refused(residual_source):
     other = copy.deepcopy(residual_source.torch_module)
     torch.nn.init.constant_(other.head.weight, 0.5)
     feeds = {residual_source.model.graph.inputs[0].name: residual_source.example_inputs[0]}
-    tracing.check_equal(residual_source.torch_module, residual_source.model, feeds)
+    equality.check_equal(residual_source.torch_module, residual_source.model, feeds)
     with pytest.raises(ExportError, match="differs from its torch module by"):
-        tracing.check_equal(other, residual_source.model, feeds)
+        equality.check_equal(other, residual_source.model, feeds)
+
+
+@pytest.mark.parametrize(("name", "sizes"), [("mixing", [2, 2]), ("residual", [2, 3])])
+def test_a_module_is_compared_on_two_inputs(networks, monkeypatch, name, sizes):
+    compared = []
+    real = equality.check_equal
+    monkeypatch.setattr(equality, "check_equal", lambda *given: compared.append(*given[2].values()) or real(*given))
+    opening.open_model(f"networks:{name}")
+    assert [len(array) for array in compared] == sizes
+    assert not np.array_equal(compared[0][-1], compared[1][-1])
 
 
 @pytest.mark.parametrize(("name", "shape"), [("half", (3, 16, 16)), ("of_bytes", (3, 16, 16)), ("unbatched", (3, 16, 12))])

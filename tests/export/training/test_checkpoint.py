@@ -2,6 +2,7 @@ import signal
 import threading
 
 import pytest
+from structlog.testing import capture_logs
 
 from isthmus.errors import ExportError
 from isthmus.export.training import checkpoint
@@ -23,6 +24,22 @@ def test_another_training_is_refused_by_its_first_difference(tmp_path, wanted, m
     checkpoint.write(tmp_path / "c", {"step": 1}, {"seed": 3})
     with pytest.raises(ExportError, match=message):
         checkpoint.read(tmp_path / "c", wanted)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("[enforce fail] unexpected pos")])
+def test_a_full_disk_costs_the_checkpoint_and_not_the_training(tmp_path, monkeypatch, error):
+    checkpoint.write(tmp_path / "c", {"step": 1}, {})
+
+    def fill(_state, path):
+        path.write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr(checkpoint.torch, "save", fill)
+    with capture_logs() as logs:
+        checkpoint.write(tmp_path / "c", {"step": 2}, {})
+    assert [log["event"] for log in logs] == ["checkpoint not written: is the disk full?"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "c"]
+    assert checkpoint.read(tmp_path / "c", {})["step"] == 1
 
 
 def test_a_long_reason_becomes_one_short_line(tmp_path):
