@@ -8,18 +8,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from isthmus.contract.bundle import SUFFIX, Bundle, check_target
+from isthmus.contract.manifest import Gate
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError, UsageError
 from isthmus.export import gates, preprocessing, samples, tables, writing
 from isthmus.export.bottlenecks import activations, pca, plain, points
 from isthmus.export.bottlenecks.bottleneck import Bottleneck, from_modules
-from isthmus.export.bottlenecks.halves import assembled
+from isthmus.export.bottlenecks.halves import CodedHalves, assembled
 from isthmus.export.cutting import cuts
 from isthmus.export.cutting.cuts import Cut
 from isthmus.export.cutting.split import Halves, split
+from isthmus.export.detectors.detector import Detector
 from isthmus.export.detectors.recognition import recognise
-from isthmus.export.doors.opening import open_model
+from isthmus.export.doors.opening import Source, open_model
 from isthmus.export.int8 import attempt as int8
 from isthmus.export.int8 import ranges
 from isthmus.export.int8.attempt import Candidate
@@ -68,53 +72,34 @@ def export(
         BundleError: the output cannot be written.
     """
     check_target(output)
-    on_step(f"opening {reference}")
-    source = open_model(reference)
-    detector = recognise(source, settings.detector, names=settings.labels, score_min=settings.score_min, on_hint=on_step)
-    suggested = source.preparation or (None if detector is None else preprocessing.PRESETS[detector.family.preset])
-    preparation = preprocessing.choose(settings.preprocess, source.model, suggested=suggested)
-    found = cuts.enumerate(source.model)
-    cut = cuts.find(found, settings.cut, model=source.model, floats_only=settings.bottleneck != "none")
-    halves = split(source.model, cut)
-    _check_crossing(halves, cut, found)
-    formed = gates.well_formed(source, halves)
-    for_tensorrt = settings.runtime == "tensorrt"
-    if for_tensorrt:
-        _check_for_tensorrt(halves, replaces_head=settings.bottleneck == "learned")
-    on_step(f"cut at {', '.join(cut.tensors)}: {cut.flops_share:.0%} of the FLOPs before it")
-    data, held_out = _read(settings, preparation)
-    pictures = prepared(held_out.pictures[:GATE_PICTURES], preparation)
-    passed = [gates.same_as_torch(source, pictures), formed, gates.same_after_split(source, halves, pictures)]
-    learned = None
-    bottlenecks: Sequence[Bottleneck]
-    if settings.bottleneck == "learned":
-        learned = _learn(halves, data, preparation, settings, output, on_step, on_progress)
-        bottlenecks = [from_modules(halves, learned.encoder, learned.decoder, bits=settings.bits, replaces_head=True)]
-    else:
-        on_step(f"calibrating {settings.bits}-bit codes on {len(data)} pictures")
-        bottlenecks = _untrained(halves, data, preparation, settings)
-    coded = assembled(halves, bottlenecks)
+    opened = _opened(reference, settings, on_step)
+    data, held_out = _read(settings, opened.preparation)
+    pictures = prepared(held_out.pictures[:GATE_PICTURES], opened.preparation)
+    passed = [
+        gates.same_as_torch(opened.source, pictures),
+        opened.formed,
+        gates.same_after_split(opened.source, opened.halves, pictures),
+    ]
+    bottlenecks, learned = _bottlenecks(opened, data, settings, output, on_step, on_progress)
+    coded = assembled(opened.halves, bottlenecks)
     if learned is not None:
         passed.append(gates.same_codes_as_torch(learned, coded, pictures))
-    kinds = ranges.SYMMETRIC if for_tensorrt else ranges.KINDS
-    candidate = int8.attempt(coded, data, preparation, pictures, settings.int8, kinds=kinds, on_step=on_step)
-    if for_tensorrt:
-        coded = replace(coded, head=tensorrt.adapted(coded.head), tail=tensorrt.adapted(coded.tail))
-        candidate = _for_tensorrt(candidate, is_wanted=settings.int8 == "on")
-    codec_tables = tables.learned(coded, points.of(bottlenecks), data, preparation, on_step=on_step)
+    coded, candidate = _with_int8(coded, data, opened.preparation, pictures, settings, on_step)
+    codec_tables = tables.learned(coded, points.of(bottlenecks), data, opened.preparation, on_step=on_step)
     on_step("checking the gates")
     passed.append(gates.same_when_quantised(coded, pictures, codec_tables))
-    if detector is not None:
-        source, coded = detector.attach(source, coded)
+    source = opened.source
+    if opened.detector is not None:
+        source, coded = opened.detector.attach(source, coded)
         passed.append(gates.same_boxes_in_a_batch(source, pictures))
-    if for_tensorrt:
+    if settings.runtime == "tensorrt":
         passed.append(tensorrt.check({"head.onnx": coded.head, "tail.onnx": coded.tail}))
     made = Making(
         settings=settings,
         source=source,
-        detector=detector,
-        preparation=preparation,
-        cut=cut,
+        detector=opened.detector,
+        preparation=opened.preparation,
+        cut=opened.cut,
         bottlenecks=tuple(bottlenecks),
         coded=coded,
         int8=candidate,
@@ -128,7 +113,72 @@ def export(
     bundle = writing.write(output, made, on_step)
     if learned is not None and not learned.interrupted:
         _checkpoint(output).unlink(missing_ok=True)
-    return Exported(bundle=bundle, cut=cut, learned=learned)
+    return Exported(bundle=bundle, cut=opened.cut, learned=learned)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Opened:
+    """A model that has come in and been cut; nothing has been computed on pictures yet."""
+
+    source: Source
+    detector: Detector | None
+    preparation: Preparation
+    cut: Cut
+    halves: Halves
+    formed: Gate
+
+
+def _opened(reference: str, settings: ExportSettings, on_step: Callable[[str], None]) -> _Opened:
+    """Through the door and to the cut."""
+    on_step(f"opening {reference}")
+    source = open_model(reference)
+    detector = recognise(source, settings.detector, names=settings.labels, score_min=settings.score_min, on_hint=on_step)
+    suggested = source.preparation or (None if detector is None else preprocessing.PRESETS[detector.family.preset])
+    preparation = preprocessing.choose(settings.preprocess, source.model, suggested=suggested)
+    found = cuts.enumerate(source.model)
+    cut = cuts.find(found, settings.cut, model=source.model, floats_only=settings.bottleneck != "none")
+    halves = split(source.model, cut)
+    _check_crossing(halves, cut, found)
+    formed = gates.well_formed(source, halves)
+    if settings.runtime == "tensorrt":
+        _check_for_tensorrt(halves, replaces_head=settings.bottleneck == "learned")
+    on_step(f"cut at {', '.join(cut.tensors)}: {cut.flops_share:.0%} of the FLOPs before it")
+    return _Opened(source=source, detector=detector, preparation=preparation, cut=cut, halves=halves, formed=formed)
+
+
+def _bottlenecks(
+    opened: _Opened,
+    data: Samples,
+    settings: ExportSettings,
+    output: Path,
+    on_step: Callable[[str], None],
+    on_progress: Callable[[Progress], None],
+) -> tuple[Sequence[Bottleneck], Learned | None]:
+    """What stands around the codes, and how it was trained if it was."""
+    if settings.bottleneck != "learned":
+        on_step(f"calibrating {settings.bits}-bit codes on {len(data)} pictures")
+        return _untrained(opened.halves, data, opened.preparation, settings), None
+    learned = _learn(opened.halves, data, opened.preparation, settings, output, on_step, on_progress)
+    made = from_modules(opened.halves, learned.encoder, learned.decoder, bits=settings.bits, replaces_head=True)
+    return [made], learned
+
+
+def _with_int8(
+    coded: CodedHalves,
+    data: Samples,
+    preparation: Preparation,
+    pictures: np.ndarray,
+    settings: ExportSettings,
+    on_step: Callable[[str], None],
+) -> tuple[CodedHalves, Candidate | None]:
+    """Both halves as they are shipped, and what came of an int8 head, in operators that the runtime takes."""
+    for_tensorrt = settings.runtime == "tensorrt"
+    kinds = ranges.SYMMETRIC if for_tensorrt else ranges.KINDS
+    candidate = int8.attempt(coded, data, preparation, pictures, settings.int8, kinds=kinds, on_step=on_step)
+    if not for_tensorrt:
+        return coded, candidate
+    coded = replace(coded, head=tensorrt.adapted(coded.head), tail=tensorrt.adapted(coded.tail))
+    return coded, _for_tensorrt(candidate, is_wanted=settings.int8 == "on")
 
 
 def _check_crossing(halves: Halves, cut: Cut, found: Sequence[Cut]) -> None:

@@ -107,11 +107,20 @@ def read(path: str | Path, preparation: Preparation | None = None) -> Samples:
             raise ExportError(f"{place} cannot be read: {error.strerror}") from error
     if place.suffix == ".npz":
         return _read_npz(place, preparation)
+    check_place(place)
+    raise ExportError(f"{place} is not a folder of pictures and not an npz file")
+
+
+def check_place(place: Path) -> None:
+    """Refuse a path where nothing is, before anything else is done with it.
+
+    Raises:
+        ExportError: nothing is there.
+    """
     if not place.exists():
         raise ExportError(
             f"there are no pictures at {place}; give a folder with one folder of pictures for each class, or an npz file"
         )
-    raise ExportError(f"{place} is not a folder of pictures and not an npz file")
 
 
 def _read_folder(folder: Path, preparation: Preparation | None) -> Samples:

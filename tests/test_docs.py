@@ -58,7 +58,8 @@ def test_exit_codes_in_the_docs_are_those_of_the_errors():
     text = " ".join((ROOT / "docs/cli.md").read_text(encoding="utf-8").split())
     codes = {kind.exit_code for kind in _all_errors(IsthmusError)}
     assert codes == {1, 2, 3, 4, 5}
-    assert "0 ok, 1 failed, 2 usage, 3 configuration, 4 contract or signature mismatch, 5 server unreachable" in text
+    four = "4 bundle damaged, missing, unsigned or of another contract"
+    assert f"0 ok, 1 failed, 2 usage, 3 configuration, {four}, 5 server unreachable" in text
 
 
 def _all_errors(kind):

@@ -135,7 +135,7 @@ class _Trial:
         is_faster = int8_ms <= FASTER * float_ms
         return Int8Head(
             shipped=is_faster or is_wanted,
-            reason="" if is_faster else f"it takes {int8_ms:.2f} ms here, the float head {float_ms:.2f} ms",
+            reason="" if is_faster else "it is slower" if int8_ms > float_ms else f"it takes more than {FASTER} of the time",
             activations=self.kind,
             float_ms=round(float_ms, 4),
             int8_ms=round(int8_ms, 4),

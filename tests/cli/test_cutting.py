@@ -6,6 +6,7 @@ import onnx
 import pytest
 from typer.testing import CliRunner
 
+from isthmus.cli import guard
 from isthmus.cli.main import app
 
 runner = CliRunner()
@@ -67,3 +68,24 @@ def test_a_plot_that_cannot_be_is_refused_in_one_line(network, tmp_path, name, c
     done = cut(network, "--plot", tmp_path / name)
     assert done.exit_code == code
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_narrow_terminal_gets_whole_words(network, monkeypatch):
+    monkeypatch.setattr(guard.out, "width", 80)
+    done = cut(network, "--all")
+    assert "parameters" not in done.stdout
+    assert [name for name in ("rounded", "clipped", "FLOPs before") if name not in done.stdout] == []
+
+
+def test_bottlenecks_that_take_another_automatic_cut_are_told(tmp_path):
+    text = """<ir_version: 8, opset_import: ["" : 17]> n (float[batch, 4] x) => (float[batch, 4] y)
+        <float[4, 4] w = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}, float s = {0.1}, uint8 z = {0}> {
+        a = MatMul (x, w) q = QuantizeLinear (a, s, z) d = DequantizeLinear (q, s, z) y = MatMul (d, w) }"""
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "n.onnx")
+    done = cut(tmp_path / "n.onnx")
+    assert done.exit_code == 0, done.stderr
+    assert "pca and learned take floats: cut" in " ".join(done.stderr.split())
+
+
+def test_nothing_is_told_where_every_bottleneck_takes_the_same_cut(network):
+    assert "pca and learned" not in cut(network).stderr

@@ -48,3 +48,26 @@ def test_what_was_measured_is_printed(make_tiny_bundle, pictures, tmp_path):
     )
     assert done.exit_code == 0, done.stderr
     assert "agreement" in done.stdout
+
+
+def test_pictures_that_are_not_there_are_found_before_the_model_is_opened(make_tiny_bundle, tmp_path):
+    whole = make_tiny_bundle().folder / "whole.onnx"
+    done = _export(whole, "-o", tmp_path / "b.isthmus", "--data", tmp_path / "nothing")
+    assert done.exit_code == 1
+    assert "there are no pictures at" in done.stderr
+    assert "opening" not in done.stderr
+
+
+def test_no_pictures_at_all_are_asked_for_before_the_model_is_opened(make_tiny_bundle, tmp_path):
+    whole = make_tiny_bundle().folder / "whole.onnx"
+    done = _export(whole, "-o", tmp_path / "b.isthmus", "--bottleneck", "pca")
+    assert done.exit_code == 2
+    assert "--bottleneck pca needs pictures" in done.stderr
+    assert "opening" not in done.stderr
+
+
+def test_a_head_that_is_nearly_the_whole_network_is_told(make_tiny_bundle, pictures, tmp_path):
+    whole = make_tiny_bundle().folder / "whole.onnx"
+    done = _export(whole, "-o", tmp_path / "b.isthmus", "--data", pictures, "--cut", "flat", "--bottleneck", "none")
+    assert done.exit_code == 0, done.stderr
+    assert "saves the device nothing" in done.stderr

@@ -88,6 +88,7 @@ def test_no_server_ends_with_5(make_tiny_bundle, pictures):
         (["--source", "PICTURES", "--tail", "127.0.0.1:1", "--sink", "video:a.gif"], 3, ".mp4"),
         (["--source", "PICTURES", "--tail", "127.0.0.1:1", "--sink", "video:missing/a.mp4"], 3, "No such file"),
         (["--source", "PICTURES", "--tail", "127.0.0.1:1", "--point", "9"], 2, "operating point"),
+        (["--source", "PICTURES", "--tail", "127.0.0.1:1", "--sink", "jsonl:-", "--json"], 2, "both write to standard output"),
         (["--source", "PICTURES", "--placement", "offload", "--picture", "gif-1", "--tail", "127.0.0.1:1"], 3, "jpeg"),
     ],
 )

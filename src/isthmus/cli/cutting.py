@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _BAR_COLUMNS = 18
 _NAME_COLUMNS = 44
 """Characters shown of a tensor's name; its number names the cut as well."""
+_WIDE_COLUMNS = 120
+"""Of a terminal that has room for every column; a narrower one would break words and numbers."""
+_NARROW_NAME_COLUMNS = 20
+_WIDE_ONLY = ("after", "parameters", "bytes, log")
 
 
 def cuts(
@@ -30,8 +34,9 @@ def cuts(
 ) -> None:
     """List where a network can be cut, with what would cross there and what the device would compute.
 
-    Shown are, between two pieces of arithmetic, the narrowest single tensor, and several at once where they are narrower than
-    every single one before; `>` marks the cut that `--cut auto` takes.
+    Shown are the narrowest single tensor between two pieces of arithmetic, and several tensors where they are narrower still.
+
+    `>` marks the cut that `--cut auto` takes.
     """
     from isthmus.export.cutting import cuts as places
     from isthmus.export.cutting.listing import shortlist
@@ -53,19 +58,33 @@ def cuts(
     if automatic is not None and automatic not in shown:
         shown = sorted([*shown, automatic], key=lambda cut: cut.index)
     _print_table(source.name, input_bytes, found, shown, automatic)
+    _tell_of_floats(found, automatic)
     if plot is not None:
         guard.err.print(f"drawn: {plot}", highlight=False, markup=False)
     best = "auto" if automatic is not None else str(shown[0].index) if shown else "TENSOR"
     guard.err.print(f"Next: isthmus export {model} -o bundle.isthmus --cut {best} --data PICTURES", highlight=False, markup=False)
 
 
-def _automatic(found: list["Cut"]) -> "Cut | None":
+def _automatic(found: list["Cut"], *, floats_only: bool = False) -> "Cut | None":
     from isthmus.export.cutting import cuts as places
 
     try:
-        return places.find(found, "auto")
+        return places.find(found, "auto", floats_only=floats_only)
     except UsageError:
         return None
+
+
+def _tell_of_floats(found: list["Cut"], automatic: "Cut | None") -> None:
+    """Say where `auto` differs between the bottlenecks, as in a network that came in quantised."""
+    other = _automatic(found, floats_only=True)
+    if automatic is None or other is automatic:
+        return
+    where = "no cut" if other is None else f"cut {other.index}, {other.flops_share:.0%} of the FLOPs"
+    guard.err.print(
+        f"`auto` here is for --bottleneck none, which sends 8-bit codes as they are; pca and learned take floats: {where}",
+        highlight=False,
+        markup=False,
+    )
 
 
 def _plot(path: Path, name: str, found: list["Cut"], input_bytes: int, automatic: "Cut | None", max_tensors: int) -> None:
@@ -114,12 +133,21 @@ def _print_table(name: str, input_bytes: int, found: list["Cut"], shown: list["C
     several = "" if len(shown) == len(found) else ", --all shows the others"
     title = f"Cuts of {name}: {len(shown)} of {len(found)}{several}; the input has {size(input_bytes)}"
     columns = ["", "cut", "tensor", "after", "shape", "crosses", "FLOPs before", "parameters", "bytes, log"]
-    rows = [[">" if cut is automatic else "", *_cells(cut), _bar(cut.bytes, scale)] for cut in shown]
-    print_table(title, columns, rows, left=("tensor", "after", "bytes, log"))
+    is_wide = guard.out.width >= _WIDE_COLUMNS
+    rows = [[">" if cut is automatic else "", *_cells(cut, is_wide=is_wide), _bar(cut.bytes, scale)] for cut in shown]
+    kept = [index for index, column in enumerate(columns) if is_wide or column not in _WIDE_ONLY]
+    print_table(
+        title,
+        [columns[index] for index in kept],
+        [[row[index] for index in kept] for row in rows],
+        left=("tensor", "after", "bytes, log"),
+    )
 
 
-def _cells(cut: "Cut") -> list[str]:
-    names = [*map(_short, cut.tensors), *(f"{_short(name)} (input)" for name in cut.inputs_crossing)]
+def _cells(cut: "Cut", *, is_wide: bool) -> list[str]:
+    most = _NAME_COLUMNS if is_wide else _NARROW_NAME_COLUMNS
+    names = [_short(name, most) for name in cut.tensors]
+    names += [f"{_short(name, most)} (input)" for name in cut.inputs_crossing]
     return [
         str(cut.index),
         "\n".join(names),
@@ -131,8 +159,8 @@ def _cells(cut: "Cut") -> list[str]:
     ]
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME_COLUMNS else f"…{name[1 - _NAME_COLUMNS :]}"
+def _short(name: str, most: int) -> str:
+    return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
 def _bar(count: int | None, scale: tuple[int, int]) -> str:

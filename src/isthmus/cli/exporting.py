@@ -14,10 +14,14 @@ from isthmus.cli.bundles import BundleArgument, JsonOption, RuntimeOption
 from isthmus.cli.keys import open_private
 from isthmus.cli.quantity import seconds
 from isthmus.cli.results import print_json, print_table
+from isthmus.errors import UsageError
 
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="model.onnx, program.pt2, a Hugging Face folder, or package.module:factory.")
 ]
+
+NEARLY_ALL = 0.95
+"""Share of the unsplit network's FLOPs from which a head is not worth its server."""
 
 
 def export(
@@ -61,6 +65,16 @@ def export(
 
     Ctrl-C while training ends the training and writes the bundle with what was learned so far.
     """
+    if neural_filter or layout:
+        option = "--filter" if neural_filter else "--layout"
+        raise guard.later(option, "leave it out")
+    if recipe != "isthmus":
+        raise guard.later(f"recipe {recipe!r}", "this version trains with --recipe isthmus")
+    # What can be said at once is said before torch is imported and the model is opened and run.
+    budget_s = seconds(budget, "--budget")
+    signer = open_private(sign) if sign else None
+    _check_data(bottleneck, data)
+
     from isthmus.contract.sealing import sign_bundle
     from isthmus.export.detectors.labels import read as read_labels
     from isthmus.export.exporter import ExportSettings
@@ -68,12 +82,6 @@ def export(
     from isthmus.export.training.distill import DistillSettings
     from isthmus.export.training.distill import Progress as TrainingProgress
 
-    if neural_filter or layout:
-        option = "--filter" if neural_filter else "--layout"
-        raise guard.later(option, "leave it out")
-    if recipe != "isthmus":
-        raise guard.later(f"recipe {recipe!r}", "this version trains with --recipe isthmus")
-    signer = open_private(sign) if sign else None  # before the long work: a wrong passphrase is found at once
     settings = ExportSettings(
         cut=cut,
         bottleneck=bottleneck,
@@ -84,7 +92,7 @@ def export(
         detector=detector,
         labels=() if labels is None else read_labels(labels),
         score_min=score_min,
-        distill=DistillSettings(budget_s=seconds(budget, "--budget"), seed=seed),
+        distill=DistillSettings(budget_s=budget_s, seed=seed),
         int8=int8,
         runtime=runtime,
         resume=resume,
@@ -133,13 +141,27 @@ def export(
         name = f"split, {row['point']} ({row['setting']}), {size(row['bytes_mean'])}" if "point" in row else "unsplit"
         found = f"{metric['value']:.1%} ({metric['low']:.1%} to {metric['high']:.1%})"
         guard.out.print(f"{name}: {metric['name']} {found} on held-out pictures", highlight=False)
-    if manifest.head.flops >= manifest.whole.flops:
-        guard.err.print("The head costs more than the unsplit network: this split saves the device nothing.", style="yellow")
+    share = manifest.head.flops / max(manifest.whole.flops, 1)
+    if share >= NEARLY_ALL:
+        guard.err.print(
+            f"The head costs {share:.0%} of the unsplit network: this split saves the device nothing; "
+            f"`isthmus cuts {model}` lists others.",
+            style="yellow",
+            highlight=False,
+        )
     if made.learned is not None and made.learned.interrupted:
         guard.out.print(
             f"Training was interrupted after {made.learned.steps} steps; --resume goes on from there.", highlight=False
         )
     guard.out.print(f"Next: isthmus inspect {output}; isthmus serve {output}", highlight=False)
+
+
+def _check_data(bottleneck: str, data: Path | None) -> None:
+    from isthmus.export import samples
+
+    if data is None:
+        raise UsageError(f"--bottleneck {bottleneck} needs pictures to work on; give --data FOLDER or --data FILE.npz")
+    samples.check_place(data)
 
 
 def evaluate(
@@ -164,7 +186,7 @@ def evaluate(
         print_json(results["meta"], results["rows"])
         return
     print_table(
-        f"{results['meta']['metric']} on {len(pictures)} pictures of {pictures.origin}, 95% intervals",
+        f"{results['meta']['metric']} on {pictures.origin}, 95% intervals",
         ["placement", "setting", "payload, mean", "metric", "interval", "device MMAC", "device ms"],
         [
             [

@@ -1,7 +1,7 @@
 """`isthmus`: one program, one command for each job.
 
-Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration, 4 contract or signature mismatch, 5 server unreachable, 130 interrupted,
-143 terminated.
+Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration, 4 bundle damaged, missing, unsigned or of another contract, 5 server
+unreachable, 130 interrupted, 143 terminated.
 """
 
 from typing import Annotated
@@ -19,8 +19,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration, 4 contract or signature mismatch, "
-    "5 server unreachable, 130 interrupted, 143 terminated.",
+    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration, 4 bundle damaged, missing, "
+    "unsigned or of another contract, 5 server unreachable, 130 interrupted, 143 terminated.",
 )
 
 MAKE, USE, MEASURE = "Make a bundle", "Use a bundle", "Measure"

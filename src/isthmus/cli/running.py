@@ -68,6 +68,8 @@ def run(
     for given, option in ((config, "--config"), (tls_ca, "--tls-ca"), (token_file, "--token-file")):
         if given:
             raise guard.later(option, "leave it out; servers listen on loopback or with --insecure")
+    if as_json and "jsonl:-" in (sink or []):
+        raise UsageError("--json and --sink jsonl:- both write to standard output; leave one of them out")
     limit_s = None if deadline is None else seconds(deadline, "--deadline")
     wait_s = seconds(wait, "--wait")
     name = device_id or socket.gethostname()
