@@ -28,7 +28,8 @@ def write(folder: Path, docs: Path, entries: Sequence[Entry]) -> Path:
     path = docs / "codec-benchmark.md"
     parts = [_opening(), _targets(entries), _stills(entries), _lossy(entries)]
     parts += [_films(filmed), _pictures(folder, filmed)] if filmed else []
-    parts += [_times(entries), _how()]
+    speed = Path(__file__).with_name("speed.md").read_text().strip()
+    parts += [_times(entries), speed, _how()]
     path.write_text("\n\n".join(parts) + "\n")
     return path
 

@@ -53,7 +53,7 @@ def cheapen(learned: Learned, teacher: Teacher, *, weight: float, steps: int, ba
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * (0.5 + 0.5 * math.cos(math.pi * step / steps))
-        pictures, features, _, _ = teacher.batch(random.integers(0, len(teacher.pictures), batch))
+        pictures, features = teacher.batch(random.integers(0, len(teacher.pictures), batch))
         codes = round_straight_through(learned.encoder(pictures), *learned.code_range)
         loss = functional.mse_loss(learned.decoder(codes), features) / teacher.variance + weight * rate(codes)
         optimizer.zero_grad(set_to_none=True)
