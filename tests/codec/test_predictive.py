@@ -61,6 +61,16 @@ def test_the_specification_decodes_what_it_encoded(make_table, described) -> Non
 
 
 @native
+@pytest.mark.parametrize("layout", [Layout(1024, 1, 1, 8), Layout(1024, 1, 2, 1)])
+def test_a_thousand_and_twenty_four_channels_are_coded_alike_by_both(make_table, layout) -> None:
+    case = make_case(make_table, ([layout], 3, True))
+    specified, fast = SpecifiedCoder(case.tensors), NativeCoder(case.tensors)
+    body = specified.encode(case.symbols, case.reference)
+    assert fast.encode(case.symbols, case.reference) == body
+    assert fast.decode(memoryview(body), case.reference).tolist() == case.symbols.tolist()
+
+
+@native
 @given(described=described())
 @settings(max_examples=150)
 def test_the_c_core_writes_and_reads_the_bytes_of_the_specification(make_table, described) -> None:
