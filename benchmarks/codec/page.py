@@ -2,21 +2,22 @@
 
 import datetime
 import json
+import os
 import platform
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.codec import lossy
-from benchmarks.codec.bottlenecks import PLANS
+from benchmarks.codec import lossy, material
+from benchmarks.codec.bottlenecks import FRAMES, PLANS, TEST, TRAIN
 from benchmarks.codec.plots import Bar, bars
 from benchmarks.codec.rivals import OPTIONAL, optional
+from benchmarks.codec.sizes import MIXED
+from benchmarks.codec.targets import SCORE_LEAST, Entry, equal_h265, per_ten_thousand, targets
 
 COMMAND = "make bench-codec"
-TARGET_US = 150
-SCORE_LEAST = 0.2
-"""Of a split on a film; worse answers are worth no bytes at all."""
-Entry = dict[str, Any]
+Pictures = dict[str, dict[str, list[dict[str, Any]]]]
+"""H.265 by network and film: bytes and score by rate factor and scale."""
 
 
 def write(folder: Path, docs: Path, entries: Sequence[Entry]) -> Path:
@@ -26,8 +27,9 @@ def write(folder: Path, docs: Path, entries: Sequence[Entry]) -> Path:
     if filmed:
         (docs / "codec-films.svg").write_text(_films_plot(filmed))
     path = docs / "codec-benchmark.md"
-    parts = [_opening(), _targets(entries), _stills(entries), _lossy(entries)]
-    parts += [_films(filmed), _pictures(folder, filmed)] if filmed else []
+    pictures = _read_pictures(folder)
+    parts = [_opening(), _targets(entries, pictures), _stills(entries), _lossy(entries)]
+    parts += [_films(filmed), _pictures(pictures, filmed)] if filmed else []
     speed = Path(__file__).with_name("speed.md").read_text().strip()
     parts += [_times(entries), speed, _how()]
     path.write_text("\n\n".join(parts) + "\n")
@@ -53,7 +55,8 @@ def _opening() -> str:
     left_out = f" Not installed and left out: {', '.join(missing)}." if missing else ""
     return (
         "# The codec, measured\n\n"
-        f"Written by `{COMMAND}` on {datetime.date.today()}, {_processor()}, one core of a shared machine, Python "
+        f"Written by `{COMMAND}` on {datetime.date.today()}, {_processor()}, one core of "
+        f"{os.cpu_count()} ({platform.machine()}) that other programs share, Python "
         f"{platform.python_version()}. Bytes are the same on every machine up to what its arithmetic does to training; times are "
         f"not.{left_out} How it was measured stands at the end."
     )
@@ -67,64 +70,10 @@ def _processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def _is_rate_trained(entry: Entry) -> bool:
-    return PLANS[entry["name"]].rate_weight > 0
-
-
-def _is_narrow(entry: Entry) -> bool:
-    return PLANS[entry["name"]].how == "learned" and entry["shape"][0] <= 12
-
-
-def _span(values: Sequence[float], digits: int = 2) -> str:
-    return f"{min(values):.{digits}f} to {max(values):.{digits}f}" if values else "-"
-
-
-def _targets(entries: Sequence[Entry]) -> str:
-    def of(chosen: Iterable[Entry], base: str) -> list[float]:
-        return [one["stills"]["isthmus intra"] / one["stills"][base] for one in chosen if base in one["stills"]]
-
-    plain = [one for one in entries if _is_narrow(one) and not _is_rate_trained(one)]
-    cheap = [one for one in entries if _is_narrow(one) and _is_rate_trained(one)]
-    fixed = [
-        sizes["isthmus temporal"] / sizes["zstd 3 of differences"]
-        for one in entries
-        for name, sizes in one["films"].items()
-        if name.endswith("fixed")
-    ]
-    per_code = {
-        way: [_per_ten_thousand(one, way) for one in entries if one["times"]["frame"]["codes"] >= 2000]
-        for way in ("intra encode", "intra decode")
-    }
-    calls = [one["times"]["binding"][way]["median"] for one in entries for way in ("encode", "decode")]
-    rows = [
-        (
-            "`intra` of zstd 19, plain 4-bit codes of 3 to 12 channels",
-            0.82,
-            _span(of(plain, "zstd 19")),
-            max(of(plain, "zstd 19"), default=9) <= 0.82,
-        ),
-        ("the same, rate-trained", 0.70, _span(of(cheap, "zstd 19")), max(of(cheap, "zstd 19"), default=9) <= 0.70),
-        (
-            "`intra` of context mixing, offline",
-            1.12,
-            _span(of(entries, "context mixing")),
-            max(of(entries, "context mixing"), default=9) <= 1.12,
-        ),
-        ("`temporal` of zstd 3 on differences, fixed camera", 0.55, _span(fixed), max(fixed, default=9) <= 0.55),
-        *(
-            (f"{way}, us for 10,000 codes (median)", TARGET_US, _span(found, 0), max(found, default=999) <= TARGET_US)
-            for way, found in per_code.items()
-        ),
-        ("a call of the binding, us (median)", 5, _span(calls, 1), max(calls) <= 5),
-    ]
-    return "## Targets\n\n" + _table(
-        ["what", "at most", "measured", "met"], [(a, b, c, "yes" if d else "no") for a, b, c, d in rows]
-    )
-
-
-def _per_ten_thousand(entry: Entry, way: str) -> float:
-    frame = entry["times"]["frame"]
-    return float(frame["us"][way]["median"]) * 10_000 / float(frame["codes"])
+def _targets(entries: Sequence[Entry], pictures: Pictures) -> str:
+    rows = [target.row() for target in targets(entries, pictures)]
+    missed = Path(__file__).with_name("missed.md").read_text().strip()
+    return "## Targets\n\n" + _table(["what", "at most", "measured", "met"], rows) + "\n\n" + missed
 
 
 def _stills(entries: Sequence[Entry]) -> str:
@@ -182,18 +131,17 @@ def _films(entries: Sequence[Entry]) -> str:
     )
 
 
-def _pictures(folder: Path, entries: Sequence[Entry]) -> str:
+def _read_pictures(folder: Path) -> Pictures:
+    suffix = ".films.json"
+    return {path.name.removesuffix(suffix): json.loads(path.read_text()) for path in sorted(folder.glob(f"*{suffix}"))}
+
+
+def _pictures(pictures: Pictures, entries: Sequence[Entry]) -> str:
     rows = []
     for entry in entries:
-        path = folder / f"{PLANS[entry['name']].network}.films.json"
-        if not path.exists():
-            continue
-        curves = json.loads(path.read_text())
-        for name, curve in curves.items():
-            score = entry["facts"]["films"][name]
-            equal = lossy.cheapest(curve, score) if score > SCORE_LEAST else None
-            temporal = entry["films"][name]["isthmus temporal"]
-            rows.append([entry["name"], name, score, temporal, equal, lossy.cheapest(curve, 0.95)])
+        for film, curve in pictures.get(PLANS[entry["name"]].network, {}).items():
+            score, temporal = entry["facts"]["films"][film], entry["films"][film]["isthmus temporal"]
+            rows.append([entry["name"], film, score, temporal, equal_h265(entry, film, pictures), lossy.cheapest(curve, 0.95)])
     if not rows:
         return "## H.265 of the picture\n\nLeft out: PyAV with x265 is not installed."
     factors = f"{lossy.RATE_FACTORS[0]} to {lossy.RATE_FACTORS[-1]}"
@@ -211,8 +159,8 @@ def _pictures(folder: Path, entries: Sequence[Entry]) -> str:
 def _times(entries: Sequence[Entry]) -> str:
     ways = list(dict.fromkeys(way for entry in entries for way in entry["times"]["frame"]["us"]))
     rows = [[way, *(_timed(entry, way) for entry in entries)] for way in ways]
-    rows.append(["intra encode, us for 10k codes", *(round(_per_ten_thousand(entry, "intra encode")) for entry in entries)])
-    rows.append(["intra decode, us for 10k codes", *(round(_per_ten_thousand(entry, "intra decode")) for entry in entries)])
+    rows.append(["intra encode, us for 10k codes", *(round(per_ten_thousand(entry, "encode")) for entry in entries)])
+    rows.append(["intra decode, us for 10k codes", *(round(per_ten_thousand(entry, "decode")) for entry in entries)])
     rows.append(
         [
             "a call, encode / decode",
@@ -237,7 +185,8 @@ def _how() -> str:
             "principal components, nothing trained"
             if plan.how == "pca"
             else "learned"
-            + (f", then trained on with {plan.rate_weight} times the bits of a code in the loss" if plan.rate_weight else "")
+            + f", {plan.steps} steps of {plan.batch} pictures"
+            + (f", {plan.rate_weight} times the bits of a code in the loss (`--rate-weight`)" if plan.rate_weight else "")
         )
         for name, plan in PLANS.items()
     )
@@ -245,15 +194,21 @@ def _how() -> str:
 
 {made}
 
-Learned bottlenecks are trained by `isthmus.export.training.distill` for a few hundred steps, on photos of clothes (MobileNetV2)
-or on CIFAR-10 (ResNet-56): enough for the statistics of their codes, not for their accuracy. Bytes are means over photos that
-neither training nor tables have seen. Films come from three fixed cameras; the moving camera is a window of 3/5 of its size
-that wanders over it. Tables for `temporal` on one film are trained on the other two, as a new camera would meet them; *tables
-from stills* are those that are made up from photos alone. Every stream of the codec was decoded and compared.
+Learned bottlenecks are trained by `isthmus.export.training.distill`, the recipe of `isthmus export`, for minutes: enough for the
+statistics of their codes, not for their accuracy. MobileNetV2 and FastestDet see {TRAIN} photos of clothes and are measured on
+{TEST} of the validation part; ResNet-56 sees {10 * TRAIN} pictures of CIFAR-10 and is measured on {3 * TEST} held out; tables are
+trained on up to {material.CODED} pictures of the training part. Nothing measured was seen by training, by tables or by any
+choice made here. Bytes are means over frames. Lossy planes are judged on {material.JUDGED} photos.
+
+Films are {FRAMES} frames from each of three fixed cameras ({material.H265_FRAMES} for H.265); the moving camera is a window of
+3/5 of its size that wanders over it. The reference is the frame before. Tables for `temporal` on one film are trained on the
+other two, as a new camera would meet them; *tables from stills* are those that are made up from photos alone, as
+`isthmus export` does. Every stream of the codec was decoded and compared.
 
 The context mixer (`benchmarks/codec/mixing.py`) predicts every bit from adaptive counts under some 15 contexts, among them the
-codec's own prediction, mixes them by weights that learn, and goes on learning from all measured frames at once: a limit that no
-device could reach, and far too slow."""
+codec's own prediction, and mixes them by weights that learn. It learns from {MIXED} training frames, and *context mixing* goes
+on learning from all measured frames at once: a limit that no device could reach, and far too slow. *Learned beforehand* does
+not learn from what is measured, as the codec."""
 
 
 def _stills_plot(entries: Sequence[Entry]) -> str:

@@ -21,6 +21,8 @@ from isthmus.codec.training import train_table
 MIXED = 400
 """Training frames that the context mixer learns from."""
 MIXED_BITS_MAX = 4
+MIXED_CODES_MAX = 10_000
+"""Codes of a frame that the context mixer goes through; it takes some 10 ms for each, all frames together."""
 TABLES_FROM = 400
 """Training frames that a table for `temporal` is made up from where there are no films."""
 
@@ -51,8 +53,9 @@ def stills(material: Material, table: Table) -> dict[str, Any]:
         sizes[f"isthmus {name}"] = float(np.mean([len(data) for data in payloads]))
     test = batch(material, material.test)
     sizes["intra without frame"] = float(analysis.bits(test, table).sum() / 8 / len(material.test))
-    if bits <= MIXED_BITS_MAX:
-        sizes["context mixing"] = mixing.bytes_of(batch(material, material.train[:MIXED]), test, table)
+    if bits <= MIXED_BITS_MAX and symbols[0].size <= MIXED_CODES_MAX:
+        learning, fixed = mixing.bytes_of(batch(material, material.train[:MIXED]), test, table)
+        sizes |= {"context mixing": learning, "context mixing, learned beforehand": fixed}
     return sizes
 
 
