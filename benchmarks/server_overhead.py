@@ -34,7 +34,8 @@ from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
 from isthmus.contract.manifest import Cut, Manifest, Port, Side
 from isthmus.contract.prepare import Preparation
-from isthmus.tail.server import ServerSettings, run
+from isthmus.tail.server import run
+from isthmus.tail.settings import ServerSettings
 
 TARGET = 1.35
 TAIL_MS = 0.4
@@ -204,7 +205,7 @@ def main() -> None:
     if options.serve:
         # The log would go to the pipe that tells the port.
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-        settings = ServerSettings(grpc_port=0, metrics_port=None, workers=1, batch_max=options.batch_max)
+        settings = ServerSettings(grpc_port=0, metrics_port=None, instances=1, batch_max=options.batch_max)
         run(settings, open_bundle(options.serve), on_ready=lambda port, _metrics: print(f"ready {port}", flush=True))
     elif options.drive:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -4,18 +4,22 @@
 know `isthmus.errors` only. onnxruntime is imported when the first network is loaded, not with this module.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from isthmus.contract.bundle import Bundle
+from isthmus.devices import external_data
 from isthmus.errors import BundleError, DeviceError
 
 Array = npt.NDArray[Any]
+Provider = str | tuple[str, dict[str, str]]
+"""An execution provider by onnxruntime's name, and its options where it needs some."""
 
 # ONNX tensor types that numpy holds as they are. The others (bfloat16, float8, int4, string, sequences) never cross a port.
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -81,8 +85,9 @@ class Network:
         path: Path,
         *,
         threads: int = 1,
-        providers: Sequence[str] = ("CPUExecutionProvider",),
+        providers: Sequence[Provider] = ("CPUExecutionProvider",),
         optimised: bool = True,
+        beside: Collection[str] | None = None,
     ) -> Self:
         """Read an ONNX file and make it ready.
 
@@ -92,27 +97,45 @@ class Network:
                 spinning: a device has other things to do.
             providers: execution providers by onnxruntime's names, best first.
             optimised: False runs the graph as written, for comparing graphs.
+            beside: names of files beside it that may hold its weights; None is any.
 
         Returns:
             The network.
 
         Raises:
-            BundleError: the file is missing or damaged, is not ONNX, or has a port that numpy cannot hold.
+            BundleError: the file is missing or damaged, is not ONNX, has weights elsewhere, or a port that numpy cannot hold.
             DeviceError: onnxruntime is missing, or it lacks a provider or an operator.
         """
         onnxruntime = _import_onnxruntime()
         available = onnxruntime.get_available_providers()
-        for provider in providers:
+        names = [provider if isinstance(provider, str) else provider[0] for provider in providers]
+        for provider in names:
             if provider not in available:
                 raise DeviceError(f"onnxruntime here has no {provider}; available: {', '.join(available)}")
         if not path.is_file():
             raise BundleError(f"network {path} is missing")
+        external_data.check(path, beside)
         options = _session_options(onnxruntime, threads=threads, optimised=optimised)
         session = _open_session(onnxruntime, path, options, providers)
         # A GPU provider whose libraries do not load is dropped with a warning only; a silent CPU is worse than an error.
-        if (active := session.get_providers())[0] != providers[0]:
-            raise DeviceError(f"{providers[0]} does not start on this machine; onnxruntime fell back to {active[0]}")
+        if (active := session.get_providers())[0] != names[0]:
+            raise DeviceError(f"{names[0]} does not start on this machine; onnxruntime fell back to {active[0]}")
         return cls(session, path.name)
+
+    @classmethod
+    def of_bundle(
+        cls, bundle: Bundle, name: str, *, threads: int = 1, providers: Sequence[Provider] = ("CPUExecutionProvider",)
+    ) -> Self:
+        """Load a network of a bundle: its weights lie in it, or in files whose digests the manifest has.
+
+        Raises:
+            BundleError: the bundle has no such file, and as `load`.
+            DeviceError: as `load`.
+        """
+        folder = PurePosixPath(name).parent
+        files = [PurePosixPath(file) for file in bundle.manifest.files]
+        beside = [str(file.relative_to(folder)) for file in files if file.is_relative_to(folder)]
+        return cls.load(bundle.path(name), threads=threads, providers=providers, beside=beside)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Compute every output.
@@ -138,6 +161,15 @@ class Network:
         except Exception as exc:  # onnxruntime's exceptions share no base class
             raise DeviceError(f"{self.name}: onnxruntime failed while computing: {_first_line(exc)}") from exc
         return dict(zip(names, arrays, strict=True))
+
+
+def available_providers() -> tuple[str, ...]:
+    """The execution providers that onnxruntime was built with here, by its names.
+
+    Raises:
+        DeviceError: onnxruntime is missing.
+    """
+    return tuple(_import_onnxruntime().get_available_providers())
 
 
 def changed_share(got: Array, want: Array) -> float:
@@ -205,7 +237,7 @@ def _session_options(onnxruntime: ModuleType, *, threads: int, optimised: bool) 
     return options
 
 
-def _open_session(onnxruntime: ModuleType, path: Path, options: object, providers: Sequence[str]) -> Any:  # noqa: ANN401
+def _open_session(onnxruntime: ModuleType, path: Path, options: object, providers: Sequence[Provider]) -> Any:  # noqa: ANN401
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
     except Exception as exc:  # onnxruntime's exceptions share no base class

@@ -183,7 +183,7 @@ def _points(bundle: Bundle, samples: Samples, task: _Task[Answer], head_file: st
     """Every operating point with one of the heads, which sees each picture once."""
     manifest = bundle.manifest
     assert manifest.preparation is not None
-    head, tail = Network.load(bundle.path(head_file)), Network.load(bundle.path("tail.onnx"))
+    head, tail = Network.of_bundle(bundle, head_file), Network.of_bundle(bundle, "tail.onnx")
     found = tables.of_bundle(bundle)
     codec = Codec(manifest.boundary, manifest.points, offered(found), tables=found)
     durations: list[float] = []

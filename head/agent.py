@@ -10,14 +10,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from isthmus.errors import ConfigError, ContractMismatch, IsthmusError, TailUnavailable
-from isthmus.head.frame import Frame
+from isthmus.head.evidence import EvidenceRing
+from isthmus.head.frame import Frame, Source
 from isthmus.head.gate import MotionGate
 from isthmus.head.ledger import Ledger, Origin, Summary
 from isthmus.head.link import Link
 from isthmus.head.mailbox import DropPolicy, Mailbox
 from isthmus.head.placement import Local, Sender
 from isthmus.head.reply import Reply
-from isthmus.head.source import Source
 
 POLL_S = 0.1
 """How often a waiting stage looks whether the run was stopped."""
@@ -45,6 +45,7 @@ class Agent:
         link: where captures go; None only for `Local`.
         gate: drops frames in which nothing moves; None lets all pass.
         drop_policy: `drop-oldest` for live sources; `wait` where every picture counts (files).
+        evidence: keeps pictures of the frames that pass the gate; None keeps none.
         finish_s: after the source ended, how long to wait for a link, and for answers that are in flight.
 
     Raises:
@@ -60,6 +61,7 @@ class Agent:
         link: Link | None = None,
         gate: MotionGate | None = None,
         drop_policy: DropPolicy = "drop-oldest",
+        evidence: EvidenceRing | None = None,
         finish_s: float = 10.0,
     ) -> None:
         if link is None and not isinstance(placement, Local):
@@ -69,6 +71,7 @@ class Agent:
         self._ledger = ledger
         self._link = link
         self._gate = gate
+        self._evidence = evidence
         self._finish_s = finish_s
         self._mailbox: Mailbox[_Waiting] = Mailbox(capacity=1, policy=drop_policy)
         # A plain flag: a signal handler may interrupt whoever holds a lock.
@@ -88,6 +91,7 @@ class Agent:
         Raises:
             SourceError: the source broke.
             ContractMismatch: the server holds another bundle.
+            ConfigError: pictures are to be sent, and the server takes none.
             Exception: a sink failed, with whatever it raised.
         """
         capture = threading.Thread(target=self._capture, name="isthmus-capture", daemon=True)
@@ -97,6 +101,7 @@ class Agent:
         finally:
             self._stopped = True
             self._mailbox.close()
+            self._source.interrupt()
             capture.join(self._finish_s)
             self._settle()
         if self._broken:
@@ -151,6 +156,8 @@ class Agent:
                 continue
             if waiting is None:
                 return
+            if self._evidence is not None:
+                self._evidence.keep(waiting.frame)
             if isinstance(self._placement, Local):
                 self._answer(self._placement, waiting)
             else:
@@ -171,6 +178,9 @@ class Agent:
                 if not len(self._mailbox) or time.monotonic() - ended_at > self._finish_s:
                     break
         else:
+            if not isinstance(self._placement, Local) and self._placement.sends_pictures:
+                # Every frame would be refused. Of several servers, another one may have come after a break.
+                self._link.check_pictures()
             return not self._is_over()
         self._mailbox.close()
         for waiting in self._mailbox:

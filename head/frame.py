@@ -40,20 +40,26 @@ class Source(ABC):
             some; None for cameras and loops.
         description: what it is, for logs and reports.
         unreadable: pictures that were skipped so far because they could not be read.
+        live: frames come at the world's pace, so one that is not taken in time is late; False for files, where each counts.
     """
 
     fps: float | None = None
     length: int | None = None
     description: str = ""
     unreadable: int = 0
+    live: bool = False
 
     @abstractmethod
     def read(self) -> Frame | None:
-        """Return the next frame, or None at the end.
+        """Return the next frame, or None at the end or after `interrupt`.
 
         Raises:
             SourceError: a camera stopped, or nothing at all in a source can be read.
         """
+
+    def interrupt(self) -> None:
+        """End a `read` that waits, from any thread; what cannot be woken ends by its own time-out."""
+        return
 
     def close(self) -> None:
         """Give back what the source holds; reading after that is an error of the caller."""

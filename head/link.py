@@ -6,11 +6,10 @@ when the list changes.
 """
 
 import hashlib
-import random
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -21,8 +20,10 @@ from isthmus.codec.codec import offered
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.errors import ConfigError, IsthmusError, TailUnavailable
+from isthmus.head.evidence import no_evidence
 from isthmus.head.references import Codes, Dialogue, References
 from isthmus.head.reply import Reply
+from isthmus.head.retry import retry_delays
 from isthmus.head.stream import Stream, greeting
 
 log = structlog.get_logger()
@@ -44,24 +45,6 @@ class LinkSettings:
     """Longest pause between attempts; jittered, so that a fleet does not come back all at once."""
 
 
-def retry_delays(settings: LinkSettings, random_source: random.Random) -> Iterator[float]:
-    """Pauses between attempts in seconds: 0.1 to 0.5 s for the first `quick_retry_s`, then doubling with full jitter.
-
-    >>> delays = retry_delays(LinkSettings(), random.Random(0))
-    >>> all(0.1 <= next(delays) <= 0.5 for _ in range(10))
-    True
-    """
-    elapsed = 0.0
-    ceiling = min(settings.retry_max_s, 1.0)
-    while elapsed < settings.quick_retry_s:
-        delay = random_source.uniform(0.1, 0.5)
-        elapsed += delay
-        yield delay
-    while True:
-        yield random_source.uniform(min(0.5, ceiling), ceiling)
-        ceiling = min(settings.retry_max_s, ceiling * 2)
-
-
 def preferred_order(device_id: str, addresses: Sequence[str]) -> list[str]:
     """Addresses by rendezvous hashing, the best one for this device first."""
     return sorted(addresses, key=lambda address: hashlib.sha256(f"{device_id}\n{address}".encode()).digest())
@@ -75,19 +58,29 @@ class Link:
         addresses: `host:port` of one or more equal servers.
         device_id: names this device in the server's session and logs.
         settings: time-outs and pauses.
+        evidence: gives what this device keeps of a frame, by sequence number.
 
     Raises:
         ConfigError: no address, or one that is not `host:port`.
         BundleError: the bundle's codec tables are damaged.
     """
 
-    def __init__(self, bundle: Bundle, addresses: Sequence[str], *, device_id: str, settings: LinkSettings | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        addresses: Sequence[str],
+        *,
+        device_id: str,
+        settings: LinkSettings | None = None,
+        evidence: Callable[[int], wire.Evidence] = no_evidence,
+    ) -> None:
         self.addresses = preferred_order(device_id, [check_address(address) for address in addresses])
         if not self.addresses:
             raise ConfigError("no server is named; give --tail HOST:PORT")
         self._bundle = bundle
         self._modes = offered(tables.of_bundle(bundle))
         self._device_id = device_id
+        self._evidence = evidence
         self._settings = settings or LinkSettings()
         self._changed = threading.Condition()
         self._stream: Stream | None = None
@@ -125,6 +118,19 @@ class Link:
                 raise self._last_error or TailUnavailable(
                     f"no server answers at {', '.join(self.addresses)} within {timeout_s:g} s; is `isthmus serve` running?"
                 )
+
+    def check_pictures(self) -> None:
+        """See that the server of the open stream takes pictures; without a stream there is nothing to see.
+
+        Raises:
+            ConfigError: it takes codes only.
+        """
+        stream = self._stream
+        if stream is not None and not stream.opened.takes_pictures:
+            raise ConfigError(
+                f"{stream.address} takes no pictures of bundle {self._bundle.manifest.id!r}: the bundle has no whole.onnx, "
+                "or the server runs with --pictures off; use --placement split"
+            )
 
     @property
     def connected(self) -> bool:
@@ -183,11 +189,14 @@ class Link:
             self._hold()
             if time.monotonic() - opened_at < self._settings.quick_retry_s:
                 # A server that takes streams and ends them at once must not be asked without a pause.
-                self._closing.wait(next(retry_delays(self._settings, random.Random())))
+                self._closing.wait(next(self._delays()))
+
+    def _delays(self) -> Iterator[float]:
+        return retry_delays(quick_s=self._settings.quick_retry_s, longest_s=self._settings.retry_max_s)
 
     def _connect(self) -> bool:
         """Try the addresses until one opens; False when the link is closed or cannot work."""
-        for delay in retry_delays(self._settings, random.Random()):
+        for delay in self._delays():
             for address in self.addresses:
                 if self._closing.is_set():
                     return False
@@ -211,6 +220,7 @@ class Link:
                 on_change=self._notify,
                 given_up=self._closing.is_set,
                 references=self._references,
+                evidence=self._evidence,
             )
         except TailUnavailable as error:
             log.debug("no stream", address=address, reason=str(error))

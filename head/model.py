@@ -42,7 +42,7 @@ class DeviceModel:
             raise ConfigError(f"{bundle.origin} does not say how a picture is prepared; export it with --preprocess")
         self.manifest = manifest
         self._preparation = manifest.preparation
-        self._network = Network.load(bundle.path(name), threads=threads)
+        self._network = Network.of_bundle(bundle, name, threads=threads)
         self._outputs = [port.name for port in self._network.outputs]
 
     def compute(self, picture: np.ndarray) -> Computed:

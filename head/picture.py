@@ -45,12 +45,18 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     except OSError as error:
         raise SourceError(f"{path.name} cannot be read: {error.strerror or error}") from error
     try:
-        return _decode(data)
+        return decode(data)
     except (LimitExceeded, MalformedPayload) as error:
         raise SourceError(f"{path.name} cannot be used: {error}") from error
 
 
-def _decode(data: bytes) -> NDArray[np.uint8]:
+def decode(data: bytes) -> NDArray[np.uint8]:
+    """Decode the bytes of one picture; result and limit as for `read_picture`.
+
+    Raises:
+        MalformedPayload: they are no JPEG, PNG, WebP or BMP, are cut short, or are damaged.
+        LimitExceeded: more than `MAX_PIXELS` pixels; nothing was decoded.
+    """
     if data.startswith(b"BM"):
         return _decode_bmp(data)
     format_name = _format_name(data)

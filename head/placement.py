@@ -49,6 +49,7 @@ class Sender(Protocol):
 
     name: str
     setting: str
+    sends_pictures: bool
 
     def pack(self, picture: np.ndarray, dialogue: Dialogue | None = None) -> Outgoing:
         """Make the content of a capture from uint8[row, column, 3] BGR; without a dialogue, a key frame."""
@@ -71,6 +72,7 @@ class Split:
     """
 
     name = "split"
+    sends_pictures = False
 
     def __init__(self, bundle: Bundle, *, threads: int = 1, point: int = 0, int8: bool = True) -> None:
         points = bundle.manifest.points
@@ -113,6 +115,7 @@ class Offload:
     """The picture goes to the server, which runs the whole network."""
 
     name = "offload"
+    sends_pictures = True
 
     def __init__(self, format_name: str = "jpeg", quality: int = 75, *, fitted_to: Preparation | None = None) -> None:
         """Choose what is sent.

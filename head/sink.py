@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from isthmus.errors import ConfigError, DeviceError, NotBuiltYet
+from isthmus.errors import ConfigError, DeviceError
 from isthmus.head.annotated import Annotated
 from isthmus.head.canvas import PictureFolder, VideoFile
+from isthmus.head.mqtt import Mqtt
 from isthmus.head.record import Record
 
 
@@ -96,6 +97,7 @@ def open_sink(reference: str, *, fps: float | None = None) -> Sink:
         jsonl:PATH      one JSON object a line; `jsonl:-` is standard output
         video:OUT.mp4   a video with the answers drawn in; also .mkv and .avi
         images:FOLDER   the same as a JPEG for each frame
+        mqtt://HOST/TOPIC   one JSON message a frame to a broker; also mqtts (see `isthmus.head.mqtt`)
 
     Args:
         reference: as above.
@@ -103,7 +105,7 @@ def open_sink(reference: str, *, fps: float | None = None) -> Sink:
 
     Raises:
         ConfigError: another kind, or what cannot be opened.
-        NotBuiltYet: a kind that a later version brings.
+        DeviceError: a broker does not answer.
     """
     kind, _, rest = reference.partition(":")
     if kind == "jsonl" and rest:
@@ -112,8 +114,9 @@ def open_sink(reference: str, *, fps: float | None = None) -> Sink:
         return Annotated(VideoFile(rest, fps))
     if kind == "images" and rest:
         return Annotated(PictureFolder(rest))
-    if kind == "mqtt":
-        raise NotBuiltYet("sink mqtt: is not built yet; use jsonl:PATH")
+    if kind in ("mqtt", "mqtts"):
+        return Mqtt(reference)
     raise ConfigError(
-        f"sink {reference!r} is unknown; use jsonl:PATH, jsonl:- for standard output, video:OUT.mp4 or images:FOLDER"
+        f"sink {reference!r} is unknown; use jsonl:PATH, jsonl:- for standard output, video:OUT.mp4, images:FOLDER "
+        "or mqtt://HOST/TOPIC"
     )

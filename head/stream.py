@@ -18,6 +18,7 @@ from isthmus.contract.generated import split_pb2_grpc
 from isthmus.contract.limits import DEFAULT
 from isthmus.errors import ContractMismatch, IsthmusError, LocalProtocolError, ProtocolError, RemoteProtocolError, TailUnavailable
 from isthmus.head import reply
+from isthmus.head.evidence import no_evidence
 from isthmus.head.references import Codes, References
 from isthmus.head.reply import Reply
 
@@ -59,6 +60,7 @@ class Stream:
         on_change: called without arguments when a credit arrived, the server drains, or the stream ended.
         given_up: asked while the connection is made; true ends the attempt.
         references: learns which frames the server has decoded.
+        evidence: gives what this device keeps of a frame, by sequence number.
 
     Raises:
         TailUnavailable: nobody answers there, the server has no room, or the attempt was given up.
@@ -75,9 +77,11 @@ class Stream:
         on_change: Callable[[], None],
         given_up: Callable[[], bool] = lambda: False,
         references: References | None = None,
+        evidence: Callable[[int], wire.Evidence] = no_evidence,
     ) -> None:
         self.address = address
         self._on_change = on_change
+        self._evidence = evidence
         self._lock = threading.Lock()
         self._in_flight: dict[int, tuple[Future[Reply], float]] = {}
         self._sent = 0
@@ -235,7 +239,8 @@ class Stream:
         elif kind == "error":
             raise TailUnavailable(f"{self.address}: {message.error.message}")
         elif kind == "fetch_evidence":
-            held = wire.Evidence(request=message.fetch_evidence.request, message="this device keeps no pictures")
+            held = self._evidence(message.fetch_evidence.sequence)
+            held.request = message.fetch_evidence.request
             self._outbox.put(wire.ToTail(evidence=held))
 
     def _take_answer(self, answer: wire.Answer) -> None:

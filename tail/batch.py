@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from isthmus.errors import LocalProtocolError, TailUnavailable
+from isthmus.errors import TailUnavailable
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
@@ -112,11 +112,10 @@ class Batcher(Generic[Work, Result]):
             expires_at: time on the clock after which it need not be computed.
 
         Raises:
-            TailUnavailable: the queue is full; try again after `retry_after_ms`.
-            LocalProtocolError: the batcher is closed.
+            TailUnavailable: the batcher is closed, or the queue is full; then try again after `retry_after_ms`.
         """
         if self._closed:
-            raise LocalProtocolError("a job was submitted after the batcher was closed")
+            raise TailUnavailable("this version of the bundle was unloaded meanwhile; ask again for the one that is served now")
         if self._queue.qsize() >= self._queue_max:
             raise TailUnavailable(f"{self._queue_max} frames wait already; try again in {self.retry_after_ms} ms")
         # Not Job[Work, Result](...): typing's wrapper costs several microseconds per call.

@@ -1,31 +1,39 @@
 """The networks of one bundle, one set for each worker thread, and what they make of a frame.
 
-A worker owns its sessions: two threads never compute in one session, so one slow frame does not stop another. `tail.onnx` is
-loaded at once and checked against the golden frames; `whole.onnx`, for devices that send pictures, when a worker first needs it.
+A worker owns its session of `tail.onnx`, which is checked against the golden frames. `whole.onnx`, for devices that send
+pictures, is loaded once for all workers: onnxruntime runs a session for several threads at a time, and pictures are rarer.
 
 Outputs keep the batch axis of one that the networks give, so that an answer looks the same whether the device or the
 server computed it. NaN and infinity in an output are never sent: the frame counts as failed, because every consumer
 compares and thresholds, and a NaN passes or fails all comparisons silently.
 """
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
+import structlog
 
 from isthmus.codec import tables
 from isthmus.codec.codec import Codec, negotiate, offered
 from isthmus.codec.payload import Mode
 from isthmus.contract import picture, tensor
-from isthmus.contract.bundle import Bundle
+from isthmus.contract.bundle import Bundle, file_sha256
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.limits import DEFAULT, Limits
 from isthmus.contract.prepare import prepare
 from isthmus.devices import golden
+from isthmus.devices import provider as providers
 from isthmus.devices.runtime import Network
-from isthmus.errors import BundleError, DeviceError, NotBuiltYet
+from isthmus.errors import BundleError, DeviceError, IsthmusError, NotBuiltYet
+from isthmus.tail.settings import Pictures
+
+WHOLE = "whole.onnx"
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +59,16 @@ class Computed:
 class TailModel:
     """A loaded bundle. `compute` is called from worker threads, everything else from anywhere."""
 
-    def __init__(self, bundle: Bundle, tails: Sequence[Network], *, threads: int, limits: Limits) -> None:
+    def __init__(self, bundle: Bundle, *, workers: int, threads: int, limits: Limits, provider: str, pictures: Pictures) -> None:
         self.bundle = bundle
         self.limits = limits
-        self._tails = tuple(tails)
-        self._wholes: list[Network | None] = [None] * len(self._tails)
+        self.provider = provider
+        """What computes: `cpu`, `cuda` or `tensorrt`."""
         self._threads = threads
+        self._pictures = pictures
+        self._tails = tuple(self._network("tail.onnx") for _ in range(workers))
+        self._whole: Network | None = None
+        self._loading = threading.Lock()
         self._tables = tables.of_bundle(bundle)
         self._codecs: dict[tuple[Mode, ...], Codec] = {}
         self.modes = offered(self._tables)
@@ -65,26 +77,50 @@ class TailModel:
         """Whether several frames may go through `tail.onnx` at once; found out by the golden check."""
 
     @classmethod
-    def load(cls, bundle: Bundle, *, workers: int, threads: int = 1, limits: Limits = DEFAULT) -> Self:
-        """Load the tail once for each worker and check it.
+    def load(
+        cls,
+        bundle: Bundle,
+        *,
+        workers: int,
+        threads: int = 1,
+        limits: Limits = DEFAULT,
+        provider: providers.Choice = "auto",
+        pictures: Pictures = "loaded",
+    ) -> Self:
+        """Load the tail once for each worker, the whole network once, and check them.
 
         Args:
             bundle: opened and checked.
             workers: how many threads will call `compute`.
             threads: threads inside one onnxruntime session.
             limits: what is taken of a picture.
+            provider: what computes; of `auto` the first one whose outputs are the golden ones.
+            pictures: when `whole.onnx` is loaded.
 
         Raises:
             NotBuiltYet: the bundle is a language model.
             BundleError: a network is missing or damaged, or its outputs are not the golden ones.
-            DeviceError: onnxruntime cannot run the network here.
+            DeviceError: onnxruntime cannot run the network here, or has not the provider that is asked for.
         """
         if bundle.manifest.kind == "lm":
             raise NotBuiltYet(f"{bundle.origin} is a language model; this version serves vision bundles only")
-        tails = [Network.load(bundle.path("tail.onnx"), threads=threads) for _ in range(workers)]
-        model = cls(bundle, tails, threads=threads, limits=limits)
+        *first, last = providers.candidates(provider)
+        for name in first:
+            try:
+                return cls._checked(bundle, workers, threads, limits, name, pictures)
+            except IsthmusError as error:
+                _log.warning("provider does not serve this bundle", provider=name, bundle=bundle.manifest.id, reason=str(error))
+        return cls._checked(bundle, workers, threads, limits, last, pictures)
+
+    @classmethod
+    def _checked(cls, bundle: Bundle, workers: int, threads: int, limits: Limits, provider: str, pictures: Pictures) -> Self:
+        model = cls(bundle, workers=workers, threads=threads, limits=limits, provider=provider, pictures=pictures)
         model._check_ports()
-        model._check_golden()
+        frames = golden.read(bundle)
+        golden.check_tail(bundle, frames, model._tails[0])
+        model.batches = model._gives_the_same_in_batches(frames)
+        if model.takes_pictures and pictures == "loaded":
+            model._check_whole(frames)
         return model
 
     @property
@@ -95,7 +131,7 @@ class TailModel:
     @property
     def takes_pictures(self) -> bool:
         """Whether a device may send a picture instead of codes."""
-        return self.bundle.has("whole.onnx") and self.bundle.manifest.preparation is not None
+        return self._pictures != "off" and self.bundle.has(WHOLE) and self.bundle.manifest.preparation is not None
 
     def codec(self, modes: Sequence[int]) -> Codec:
         """The codec for devices that offer `modes`; streams that agree on the same modes share one."""
@@ -120,7 +156,7 @@ class TailModel:
             DeviceError: the network failed, or gave NaN or infinity.
         """
         if works[0].kind == "picture":
-            return [self._compute_picture(worker, work) for work in works]
+            return [self._compute_picture(work) for work in works]
         return self._compute_codes(worker, works)
 
     def _compute_codes(self, worker: int, works: Sequence[Work]) -> list[Computed]:
@@ -137,7 +173,7 @@ class TailModel:
         post_s = (time.perf_counter() - computed) * share
         return [Computed(outputs=out, decode_s=0.0, compute_s=computed - started, post_s=post_s) for out in packed]
 
-    def _compute_picture(self, worker: int, work: Work) -> Computed:
+    def _compute_picture(self, work: Work) -> Computed:
         preparation = self.bundle.manifest.preparation
         if preparation is None:
             raise DeviceError(f"{self.bundle.origin} does not say how to prepare a picture")
@@ -145,17 +181,23 @@ class TailModel:
         decoded = picture.decode_picture(work.picture_data, work.picture_format, pixels_max=self.limits.picture_pixels)
         prepared = prepare(decoded, preparation)
         ready = time.perf_counter()
-        outputs = self._whole(worker).run({self.bundle.manifest.input.name: prepared})
+        outputs = self._loaded_whole().run({self.bundle.manifest.input.name: prepared})
         computed = time.perf_counter()
         packed = _pack(outputs)
         post_s = time.perf_counter() - computed
         return Computed(outputs=packed, decode_s=ready - started, compute_s=computed - ready, post_s=post_s)
 
-    def _whole(self, worker: int) -> Network:
-        network = self._wholes[worker]
-        if network is None:
-            network = self._wholes[worker] = Network.load(self.bundle.path("whole.onnx"), threads=self._threads)
-        return network
+    def _loaded_whole(self) -> Network:
+        with self._loading:
+            if self._whole is None:
+                # Long after the bundle was opened, its files may be others.
+                if file_sha256(self.bundle.path(WHOLE)) != self.bundle.manifest.files[WHOLE].sha256:
+                    raise BundleError(f"{self.bundle.origin}: {WHOLE} was changed since the bundle was opened")
+                self._whole = self._network(WHOLE)
+            return self._whole
+
+    def _network(self, name: str) -> Network:
+        return Network.of_bundle(self.bundle, name, threads=self._threads, providers=providers.chain(self.provider))
 
     def _run_tail(self, network: Network, codes: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         tensors = self.bundle.manifest.boundary.tensors
@@ -167,10 +209,12 @@ class TailModel:
         if given != wanted:
             raise BundleError(f"{self.bundle.origin}: tail.onnx takes {given}, the boundary has {wanted}; export it again")
 
-    def _check_golden(self) -> None:
-        frames = golden.read(self.bundle)
-        golden.check_tail(self.bundle, frames, self._tails[0])
-        self.batches = self._gives_the_same_in_batches(frames)
+    def _check_whole(self, frames: golden.GoldenFrames) -> None:
+        """See it run on a golden input. What it gives is not that of the split, which quantises, but has the same names."""
+        manifest = self.bundle.manifest
+        outputs = self._loaded_whole().run({manifest.input.name: frames.inputs[:1]})
+        if missing := [port.name for port in manifest.outputs if port.name not in outputs]:
+            raise BundleError(f"{self.bundle.origin}: {WHOLE} gives {', '.join(outputs)}, the manifest promises {missing[0]!r}")
 
     def _gives_the_same_in_batches(self, frames: golden.GoldenFrames) -> bool:
         """Whether all golden frames at once give what they give one by one. A free first axis does not promise it: it may be a

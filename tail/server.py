@@ -1,12 +1,8 @@
-"""The edge server: one bundle, one gRPC port, one port for metrics and health."""
+"""The edge server: a bundle or a repository of them, one gRPC port, one port for metrics and health."""
 
 import asyncio
-import ipaddress
-import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import grpc
 import structlog
@@ -14,19 +10,28 @@ import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from isthmus import __version__
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2, split_pb2_grpc
-from isthmus.contract.limits import DEFAULT, Limits
-from isthmus.contract.manifest import MANIFEST_NAME
-from isthmus.errors import ConfigError, DeviceError, NotBuiltYet
-from isthmus.tail.batch import Batcher
-from isthmus.tail.metrics import Metrics
-from isthmus.tail.model import Computed, TailModel, Work
+from isthmus.contract.limits import Limits
+from isthmus.errors import DeviceError
+from isthmus.tail.catalog import Catalog
+from isthmus.tail.repository.folder import FolderRepository, RepositoryFolder
+from isthmus.tail.repository.repository import Repository
+from isthmus.tail.repository.single import SingleBundle
+from isthmus.tail.security.access import Access
+from isthmus.tail.security.doorkeeper import Doorkeeper
+from isthmus.tail.served import Served
 from isthmus.tail.service import TailService
-from isthmus.tail.sessions import Sessions
-from isthmus.tail.status import StatusServer, application
-from isthmus.tail.stream import House
+from isthmus.tail.settings import ServerSettings
+from isthmus.tail.streams.sessions import Sessions
+from isthmus.tail.streams.stream import House
+from isthmus.tail.watching.history import History
+from isthmus.tail.watching.metrics import Metrics
+from isthmus.tail.watching.pages import application
+from isthmus.tail.watching.snapshot import Snapshot
+from isthmus.tail.watching.status import StatusServer
+
+Source = Bundle | RepositoryFolder
 
 SERVICE_NAME = "isthmus.v1.Tail"
 _OTHER_CALLS_MAX = 64
@@ -37,72 +42,22 @@ _REFERENCES_BYTES_MAX = 256 << 20
 _log = structlog.get_logger(__name__)
 
 
-def default_workers() -> int:
-    """One core is left to the event loop and the codec; more than eight workers outrun what one event loop feeds."""
-    return max(1, min(8, len(os.sched_getaffinity(0)) - 1))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerSettings:
-    """How a server runs."""
-
-    host: str = "127.0.0.1"
-    """Loopback: what leaves the machine must be asked for."""
-
-    grpc_port: int = 8001
-    """Triton's and KServe's gRPC port; 0 takes a free one."""
-
-    metrics_port: int | None = 8002
-    """Triton's metrics port; 0 takes a free one, None serves no metrics."""
-
-    workers: int = field(default_factory=default_workers)
-    """Threads that compute, each with its own onnxruntime session."""
-
-    threads: int = 1
-    """Threads inside one session. Several frames in parallel use cores better than several threads on one frame."""
-
-    queue_max: int = 64
-    """Frames that wait. At 1 ms each and one worker the last one waits 64 ms; more would only be late."""
-
-    batch_max: int = 1
-    """Frames in one run of the tail. On CPUs batching gives nothing; on GPUs 8 to 32 do."""
-
-    streams_max: int = 256
-    """Devices at a time; each may have `limits.captures_in_flight` frames here."""
-
-    sessions_max: int = 1024
-    """Sessions held, with and without a stream."""
-
-    session_idle_s: float = 300.0
-    """A device that was away for longer starts with a key frame, which costs it one larger payload."""
-
-    drain_grace_s: float = 5.0
-    """From SIGTERM until open streams are cut; orchestrators kill after 10 s or more."""
-
-    insecure: bool = False
-    """Listen beyond loopback without TLS."""
-
-    limits: Limits = DEFAULT
-    """What is taken from a device."""
-
-
 class Server:
     """A server; `start` and `stop` are called once each, in one event loop.
 
     Args:
         settings: how to run.
-        bundle: what to serve.
-
-    Raises:
-        ConfigError: the settings contradict each other.
+        source: what to serve: an opened bundle, or a folder of them.
     """
 
-    def __init__(self, settings: ServerSettings, bundle: Bundle) -> None:
-        _check(settings)
+    def __init__(self, settings: ServerSettings, source: Source) -> None:
         self._settings = settings
-        self._bundle = bundle
+        self._catalog = Catalog()
         self._status: StatusServer | None = None
         self._stopping = False
+        self._metrics = Metrics(served=lambda: self._catalog, sessions=lambda: len(self._sessions), ready=lambda: self.ready)
+        self.repository: Repository = self._make_repository(source)
+        """What can be loaded and unloaded, and in what state it is."""
         self.grpc_port = 0
         """The port that is listened on, after `start`."""
 
@@ -112,34 +67,26 @@ class Server:
         return self._status.port if self._status else None
 
     async def start(self) -> None:
-        """Load the bundle and listen.
+        """Load what there is to serve, and listen.
 
         Raises:
-            BundleError: the bundle cannot be served.
+            BundleError: nothing can be served.
+            ConfigError: the repository cannot be read.
             DeviceError: a port is taken, or onnxruntime does not run here.
         """
         settings = self._settings
-        self._model = await asyncio.to_thread(
-            TailModel.load, self._bundle, workers=settings.workers, threads=settings.threads, limits=settings.limits
-        )
         self._grpc, self._health = self._make_grpc()
-        self.grpc_port = _listen(self._grpc, settings)
-        self._batcher: Batcher[Work, Computed] = Batcher(
-            self._model.compute,
-            workers=settings.workers,
-            queue_max=settings.queue_max,
-            batch_max=settings.batch_max if self._model.batches else 1,
-        )
         try:
+            await self.repository.start()
+            self.grpc_port = _listen(self._grpc, settings)
             await self._open()
         except BaseException:
             await self._grpc.stop(None)
-            await self._batcher.close()
+            await self.repository.close()
             raise
         _log.info(
             "serving",
-            bundle=self._bundle.manifest.id,
-            signed_by=self._bundle.signed_by,
+            bundles=[str(served) for served in self._catalog],
             grpc_port=self.grpc_port,
             metrics_port=self.metrics_port,
         )
@@ -155,32 +102,59 @@ class Server:
         await self._health.enter_graceful_shutdown()
         await self._service.drain("the server stops", grace_s)
         await self._grpc.stop(None)
-        await self._batcher.close()
+        await self.repository.close()
         if self._status is not None:
             await self._status.stop()
         _log.info("stopped")
 
+    def _make_repository(self, source: Source) -> Repository:
+        if isinstance(source, Bundle):
+            return SingleBundle(source, self._catalog, self._settings, self._metrics)
+        return FolderRepository(
+            source, self._catalog, self._settings, self._metrics, retire=self._retire, on_change=self._tell_health
+        )
+
+    async def _retire(self, served: Served, reason: str) -> None:
+        await self._service.retire(served, reason, self._settings.drain_grace_s)
+
     async def _open(self) -> None:
         self._sessions = self._make_sessions()
-        metrics = Metrics(queued=lambda: self._batcher.queued, sessions=lambda: len(self._sessions))
-        house = House(
-            model=self._model, batcher=self._batcher, sessions=self._sessions, metrics=metrics, limits=self._settings.limits
-        )
+        house = House(catalog=self._catalog, sessions=self._sessions, metrics=self._metrics, limits=self._settings.limits)
         self._service = TailService(house, streams_max=self._settings.streams_max)
         split_pb2_grpc.add_TailServicer_to_server(self._service, self._grpc)
         if self._settings.metrics_port is not None:
-            pages = application(metrics=metrics.text, ready=lambda: not self._stopping, facts=self._facts)
-            status = StatusServer(pages, host=self._settings.host, port=self._settings.metrics_port)
+            history = History(self._metrics, queued=lambda: sum(served.batcher.queued for served in self._catalog))
+            snapshot = Snapshot(
+                served=lambda: self._catalog,
+                metrics=self._metrics,
+                history=history,
+                sessions=lambda: len(self._sessions),
+                ready=lambda: self.ready,
+                grpc_port=lambda: self.grpc_port,
+            )
+            pages = application(metrics=self._metrics.text, ready=lambda: self.ready, snapshot=snapshot.take)
+            status = StatusServer(pages, history, host=self._settings.host, port=self._settings.metrics_port)
             await status.start()
             self._status = status
         await self._grpc.start()
+        await self._tell_health()
+
+    @property
+    def ready(self) -> bool:
+        """Whether new streams and requests are taken, and with strict readiness everything that should be served is."""
+        return not self._stopping and (self.repository.ready or not self._settings.strict_readiness)
+
+    async def _tell_health(self) -> None:
+        status = health_pb2.HealthCheckResponse.SERVING if self.ready else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in ("", SERVICE_NAME):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+            await self._health.set(name, status)
 
     def _make_grpc(self) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
         settings = self._settings
         server = grpc.aio.server(
-            options=_options(settings.limits), maximum_concurrent_rpcs=settings.streams_max + _OTHER_CALLS_MAX
+            interceptors=[Doorkeeper(Access())],
+            options=_options(settings.limits),
+            maximum_concurrent_rpcs=settings.streams_max + _OTHER_CALLS_MAX,
         )
         servicer = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
@@ -189,35 +163,24 @@ class Server:
         return server, servicer
 
     def _make_sessions(self) -> Sessions:
-        limits = self._settings.limits
-        frame_bytes = sum(tensor.size() for tensor in self._bundle.manifest.boundary.tensors)
-        affordable = _REFERENCES_BYTES_MAX // (frame_bytes * limits.references_kept)
-        # Every open stream needs one, whatever its frames weigh.
-        count_max = max(min(self._settings.sessions_max, affordable), self._settings.streams_max)
-        return Sessions(count_max=count_max, idle_s=self._settings.session_idle_s, references_kept=limits.references_kept)
-
-    def _facts(self) -> dict[str, object]:
-        manifest = self._bundle.manifest
-        return {
-            "version": __version__,
-            "bundle": f"{manifest.id} {manifest.version}",
-            "contract": manifest.contract_digest[:12],
-            "gRPC port": self.grpc_port,
-            "workers": self._settings.workers,
-            "streams": self._service.streams,
-            "sessions": len(self._sessions),
-            "frames queued": self._batcher.queued,
-        }
+        settings = self._settings
+        return Sessions(
+            # Every open stream needs one.
+            count_max=max(settings.sessions_max, settings.streams_max),
+            bytes_max=_REFERENCES_BYTES_MAX,
+            idle_s=settings.session_idle_s,
+            references_kept=settings.limits.references_kept,
+        )
 
 
 def run(
-    settings: ServerSettings, bundle: Bundle, *, on_ready: Callable[[int, int | None], None] = lambda _grpc, _metrics: None
+    settings: ServerSettings, source: Source, *, on_ready: Callable[[int, int | None], None] = lambda _grpc, _metrics: None
 ) -> int:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Args:
         settings: how to run.
-        bundle: what to serve.
+        source: what to serve.
         on_ready: called with the gRPC port and the metrics port once devices can connect.
 
     Returns:
@@ -227,10 +190,10 @@ def run(
         IsthmusError: the server cannot start.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(settings, bundle, on_ready))
+        return runner.run(_run(settings, source, on_ready))
 
 
-async def _run(settings: ServerSettings, bundle: Bundle, on_ready: Callable[[int, int | None], None]) -> int:
+async def _run(settings: ServerSettings, source: Source, on_ready: Callable[[int, int | None], None]) -> int:
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[int] = loop.create_future()
 
@@ -240,40 +203,12 @@ async def _run(settings: ServerSettings, bundle: Bundle, on_ready: Callable[[int
 
     for caught in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(caught, end, caught)
-    server = Server(settings, bundle)
+    server = Server(settings, source)
     await server.start()
     on_ready(server.grpc_port, server.metrics_port)
     number = await ended
     await server.stop()
     return number
-
-
-def refuse_repository(path: Path) -> None:
-    """Tell a folder of bundles from a bundle.
-
-    Raises:
-        NotBuiltYet: it holds `<name>/<version>/` folders with a manifest.
-    """
-    if path.is_dir() and not (path / MANIFEST_NAME).exists() and any(path.glob(f"*/*/{MANIFEST_NAME}")):
-        raise NotBuiltYet(f"{path} is a model repository; this version serves one bundle, give it {path}/<name>/<version>")
-
-
-def _check(settings: ServerSettings) -> None:
-    for name in ("workers", "threads", "queue_max", "batch_max", "streams_max", "sessions_max"):
-        if getattr(settings, name) < 1:
-            raise ConfigError(f"{name} is {getattr(settings, name)}, at least 1 is needed")
-    if not settings.insecure and not _is_loopback(settings.host):
-        raise ConfigError(
-            f"host {settings.host} is reachable from other machines and this version has no TLS; "
-            "use 127.0.0.1, or --insecure on a network you trust"
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _options(limits: Limits) -> list[tuple[str, int]]:

@@ -1,6 +1,7 @@
 """The gRPC service `isthmus.v1.Tail`: one method each, and the table from our errors to gRPC's status codes."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import grpc
@@ -9,9 +10,13 @@ import structlog
 from isthmus import __version__
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
-from isthmus.errors import BundleError, IsthmusError, TailUnavailable
-from isthmus.tail.opening import peer_limits
-from isthmus.tail.stream import DeviceStream, House
+from isthmus.errors import BundleNotServed, IsthmusError, TailUnavailable
+from isthmus.tail.evidence import Relay
+from isthmus.tail.security import identity
+from isthmus.tail.served import Served
+from isthmus.tail.streams.opening import peer_limits
+from isthmus.tail.streams.stream import DeviceStream, House
+from isthmus.tail.watching.metrics import refusal
 
 RETRY_METADATA = "isthmus-retry-after-ms"
 """Trailing metadata of a stream that was refused for want of room."""
@@ -22,20 +27,19 @@ _log = structlog.get_logger(__name__)
 
 
 class TailService(split_pb2_grpc.TailServicer):
-    """Serves one bundle.
+    """Serves what the catalogue holds.
 
     Args:
-        house: model, queue, sessions, figures and limits.
+        house: catalogue, sessions, figures and limits.
         streams_max: device streams at a time.
     """
 
     def __init__(self, house: House, *, streams_max: int) -> None:
         self._house = house
         self._streams_max = streams_max
+        self._relay = Relay(house.sessions, house.limits)
         self._streams: set[DeviceStream] = set()
         self._started = 0
-        self._empty = asyncio.Event()
-        self._empty.set()
         self.draining = False
 
     @property
@@ -46,22 +50,29 @@ class TailService(split_pb2_grpc.TailServicer):
     async def drain(self, reason: str, grace_s: float) -> None:
         """Refuse new streams, ask every device to leave, and wait until they left or the grace is over."""
         self.draining = True
-        for stream in self._streams:
-            stream.drain(reason, grace_s)
-        try:
-            async with asyncio.timeout(grace_s):
-                await self._empty.wait()
-        except TimeoutError:
-            _log.warning("streams are cut off", streams=self.streams, grace_s=grace_s)
+        await _leave(self._streams, reason, grace_s)
+
+    async def retire(self, served: Served, reason: str, grace_s: float) -> None:
+        """Ask the devices of one version, which the catalogue holds no more, to leave, and end what stays after the grace.
+
+        Sessions of its contract are forgotten unless another version has the same.
+        """
+        house = self._house
+        for stream in await _leave({stream for stream in self._streams if stream.served is served}, reason, grace_s):
+            stream.cut(reason)
+            await stream.ended.wait()
+        if all(other.bundle.digest != served.bundle.digest for other in house.catalog):
+            house.sessions.forget(served.bundle.digest)
 
     async def Describe(self, request: wire.DescribeRequest, context: Any) -> wire.DescribeReply:  # noqa: ANN401, N802
         """What this server serves and accepts."""
-        manifest = self._house.model.bundle.manifest
-        if request.bundle and request.bundle != manifest.id:
-            asked = request.bundle[: self._house.limits.text_bytes]
-            await _refuse(context, BundleError(f"bundle {asked!r} is not served here; this server has {manifest.id!r}"))
+        house = self._house
+        try:
+            described = [house.catalog.find(request.bundle)] if request.bundle else list(house.catalog)
+        except BundleNotServed as error:
+            await _refuse(context, error)
         return wire.DescribeReply(
-            server_version=__version__, bundles=[self._description()], limits=peer_limits(self._house.limits)
+            server_version=__version__, bundles=[_description(served) for served in described], limits=peer_limits(house.limits)
         )
 
     async def Stream(self, _requests: object, context: Any) -> None:  # noqa: ANN401, N802
@@ -70,6 +81,7 @@ class TailService(split_pb2_grpc.TailServicer):
             self._check_room()
         except TailUnavailable as error:
             self._house.metrics.ended("refused")
+            self._house.metrics.refused("draining" if self.draining else "full", str(error))
             context.set_trailing_metadata(((RETRY_METADATA, str(RETRY_AFTER_MS)),))
             await _refuse(context, error)
         self._started += 1
@@ -84,6 +96,8 @@ class TailService(split_pb2_grpc.TailServicer):
             raise
         except IsthmusError as error:
             reason = "refused"
+            if not stream.superseded:
+                self._house.metrics.refused(refusal(error), str(error), device_id=stream.device_id)
             status = "ABORTED" if stream.superseded else error.grpc_status
             _log.warning("stream refused", stream=stream.number, status=status, reason=str(error))
             await _refuse(context, error, status)
@@ -95,10 +109,12 @@ class TailService(split_pb2_grpc.TailServicer):
         """One language model conversation."""
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version serves no language models")
 
-    async def FetchFrame(self, _request: wire.FetchFrameRequest, context: Any) -> wire.FetchFrameReply:  # noqa: ANN401, N802
+    async def FetchFrame(self, request: wire.FetchFrameRequest, context: Any) -> wire.FetchFrameReply:  # noqa: ANN401, N802
         """An operator's request for a picture that a device still holds."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version fetches no pictures from devices")
-        return wire.FetchFrameReply()
+        try:
+            return await self._relay.fetch(request, by=str(identity.current()), remaining_s=context.time_remaining())
+        except IsthmusError as error:
+            await _refuse(context, error)
 
     async def FetchBundle(self, _request: wire.FetchBundleRequest, context: Any) -> None:  # noqa: ANN401, N802
         """A bundle for an update over the air."""
@@ -112,33 +128,47 @@ class TailService(split_pb2_grpc.TailServicer):
 
     def _attach(self, stream: DeviceStream) -> None:
         self._streams.add(stream)
-        self._empty.clear()
-        self._house.metrics.streams = len(self._streams)
 
     def _detach(self, stream: DeviceStream) -> None:
         self._streams.discard(stream)
-        self._house.metrics.streams = len(self._streams)
-        if not self._streams:
-            self._empty.set()
+        stream.ended.set()
 
-    def _description(self) -> wire.BundleDescription:
-        model, manifest = self._house.model, self._house.model.bundle.manifest
-        return wire.BundleDescription(
-            bundle=manifest.id,
-            version=manifest.version,
-            kind=manifest.kind,
-            contract_digest=bytes.fromhex(manifest.contract_digest),
-            boundary=[
-                wire.BoundaryTensor(name=tensor.name, shape=tensor.shape, bits=tensor.bits, signed=tensor.signed)
-                for tensor in manifest.boundary.tensors
-            ],
-            points=[
-                wire.OperatingPoint(name=point.name, channels=point.channels, bytes_mean=point.bytes_mean or 0.0)
-                for point in manifest.points
-            ],
-            modes=[wire.Mode.Name(mode) for mode in model.modes],
-            takes_pictures=model.takes_pictures,
-        )
+
+async def _leave(streams: Iterable[DeviceStream], reason: str, grace_s: float) -> list[DeviceStream]:
+    """Ask devices to leave and wait until they left or the grace is over; those that are still there."""
+    leaving = list(streams)
+    for stream in leaving:
+        stream.drain(reason, grace_s)
+    try:
+        async with asyncio.timeout(grace_s):
+            for stream in leaving:
+                await stream.ended.wait()
+    except TimeoutError:
+        leaving = [stream for stream in leaving if not stream.ended.is_set()]
+        _log.warning("streams are cut off", streams=len(leaving), grace_s=grace_s, reason=reason)
+        return leaving
+    return []
+
+
+def _description(served: Served) -> wire.BundleDescription:
+    model, manifest = served.model, served.bundle.manifest
+    return wire.BundleDescription(
+        bundle=served.name,
+        version=served.version,
+        kind=manifest.kind,
+        contract_digest=bytes.fromhex(manifest.contract_digest),
+        boundary=[
+            wire.BoundaryTensor(name=tensor.name, shape=tensor.shape, bits=tensor.bits, signed=tensor.signed)
+            for tensor in manifest.boundary.tensors
+        ],
+        points=[
+            wire.OperatingPoint(name=point.name, channels=point.channels, bytes_mean=point.bytes_mean or 0.0)
+            for point in manifest.points
+        ],
+        modes=[wire.Mode.Name(mode) for mode in model.modes],
+        takes_pictures=model.takes_pictures,
+        provider=model.provider,
+    )
 
 
 async def _refuse(context: Any, error: IsthmusError, status: str = "") -> NoReturn:  # noqa: ANN401

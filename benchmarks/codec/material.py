@@ -78,7 +78,7 @@ def prepare(folder: Path, names: list[str], *, say: Say) -> None:
 
 def read(folder: Path, name: str) -> Material:
     """Read what `prepare` made."""
-    with np.load(folder / f"{name}.npz") as file:
+    with np.load(folder / f"{name}.npz", allow_pickle=False) as file:
         arrays = {key: file[key] for key in file.files}
     facts = json.loads((folder / f"{name}.json").read_text())
     train, test = arrays.pop("train"), arrays.pop("test")

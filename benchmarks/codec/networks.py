@@ -120,7 +120,7 @@ def _convolution(inputs: int, outputs: int, size: int, stride: int = 1, groups: 
 def mobilenet_v2() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """MobileNetV2 1.0 at 224 pixels."""
     network = _MobileNet()
-    with np.load(DATA / "imagenet_mobilenetv2" / "mobilenetv2_imagenet_dequantised_bnfolded.npz") as arrays:
+    with np.load(DATA / "imagenet_mobilenetv2" / "mobilenetv2_imagenet_dequantised_bnfolded.npz", allow_pickle=False) as arrays:
         network.load_state_dict({name: torch.from_numpy(arrays[name].astype(np.float32)) for name in network.state_dict()})
     return network, (torch.zeros(2, 3, 224, 224),)
 

@@ -36,7 +36,7 @@ def clothing(data: Path, part: str, count: int) -> Samples:
 
 def cifar(data: Path, file: str, count: int) -> Samples:
     """The first `count` labelled pictures of CIFAR-10."""
-    with np.load(data / "cifar10" / file) as arrays:
+    with np.load(data / "cifar10" / file, allow_pickle=False) as arrays:
         stream, offsets, labels = arrays["jpeg"], arrays["offsets"], arrays["labels"]
     pictures = [_decoded(stream[offsets[index] : offsets[index + 1]].tobytes()) for index in range(count)]
     names = tuple(map(str, range(10)))

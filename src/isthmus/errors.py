@@ -4,6 +4,7 @@
     ├── UsageError             the command was given something it cannot use (exit 2)
     ├── ConfigError            a setting is missing, unknown or out of range
     ├── BundleError            the artefact is damaged, incomplete or of another version
+    │   ├── BundleNotServed    a server was asked for a bundle or version that it does not have
     │   ├── ContractMismatch   both ends are sound and do not belong together
     │   └── SignatureError     nobody who is trusted vouches for it
     ├── ProtocolError          the conversation between head and tail went wrong
@@ -12,6 +13,10 @@
     │       ├── MalformedPayload   bytes that are not what they claim to be
     │       ├── LimitExceeded      a declared size passes what this end accepts
     │       └── ReferenceMissing   a temporal payload names a frame that is not held
+    ├── FrameNotHeld           no device at hand keeps the picture that was asked for
+    ├── AccessError            a certificate or a token does not open this door
+    │   ├── Unauthenticated        who calls did not prove who they are
+    │   └── PermissionDenied       who calls is known and may not do this
     ├── TailUnavailable        no server answers, or it has no room
     ├── DeviceError            this machine lacks or refuses something
     ├── SourceError            frames cannot be read
@@ -54,6 +59,12 @@ class BundleError(IsthmusError):
     grpc_status = "FAILED_PRECONDITION"
 
 
+class BundleNotServed(BundleError):
+    """A server was asked for a bundle or a version that it does not have."""
+
+    grpc_status = "NOT_FOUND"
+
+
 class ContractMismatch(BundleError):
     """Head and tail, or file and manifest, are each sound but do not belong together."""
 
@@ -92,6 +103,29 @@ class ReferenceMissing(RemoteProtocolError):
     """A temporal payload refers to a frame this end does not hold; the sender must send a key frame."""
 
     grpc_status = "FAILED_PRECONDITION"
+
+
+class FrameNotHeld(IsthmusError):
+    """The picture of a frame was asked for, and no device at hand keeps it."""
+
+    grpc_status = "NOT_FOUND"
+
+
+class AccessError(IsthmusError):
+    """A certificate or a token does not open this door, here or at the other end."""
+
+    exit_code = 3
+    grpc_status = "UNAUTHENTICATED"
+
+
+class Unauthenticated(AccessError):
+    """Who calls did not prove who they are: no certificate, no token, or one that does not count."""
+
+
+class PermissionDenied(AccessError):
+    """Who calls is known and may not do this."""
+
+    grpc_status = "PERMISSION_DENIED"
 
 
 class TailUnavailable(IsthmusError):

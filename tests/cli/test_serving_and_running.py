@@ -1,6 +1,7 @@
 """`serve` and `run` as processes of their own, and how they fail."""
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -68,6 +69,17 @@ def test_another_bundle_is_refused_with_both_digests(make_tiny_bundle, server, p
     assert make_tiny_bundle().digest[:12] in done.stderr
 
 
+@pytest.mark.parametrize("extra", [[], ["--check"]])
+def test_offload_to_a_server_that_takes_no_pictures_fails_at_the_start(make_tiny_bundle, pictures, extra):
+    bundle = make_tiny_bundle()
+    with programs.server(bundle.folder, extra=["--pictures", "off"]) as running:
+        arguments = ["--source", pictures, "--tail", running.match["grpc"], "--placement", "offload", *extra]
+        done = _run(bundle, *arguments)
+    assert done.exit_code == 3
+    assert "takes no pictures of bundle 'tiny'" in done.stderr
+    assert "0 answered" not in done.stderr
+
+
 def test_no_server_ends_with_5(make_tiny_bundle, pictures):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -123,6 +135,42 @@ def test_the_world_is_not_served_without_asking(make_tiny_bundle):
     done = _serve(make_tiny_bundle().folder, "--host", "0.0.0.0", "--grpc-port", "0", "--metrics-port", "0")
     assert done.returncode == 3
     assert "--insecure" in done.stderr
+
+
+def _repository(folder, bundle):
+    shutil.copytree(bundle.folder, folder / "tiny" / "1")
+    return folder
+
+
+def test_a_repository_is_served(make_tiny_bundle, pictures, tmp_path):
+    bundle = make_tiny_bundle()
+    with programs.server(_repository(tmp_path, bundle), extra=["--mode", "poll", "--poll", "1h"]) as running:
+        done = _run(bundle, "--source", pictures, "--tail", running.match["grpc"], "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["rows"][0]["answered"] == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["REPOSITORY", "--load", "tiny"], 2, "--load goes with --mode explicit"),
+        (["REPOSITORY", "--mode", "poll", "--poll", "often"], 2, "--poll"),
+        (["REPOSITORY", "--mode", "explicit", "--load", "other"], 4, "no bundle 'other'; it has 'tiny'"),
+        (["BUNDLE", "--mode", "poll"], 2, "is one bundle"),
+        (["EMPTY"], 4, "holds no bundle"),
+        (["MISSING"], 4, "there is no bundle"),
+        (["REPOSITORY", "--provider", "tensorrt"], 1, "provider tensorrt is asked for, onnxruntime here has"),
+    ],
+)
+def test_a_repository_that_cannot_be_served_is_told_in_one_line(make_tiny_bundle, tmp_path, arguments, code, words):
+    bundle = make_tiny_bundle()
+    (tmp_path / "empty").mkdir()
+    places = {"REPOSITORY": _repository(tmp_path / "repository", bundle), "BUNDLE": bundle.folder, "EMPTY": tmp_path / "empty"}
+    places["MISSING"] = tmp_path / "missing"
+    done = runner.invoke(app, ["serve", "--grpc-port", "0", "--metrics-port", "0", *(str(places.get(a, a)) for a in arguments)])
+    assert done.exit_code == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_sigterm_ends_the_server_with_143(make_tiny_bundle):

@@ -105,6 +105,14 @@ def test_a_link_in_place_of_a_file_is_refused_even_if_its_target_is_right(
         open_bundle(tmp_path / "b")
 
 
+def test_a_manifest_that_is_a_link_is_refused(make_bundle: MakeBundle, tmp_path: Path) -> None:
+    make_bundle(tmp_path / "b")
+    (tmp_path / "b" / "manifest.json").rename(tmp_path / "outside.json")
+    (tmp_path / "b" / "manifest.json").symlink_to(tmp_path / "outside.json")
+    with pytest.raises(BundleError, match=r"manifest\.json is a link; a file is needed"):
+        open_bundle(tmp_path / "b")
+
+
 def test_a_link_that_stays_inside_is_refused_too(make_bundle: MakeBundle, tmp_path: Path) -> None:
     make_bundle(tmp_path / "b")
     (tmp_path / "b" / "head.onnx").rename(tmp_path / "b" / "aside.onnx")

@@ -19,7 +19,8 @@ from isthmus.devices import link as profiles
 from isthmus.devices.shaper_thread import run_in_thread
 from isthmus.head.frame import Frame, Source
 from isthmus.head.link import Link, LinkSettings
-from isthmus.tail.server import Server, ServerSettings
+from isthmus.tail.server import Server
+from isthmus.tail.settings import ServerSettings
 
 QUICK = LinkSettings(connect_timeout_s=2.0)
 
@@ -31,7 +32,7 @@ class Tail:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tail")
         self._thread.start()
-        self._server = Server(ServerSettings(**{"grpc_port": 0, "metrics_port": None, "workers": 1, **settings}), bundle)
+        self._server = Server(ServerSettings(**{"grpc_port": 0, "metrics_port": None, "instances": 1, **settings}), bundle)
         self._wait(self._server.start())
         self.port = self._server.grpc_port
         self.address = f"127.0.0.1:{self.port}"
@@ -67,8 +68,8 @@ def connect(tiny_bundle: Bundle) -> Iterator[Callable[..., Link]]:
     """A function that makes a link to addresses and waits for it."""
     with contextlib.ExitStack() as stack:
 
-        def make(*addresses: str, bundle: Bundle = tiny_bundle, settings: LinkSettings = QUICK) -> Link:
-            link = stack.enter_context(Link(bundle, addresses, device_id="camera", settings=settings))
+        def make(*addresses: str, bundle: Bundle = tiny_bundle, settings: LinkSettings = QUICK, **options: Any) -> Link:
+            link = stack.enter_context(Link(bundle, addresses, device_id="camera", settings=settings, **options))
             link.wait_connected(20)
             return link
 

@@ -17,7 +17,7 @@ from isthmus.head.ledger import Ledger
 from isthmus.head.link import Link, LinkSettings
 from isthmus.head.placement import Local, Offload, Split
 from isthmus.head.sink import Callback
-from isthmus.head.source import Paced
+from isthmus.head.sources.paced import Paced
 
 pytestmark = [pytest.mark.usefixtures("no_threads_left"), pytest.mark.timeout(60)]
 WAIT_S = 20
@@ -64,6 +64,16 @@ def test_every_picture_of_a_folder_is_answered(tiny_bundle, serve, connect, pict
     assert {record.placement for record in run.records} == {placement}
     assert all(record.classification and record.latency_s > 0 for record in run.records)
     assert all(bool(record.payload_bytes) == (placement != "local") for record in run.records)
+
+
+def test_pictures_for_a_server_that_takes_none_end_the_run(make_tiny_bundle, serve, connect, pictures):
+    bundle = make_tiny_bundle(without=("whole.onnx",))
+    run = Run(bundle, pictures(3), link=connect(serve(bundle).address, bundle=bundle), placement=Offload())
+    with pytest.raises(
+        ConfigError, match=r"takes no pictures of bundle 'tiny': the bundle has no whole\.onnx.*--placement split"
+    ):
+        run.go()
+    assert set(run.fates) <= {"stopped"}
 
 
 def test_the_stages_of_a_split_frame_do_not_overlap(tiny_bundle, serve, connect, pictures):
@@ -348,6 +358,25 @@ def test_a_stopped_run_does_not_wait_for_a_source_that_hangs(tiny_bundle, serve,
     assert run.go().answered == 2
     release.set()
     assert time.monotonic() - started < WAIT_S
+
+
+def test_a_stopped_run_wakes_a_source_that_waits(tiny_bundle, pictures):
+    class Waiting(pictures):
+        woken = threading.Event()
+
+        def interrupt(self):
+            self.woken.set()
+
+        def read(self):
+            frame = super().read()
+            if frame.sequence == 2:
+                run.agent.stop()
+                assert self.woken.wait(WAIT_S)
+                return None
+            return frame
+
+    run = Run(tiny_bundle, Waiting(3), finish_s=600)
+    assert run.go().answered == 2
 
 
 def test_a_stopped_run_does_not_wait_for_a_link_that_is_down(tiny_bundle, pictures):

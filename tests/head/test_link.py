@@ -1,5 +1,3 @@
-import itertools
-import random
 import socket
 import threading
 
@@ -10,7 +8,7 @@ from hypothesis import strategies as st
 from isthmus.codec.codec import Codec
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.errors import ConfigError, ContractMismatch, RemoteProtocolError, TailUnavailable
-from isthmus.head.link import Link, LinkSettings, check_address, preferred_order, retry_delays
+from isthmus.head.link import Link, LinkSettings, check_address, preferred_order
 from isthmus.head.model import DeviceModel
 
 pytestmark = [pytest.mark.usefixtures("no_threads_left"), pytest.mark.timeout(60)]
@@ -55,17 +53,6 @@ def test_devices_spread_over_the_addresses():
     addresses = ["a:1", "b:1", "c:1"]
     first = [preferred_order(f"camera-{number}", addresses)[0] for number in range(300)]
     assert all(70 <= first.count(address) <= 130 for address in addresses)
-
-
-@given(quick_s=st.floats(0, 20), max_s=st.floats(0.1, 60), seed=st.integers())
-def test_pauses_are_short_at_first_then_grow_and_never_pass_the_maximum(quick_s, max_s, seed):
-    settings = LinkSettings(quick_retry_s=quick_s, retry_max_s=max_s)
-    pauses = list(itertools.islice(retry_delays(settings, random.Random(seed)), 300))
-    elapsed = list(itertools.accumulate(pauses, initial=0.0))
-    quick = [pause for pause, before in zip(pauses, elapsed, strict=False) if before < quick_s]
-    assert all(0.1 <= pause <= 0.5 for pause in quick)
-    assert all(min(0.5, max_s) <= pause <= max_s for pause in pauses[len(quick) :])
-    assert all(pause <= 2**number for number, pause in enumerate(pauses[len(quick) :]))
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7:8001", "tail.local:1", "[::1]:65535"])

@@ -10,7 +10,7 @@ import pytest
 
 from isthmus.contract.classification import Classification
 from isthmus.contract.detection import Detection
-from isthmus.errors import ConfigError, DeviceError, NotBuiltYet
+from isthmus.errors import ConfigError, DeviceError
 from isthmus.head.record import DROP_REASONS, Record
 from isthmus.head.sink import Callback, open_sink
 
@@ -133,11 +133,6 @@ def test_a_file_that_cannot_be_opened_is_a_config_error(tmp_path):
 def test_an_unknown_sink_is_a_config_error_that_says_what_there_is(reference):
     with pytest.raises(ConfigError, match="jsonl:PATH"):
         open_sink(reference)
-
-
-def test_a_sink_of_a_later_version_says_so():
-    with pytest.raises(NotBuiltYet, match="mqtt"):
-        open_sink("mqtt:somewhere")
 
 
 def test_videos_and_folders_of_pictures_are_sinks(tmp_path):

@@ -1,11 +1,14 @@
+import threading
+
 import cv2
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from isthmus.errors import ConfigError, NotBuiltYet, SourceError
+from isthmus.errors import ConfigError, SourceError
 from isthmus.head.belt import Belt
-from isthmus.head.source import Paced, open_source
+from isthmus.head.source import open_source
+from isthmus.head.sources.paced import Paced
 
 
 class Clock:
@@ -75,6 +78,14 @@ def test_a_broken_picture_is_logged_counted_and_skipped(folder):
         assert source.unreadable == 1
     assert [frame.sequence for frame in frames] == [0, 1, 2]
     assert [(entry["log_level"], entry["name"]) for entry in logs] == [("warning", "frame3.jpg")]
+
+
+def test_the_pictures_of_class_folders_are_named_by_their_folder(folder):
+    for name in ("class10/b1.png", "class2/deep/c.png", ".trash/d.png"):
+        (folder / name).parent.mkdir(parents=True)
+        cv2.imwrite(str(folder / name), np.zeros((4, 4, 3), np.uint8))
+    names = [frame.name for frame in open_source(str(folder))]
+    assert names == ["class2/deep/c.png", "class10/b1.png", "frame1.png", "frame2.png", "frame10.png"]
 
 
 def test_a_folder_without_pictures_is_a_source_error(tmp_path):
@@ -172,10 +183,15 @@ def test_what_is_not_there_is_a_source_error_of_one_line(reference, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("reference", ["rtsp://host/stream", "rtsps://host/s", "cmd:rpicam-vid -t 0", "gst:videotestsrc"])
-def test_kinds_to_come_are_named_as_such(reference):
-    with pytest.raises(NotBuiltYet, match="not built yet"):
-        open_source(reference)
+@pytest.mark.parametrize(("reference", "live"), [("folder", False), ("paced", True), ("cmd", True)])
+def test_only_what_comes_at_the_pace_of_the_world_is_live(folder, reference, live):
+    made = {
+        "folder": lambda: open_source(str(folder)),
+        "paced": lambda: open_source(str(folder), fps=9.0),
+        "cmd": lambda: open_source("cmd:cat"),
+    }
+    with made[reference]() as source:
+        assert source.live is live
 
 
 def test_paced_frames_come_when_they_are_due(folder):
@@ -203,6 +219,15 @@ def test_paced_frames_keep_what_the_source_knew_of_them(folder):
     source = Paced(open_source(str(folder)), 4.0, clock=clock, sleep=clock.sleep)
     frame = source.read()
     assert (frame.sequence, frame.name, source.unreadable) == (0, "frame1.png", 1)
+
+
+def test_a_wait_for_the_next_frame_is_interrupted(folder):
+    source = Paced(open_source(str(folder)), 0.001)
+    source.read()
+    timer = threading.Timer(0.05, source.interrupt)
+    timer.start()
+    assert source.read() is None
+    timer.join()
 
 
 def test_a_pace_given_to_open_source_paces(folder):

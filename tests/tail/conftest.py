@@ -12,7 +12,8 @@ from isthmus.codec.codec import Codec
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
-from isthmus.tail.server import Server, ServerSettings
+from isthmus.tail.server import Server
+from isthmus.tail.settings import ServerSettings
 
 Serve = Callable[..., Any]
 Connect = Callable[..., Any]
@@ -74,7 +75,7 @@ async def serve(tiny_bundle: Bundle) -> AsyncIterator[Serve]:
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(*, bundle: Bundle = tiny_bundle, **settings: Any) -> Server:
-            server = Server(ServerSettings(**{"grpc_port": 0, "metrics_port": None, "workers": 1, **settings}), bundle)
+            server = Server(ServerSettings(**{"grpc_port": 0, "metrics_port": None, "instances": 1, **settings}), bundle)
             await server.start()
             stack.push_async_callback(server.stop, 0)
             return server

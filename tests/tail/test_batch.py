@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.errors import LocalProtocolError, TailUnavailable
+from isthmus.errors import TailUnavailable
 from isthmus.tail.batch import Batcher
 
 
@@ -172,5 +172,5 @@ async def test_closing_finishes_what_is_queued_ends_the_threads_and_takes_no_mor
     await batcher.close()
     assert len(done) == 20
     assert not any(thread.name.startswith("isthmus-worker") for thread in threading.enumerate())
-    with pytest.raises(LocalProtocolError):
+    with pytest.raises(TailUnavailable, match="unloaded meanwhile"):
         batcher.submit(1, done.append)

@@ -1,8 +1,13 @@
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from isthmus.contract import tensor
-from isthmus.contract.bundle import Bundle
+from isthmus.contract.bundle import Bundle, open_bundle, write_bundle
+from isthmus.contract.picture import encode_picture
+from isthmus.devices import provider as providers
 from isthmus.errors import BundleError, DeviceError, NotBuiltYet
 from isthmus.tail.model import TailModel, Work
 
@@ -102,3 +107,74 @@ def test_infinity_is_a_failure_as_nan_is(make_tiny_bundle):
     model = TailModel.load(make_tiny_bundle(tail_body=body), workers=1)
     with pytest.raises(DeviceError, match="NaN or infinity in output 'scores'"):
         model.compute(0, [Work(kind="codes", codes=(np.full((4, 4, 4), -7, dtype=np.int8),))])
+
+
+# ---------------------------------------------------------------------------------------------------------------- pictures
+
+
+def picture():
+    data = encode_picture(np.zeros((40, 60, 3), np.uint8), "jpeg", 75)
+    return [Work(kind="picture", picture_format="jpeg", picture_data=data)]
+
+
+@pytest.fixture
+def broken_whole(make_tiny_bundle, tmp_path):
+    """A bundle that is sound, but for a whole network that onnxruntime cannot load."""
+    sound = make_tiny_bundle()
+    (tmp_path / "whole.onnx").write_bytes(b"no network")
+    files = {name: sound.path(name) for name in sound.manifest.files} | {"whole.onnx": tmp_path / "whole.onnx"}
+    return write_bundle(tmp_path / "bundle", sound.manifest, files)
+
+
+def test_a_whole_network_that_cannot_be_loaded_is_found_at_the_start(broken_whole):
+    with pytest.raises(BundleError, match=r"whole\.onnx cannot be loaded"):
+        TailModel.load(broken_whole, workers=1)
+
+
+def test_with_lazy_pictures_it_is_found_by_the_first_picture(broken_whole):
+    model = TailModel.load(broken_whole, workers=1, pictures="lazy")
+    assert model.takes_pictures
+    with pytest.raises(BundleError, match=r"whole\.onnx cannot be loaded"):
+        model.compute(0, picture())
+
+
+def test_without_pictures_it_is_never_looked_at(broken_whole):
+    assert not TailModel.load(broken_whole, workers=1, pictures="off").takes_pictures
+
+
+def test_a_whole_network_of_other_outputs_is_refused(make_tiny_bundle, tmp_path):
+    sound = make_tiny_bundle()
+    files = {name: sound.path(name) for name in sound.manifest.files} | {"whole.onnx": sound.path("head.onnx")}
+    bundle = write_bundle(tmp_path / "bundle", sound.manifest, files)
+    with pytest.raises(BundleError, match=r"whole\.onnx gives codes, the manifest promises 'scores'"):
+        TailModel.load(bundle, workers=1)
+
+
+def test_lazy_pictures_are_computed_by_the_network_that_was_checked(make_tiny_bundle, tmp_path):
+    bundle = open_bundle(shutil.copytree(make_tiny_bundle().folder, tmp_path / "bundle"))
+    model = TailModel.load(bundle, workers=1, pictures="lazy")
+    shutil.copy(make_tiny_bundle(seed=5).path("whole.onnx"), bundle.path("whole.onnx"))
+    with pytest.raises(BundleError, match=r"whole\.onnx was changed since the bundle was opened"):
+        model.compute(0, picture())
+
+
+def test_all_workers_share_one_whole_network(tiny_bundle):
+    model = TailModel.load(tiny_bundle, workers=2, pictures="lazy")
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda worker: model.compute(worker, picture())[0].outputs[0], [0, 1, 0, 1]))
+    assert all(answer == answers[0] for answer in answers)
+
+
+# --------------------------------------------------------------------------------------------------------------- providers
+
+
+def test_auto_takes_the_next_provider_where_the_first_one_does_not_start(tiny_bundle, monkeypatch):
+    """As where onnxruntime was built with CUDA and there is no GPU."""
+    monkeypatch.setattr(providers, "candidates", lambda _choice: ("cuda", "cpu"))
+    model = TailModel.load(tiny_bundle, workers=1)
+    assert model.provider == "cpu"
+
+
+def test_a_provider_that_is_asked_for_is_not_replaced(tiny_bundle):
+    with pytest.raises(DeviceError, match="provider cuda is asked for, onnxruntime here has cpu"):
+        TailModel.load(tiny_bundle, workers=1, provider="cuda")

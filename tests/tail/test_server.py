@@ -14,9 +14,10 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
-from isthmus.errors import ConfigError, DeviceError, NotBuiltYet
+from isthmus.errors import ConfigError, DeviceError
 from isthmus.tail.model import TailModel
-from isthmus.tail.server import Server, ServerSettings, refuse_repository
+from isthmus.tail.server import Server
+from isthmus.tail.settings import ServerSettings
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -50,7 +51,7 @@ async def test_describe_tells_the_bundle(serve, channel_to, tiny_bundle):
     assert [(boundary.name, list(boundary.shape), boundary.bits) for boundary in described.boundary] == [("codes", [4, 4, 4], 4)]
     assert [(point.name, list(point.channels)) for point in described.points] == [("all", [4]), ("half", [2])]
     assert {wire.MODE_RAW, wire.MODE_ZSTD} <= set(described.modes)
-    assert (described.takes_pictures, reply.limits.captures_in_flight) == (True, 3)
+    assert (described.takes_pictures, described.provider, reply.limits.captures_in_flight) == (True, "cpu", 3)
 
 
 async def test_describing_a_bundle_that_is_not_served_is_refused(serve, channel_to):
@@ -61,7 +62,7 @@ async def test_describing_a_bundle_that_is_not_served_is_refused(serve, channel_
 
 @pytest.mark.parametrize(
     ("method", "request_"),
-    [("FetchFrame", wire.FetchFrameRequest()), ("FetchBundle", wire.FetchBundleRequest()), ("Generate", iter(()))],
+    [("FetchBundle", wire.FetchBundleRequest()), ("Generate", iter(()))],
 )
 async def test_what_is_not_built_yet_says_so(serve, channel_to, method, request_):
     call = getattr(split_pb2_grpc.TailStub(channel_to(await serve())), method)(request_)
@@ -117,7 +118,7 @@ async def test_stopping_answers_what_is_in_flight_and_refuses_what_is_new(serve,
 
 
 async def test_a_stopped_server_has_given_its_ports_back(tiny_bundle):
-    server = Server(ServerSettings(grpc_port=0, metrics_port=0, workers=1), tiny_bundle)
+    server = Server(ServerSettings(grpc_port=0, metrics_port=0, instances=1), tiny_bundle)
     await server.start()
     await server.stop(0)
     for port in (server.grpc_port, server.metrics_port):
@@ -127,9 +128,10 @@ async def test_a_stopped_server_has_given_its_ports_back(tiny_bundle):
 RUN = """
 import sys
 from isthmus.contract.bundle import open_bundle
-from isthmus.tail.server import ServerSettings, run
+from isthmus.tail.server import run
+from isthmus.tail.settings import ServerSettings
 ready = lambda grpc_port, metrics_port: print("ready on", grpc_port, metrics_port, flush=True)
-ended = run(ServerSettings(grpc_port=0, metrics_port=0, workers=1), open_bundle(sys.argv[1]), on_ready=ready)
+ended = run(ServerSettings(grpc_port=0, metrics_port=0, instances=1), open_bundle(sys.argv[1]), on_ready=ready)
 print("ended by", ended, flush=True)
 """
 
@@ -184,13 +186,13 @@ async def test_bytes_that_are_no_protobuf_end_their_stream_only(serve, connect, 
 async def test_a_busy_grpc_port_is_told(serve, tiny_bundle, capfd):
     port = (await serve()).grpc_port
     with pytest.raises(DeviceError, match=f"cannot listen on 127.0.0.1:{port}: the port is taken.*--grpc-port"):
-        await Server(ServerSettings(grpc_port=port, metrics_port=None, workers=1), tiny_bundle).start()
+        await Server(ServerSettings(grpc_port=port, metrics_port=None, instances=1), tiny_bundle).start()
 
 
 async def test_a_busy_metrics_port_is_told_and_leaves_nothing_running(serve, tiny_bundle):
     port = (await serve(metrics_port=0)).metrics_port
     with pytest.raises(DeviceError, match=f"cannot listen for metrics on 127.0.0.1:{port}: Address already in use"):
-        await Server(ServerSettings(grpc_port=0, metrics_port=port, workers=1), tiny_bundle).start()
+        await Server(ServerSettings(grpc_port=0, metrics_port=port, instances=1), tiny_bundle).start()
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("isthmus")] == ["isthmus-worker-0"]
 
 
@@ -201,53 +203,7 @@ def test_listening_beyond_loopback_must_be_asked_for(tiny_bundle, host):
     Server(ServerSettings(host=host, insecure=True), tiny_bundle)
 
 
-@pytest.mark.parametrize("name", ["workers", "threads", "queue_max", "batch_max", "streams_max", "sessions_max"])
+@pytest.mark.parametrize("name", ["instances", "threads", "queue_max", "batch_max", "streams_max", "sessions_max"])
 def test_a_setting_below_one_is_refused(tiny_bundle, name):
     with pytest.raises(ConfigError, match=f"{name} is 0"):
         Server(ServerSettings(**{name: 0}), tiny_bundle)
-
-
-def test_a_folder_of_bundles_is_told_from_a_bundle(tiny_bundle, tmp_path):
-    refuse_repository(tiny_bundle.folder)
-    (tmp_path / "tiny" / "1").mkdir(parents=True)
-    refuse_repository(tmp_path)
-    (tmp_path / "tiny" / "1" / "manifest.json").write_text("{}")
-    with pytest.raises(NotBuiltYet, match="is a model repository; this version serves one bundle"):
-        refuse_repository(tmp_path)
-
-
-# ---------------------------------------------------------------------------------------------------------------- pages
-
-
-async def test_the_figures_count_what_was_answered(serve, connect, payload):
-    server = await serve(metrics_port=0)
-    device = connect(server)
-    await device.open()
-    await device.ask(1, codes=payload)
-    await device.ask(2, codes=b"wrong")
-    status, text = await fetch(server, "/metrics")
-    lines = text.splitlines()
-    assert status == 200
-    assert 'isthmus_captures_total{placement="split",status="ok"} 1.0' in lines
-    assert 'isthmus_captures_total{placement="split",status="invalid"} 1.0' in lines
-    assert "isthmus_streams 1.0" in lines
-    assert "isthmus_sessions 1.0" in lines
-    assert "isthmus_queue_length 0.0" in lines
-    assert 'isthmus_stage_seconds_count{stage="compute"} 1.0' in lines
-    assert 'isthmus_payload_bytes_count{placement="split"} 2.0' in lines
-
-
-async def test_a_device_id_never_becomes_a_label(serve, connect):
-    server = await serve(metrics_port=0)
-    await connect(server).open(device_id='x"} 1\nisthmus_forged 1')
-    assert "forged" not in (await fetch(server, "/metrics"))[1]
-
-
-async def test_the_pages_answer(serve):
-    server = await serve(metrics_port=0)
-    assert await fetch(server, "/health/live") == (200, "live\n")
-    assert await fetch(server, "/health/ready") == (200, "ready\n")
-    status, page = await fetch(server, "/")
-    assert status == 200
-    assert "tiny 1" in page
-    assert (await fetch(server, "/nothing"))[0] == 404

@@ -83,10 +83,10 @@ class Program:
         return lines[-1] if lines else "it said nothing"
 
 
-def server(bundle: Path, *, workers: int = 1, extra: Sequence[str] = ()) -> Program:
+def server(bundle: Path, *, instances: int = 1, extra: Sequence[str] = ()) -> Program:
     """`isthmus serve` on free loopback ports; the match has the groups `grpc` and `metrics`. `extra` are further arguments."""
     ports = ["--grpc-port", "0", "--metrics-port", "0"]
-    arguments = ["-m", "isthmus", "serve", str(bundle), *ports, "--workers", str(workers), *extra]
+    arguments = ["-m", "isthmus", "serve", str(bundle), *ports, "--instances", str(instances), *extra]
     return Program(arguments, ready=r"^ready .*grpc=(?P<grpc>\S+) metrics=(?P<metrics>\S+)", name="isthmus serve")
 
 

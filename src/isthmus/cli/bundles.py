@@ -109,9 +109,9 @@ def verify(
         Gate(name="digests", value=0.0, limit=0.0, detail=f"{len(opened.manifest.files)} files, contract {opened.digest[:12]}"),
         *([Gate(name="signature", value=0.0, limit=0.0, detail=f"by {opened.signed_by}")] if opened.signed_by else []),
         golden.check_codec(opened, frames),
-        golden.check_head(opened, frames, Network.load(opened.path("head.onnx"))),
-        *(golden.check_head(opened, frames, Network.load(opened.path(name))) for name in (golden.INT8_HEAD,) if opened.has(name)),
-        golden.check_tail(opened, frames, Network.load(opened.path("tail.onnx"))),
+        golden.check_head(opened, frames, Network.of_bundle(opened, "head.onnx")),
+        *(golden.check_head(opened, frames, Network.of_bundle(opened, name)) for name in (golden.INT8_HEAD,) if opened.has(name)),
+        golden.check_tail(opened, frames, Network.of_bundle(opened, "tail.onnx")),
     ]
     if runtime == "tensorrt":
         from isthmus.export.targets.tensorrt import check_files

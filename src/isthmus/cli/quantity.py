@@ -1,10 +1,11 @@
-"""Durations on the command line: 90s, 15m, 100ms."""
+"""Durations and sizes on the command line: 90s, 15m, 100ms; 500kB, 32MB."""
 
 import re
 
 from isthmus.errors import UsageError
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
 def seconds(text: str, option: str) -> float:
@@ -20,3 +21,18 @@ def seconds(text: str, option: str) -> float:
     if not found or float(found[1]) <= 0:
         raise UsageError(f"{option} {text!r} is not a duration; write for example 100ms, 90s or 15m")
     return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+def size_in_bytes(text: str, option: str) -> int:
+    """Read a size.
+
+    >>> size_in_bytes("32MB", "--evidence"), size_in_bytes("1.5KiB", "--evidence")
+    (32000000, 1536)
+
+    Raises:
+        UsageError: it is not a positive number with one of the units B, kB, MB, GB, KiB, MiB, GiB.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]+)", text.strip())
+    if not found or found[2] not in _BYTES or float(found[1]) <= 0:
+        raise UsageError(f"{option} {text!r} is not a size; write for example 500kB or 32MB")
+    return round(float(found[1]) * _BYTES[found[2]])

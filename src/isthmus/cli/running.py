@@ -13,12 +13,13 @@ import typer
 from isthmus.bench.words import size
 from isthmus.cli import guard
 from isthmus.cli.bundles import BundleArgument, JsonOption, TrustOption, open_trusted
-from isthmus.cli.quantity import seconds
+from isthmus.cli.quantity import seconds, size_in_bytes
 from isthmus.cli.results import print_json
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
     from isthmus.contract.bundle import Bundle
+    from isthmus.head.evidence import EvidenceRing
     from isthmus.head.ledger import Summary
     from isthmus.head.link import Link
     from isthmus.head.placement import Local, Sender
@@ -28,25 +29,47 @@ TERMINATED = 143
 
 def run(
     bundle: BundleArgument,
-    source: Annotated[str, typer.Option(help="Folder, picture, video, camera:0, /dev/video0 or belt:FILE.npz.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            help="Folder, picture, video, camera:0, /dev/video0, rtsp://..., http://... (MJPEG), cmd:'PROGRAM ...', gst:PIPELINE "
+            "or belt:FILE.npz."
+        ),
+    ],
     tail: Annotated[list[str] | None, typer.Option(help="HOST:PORT of the edge server; repeat for several equal ones.")] = None,
     sink: Annotated[
-        list[str] | None, typer.Option(help="jsonl:PATH (jsonl:- is standard output), video:OUT.mp4, images:FOLDER; repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="jsonl:PATH (jsonl:- is standard output), video:OUT.mp4, images:FOLDER, mqtt://HOST/TOPIC; repeatable."
+        ),
     ] = None,
     placement: Annotated[Literal["split", "offload", "local"], typer.Option(help="Where frames are answered.")] = "split",
     point: Annotated[int, typer.Option(min=0, help="Operating point of the split.")] = 0,
     picture: Annotated[str, typer.Option(help="What offload sends: jpeg or webp and a quality, as jpeg-75.")] = "jpeg-75",
     deadline: Annotated[str | None, typer.Option(help="An answer later than this is dropped, for example 100ms.")] = None,
     gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Drop frames in which nothing moves.")] = True,
-    fps: Annotated[float | None, typer.Option(help="Release frames of a file at this pace, as a camera would.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Release frames of a file at this pace, as a camera would; a camera is asked for it.")
+    ] = None,
+    frame_format: Annotated[
+        str,
+        typer.Option(help="What cmd: writes: mjpeg, bgr24, rgb24, gray, yuv420, nv12 or yuyv422; raw formats need --frame-size."),
+    ] = "mjpeg",
+    frame_size: Annotated[
+        str | None, typer.Option(help="WIDTHxHEIGHT of the raw frames of cmd:, or what a camera is asked for.")
+    ] = None,
     drop_policy: Annotated[
         Literal["drop-oldest", "drop-latest", "wait"] | None,
-        typer.Option(help="Frames that come too fast; default wait for files, drop-oldest for cameras and with --fps."),
+        typer.Option(help="Frames that come too fast; default wait for files, drop-oldest for live sources and with --fps."),
     ] = None,
     device_id: Annotated[str, typer.Option(help="Name of this device; default the host's name.")] = "",
     wait: Annotated[str, typer.Option(help="How long to wait for the server at the start.")] = "10s",
     float_head: Annotated[bool, typer.Option("--float-head", help="Run the float head even where there is one in int8.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="onnxruntime threads.")] = 1,
+    evidence: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Keep pictures of the newest frames, as 32MB, for operators who may fetch one."),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="agent.toml; not built yet.")] = None,
     tls_ca: Annotated[Path | None, typer.Option(help="CA of the server; not built yet.")] = None,
     token_file: Annotated[Path | None, typer.Option(help="Bearer token; not built yet.")] = None,
@@ -60,10 +83,12 @@ def run(
     """
     from isthmus.devices.memory import resident_bytes
     from isthmus.head.agent import Agent
+    from isthmus.head.evidence import EvidenceRing
     from isthmus.head.gate import MotionGate
     from isthmus.head.ledger import Ledger
     from isthmus.head.sink import Callback, Sink, open_sink
     from isthmus.head.source import open_source
+    from isthmus.head.sources.form import Form, parse_size
 
     for given, option in ((config, "--config"), (tls_ca, "--tls-ca"), (token_file, "--token-file")):
         if given:
@@ -72,19 +97,23 @@ def run(
         raise UsageError("--json and --sink jsonl:- both write to standard output; leave one of them out")
     limit_s = None if deadline is None else seconds(deadline, "--deadline")
     wait_s = seconds(wait, "--wait")
+    form = Form(pixels=frame_format, size=None if frame_size is None else parse_size(frame_size))
     name = device_id or socket.gethostname()
     started = time.monotonic()
     opened = open_trusted(bundle, trust)
     chosen = _placement(opened, placement, point, picture, threads, int8=not float_head)
     with ExitStack() as stack:
-        frames = stack.enter_context(open_source(source, fps=fps))
-        link = None if placement == "local" else stack.enter_context(_link(opened, tail, name))
+        frames = stack.enter_context(open_source(source, fps=fps, form=form))
+        ring = None if evidence is None else stack.enter_context(EvidenceRing(size_in_bytes(evidence, "--evidence")))
+        link = None if placement == "local" else stack.enter_context(_link(opened, tail, name, ring))
         sinks: list[Sink] = []
         for reference in sink or []:
             sinks.append(open_sink(reference, fps=frames.fps))
             stack.callback(sinks[-1].close)
         if link is not None:
             link.wait_connected(wait_s)
+            if placement == "offload":
+                link.check_pictures()
         if check:
             guard.out.print(
                 f"{bundle}, {frames.description} and {', '.join(tail or ['the local network'])} are in order", highlight=False
@@ -93,7 +122,6 @@ def run(
         if guard.err.is_terminal:
             status = stack.enter_context(guard.err.status("waiting for the first frame"))
             sinks.append(Callback(lambda _record: status.update(_counts(ledger.summary))))
-        live = fps is not None or frames.length is None
         ledger = Ledger(
             opened.manifest,
             device_id=name,
@@ -107,7 +135,8 @@ def run(
             ledger=ledger,
             link=link,
             gate=MotionGate() if gate else None,
-            drop_policy=drop_policy or ("drop-oldest" if live else "wait"),
+            evidence=ring,
+            drop_policy=drop_policy or ("drop-oldest" if frames.live else "wait"),
         )
         stopped_by: list[int] = []
 
@@ -136,12 +165,13 @@ def _placement(bundle: "Bundle", name: str, point: int, picture: str, threads: i
     return Split(bundle, threads=threads, point=point, int8=int8)
 
 
-def _link(bundle: "Bundle", addresses: list[str] | None, device_id: str) -> "Link":
+def _link(bundle: "Bundle", addresses: list[str] | None, device_id: str, ring: "EvidenceRing | None") -> "Link":
+    from isthmus.head.evidence import no_evidence
     from isthmus.head.link import Link
 
     if not addresses:
         raise UsageError("--tail HOST:PORT is missing; only --placement local works without a server")
-    return Link(bundle, addresses, device_id=device_id)
+    return Link(bundle, addresses, device_id=device_id, evidence=no_evidence if ring is None else ring.find)
 
 
 def _report(summary: "Summary", ready_s: float, resident: int, *, as_json: bool) -> None:

@@ -2,12 +2,17 @@
 
 import signal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from isthmus.cli import guard
 from isthmus.cli.bundles import TrustOption, open_trusted
+from isthmus.cli.quantity import seconds
+from isthmus.errors import UsageError
+
+if TYPE_CHECKING:
+    from isthmus.tail.server import Source
 
 TERMINATED = 143
 READY = "ready"
@@ -15,13 +20,39 @@ READY = "ready"
 
 
 def serve(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE|REPOSITORY", help="A .isthmus file or a bundle folder.")],
+    bundle: Annotated[
+        Path,
+        typer.Argument(
+            metavar="BUNDLE|REPOSITORY",
+            help="A .isthmus file, a bundle folder, or a folder of <name>/<version>/ with a bundle in each.",
+        ),
+    ],
     host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback only with --insecure.")] = "127.0.0.1",
     grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for devices; 0 takes a free one.")] = 8001,
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for metrics and health; 0 takes a free one.")] = 8002,
-    mode: Annotated[Literal["none", "poll", "explicit"], typer.Option(help="Of a repository; not built yet.")] = "none",
-    workers: Annotated[int, typer.Option(min=1, help="Worker threads, one onnxruntime session each.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="onnxruntime threads of each worker.")] = 1,
+    mode: Annotated[
+        Literal["none", "poll", "explicit"],
+        typer.Option(help="Of a repository: serve what is there at the start, what is there now, or what clients ask to load."),
+    ] = "none",
+    poll: Annotated[str, typer.Option(help="How often --mode poll looks at the repository.")] = "15s",
+    load: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Load this at the start, with --mode explicit; repeatable.")
+    ] = None,
+    strict_readiness: Annotated[
+        bool, typer.Option("--strict-readiness/--no-strict-readiness", help="Ready only while every bundle is served.")
+    ] = True,
+    provider: Annotated[
+        Literal["auto", "cpu", "cuda", "tensorrt"],
+        typer.Option(help="What computes; auto is CUDA where onnxruntime has it and it starts, else the CPU."),
+    ] = "auto",
+    pictures: Annotated[
+        Literal["loaded", "lazy", "off"],
+        typer.Option(help="For devices that offload, load whole.onnx at the start, with the first picture, or never."),
+    ] = "loaded",
+    instances: Annotated[int, typer.Option(min=1, help="Threads that compute, one onnxruntime session each.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="onnxruntime threads of each instance.")] = 1,
+    queue_max: Annotated[int, typer.Option(min=1, help="Frames of one bundle that may wait.")] = 64,
+    batch_max: Annotated[int, typer.Option(min=1, help="Frames in one run of the tail; GPUs gain by 8 to 32, CPUs nothing.")] = 1,
     tls_cert: Annotated[Path | None, typer.Option(help="Not built yet.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Not built yet.")] = None,
     tls_client_ca: Annotated[Path | None, typer.Option(help="Not built yet.")] = None,
@@ -30,8 +61,12 @@ def serve(
     insecure: Annotated[bool, typer.Option("--insecure", help="Listen beyond loopback without TLS.")] = False,
     engine: Annotated[Literal["native", "ray"], typer.Option(help="ray is not built yet.")] = "native",
 ) -> None:
-    """Serve a bundle's tail to devices; SIGTERM answers what is in flight and stops."""
-    from isthmus.tail.server import ServerSettings, run
+    """Serve a bundle's tail, or those of a repository, to devices; SIGTERM answers what is in flight and stops.
+
+    A repository serves the newest version of every name; a serve.toml beside the versions of a bundle goes over the options here.
+    """
+    from isthmus.tail.server import run
+    from isthmus.tail.settings import ServerSettings
 
     options = {
         "--tls-cert": tls_cert,
@@ -42,18 +77,45 @@ def serve(
     for option, given in options.items():
         if given:
             raise guard.later(option, "serve on loopback, or behind a proxy with --insecure")
-    if mode != "none" or engine != "native":
-        raise guard.later("--mode poll and explicit" if mode != "none" else "--engine ray", "leave it out")
-    if bundle.is_dir() and not (bundle / "manifest.json").exists():
-        raise guard.later(f"serving the repository {bundle}", "give one bundle")
-    opened = open_trusted(bundle, trust)
+    if engine != "native":
+        raise guard.later("--engine ray", "leave it out")
+    source, what = _source(bundle, mode, seconds(poll, "--poll"), tuple(load or ()), trust)
     settings = ServerSettings(
-        host=host, grpc_port=grpc_port, metrics_port=metrics_port, workers=workers, threads=threads, insecure=insecure
+        host=host,
+        grpc_port=grpc_port,
+        metrics_port=metrics_port,
+        strict_readiness=strict_readiness,
+        provider=provider,
+        pictures=pictures,
+        instances=instances,
+        threads=threads,
+        queue_max=queue_max,
+        batch_max=batch_max,
+        insecure=insecure,
     )
 
     def ready(grpc: int, metrics: int | None) -> None:
-        typer.echo(f"{READY} bundle={opened.manifest.id} grpc={host}:{grpc} metrics={f'{host}:{metrics}' if metrics else 'off'}")
+        typer.echo(f"{READY} {what} grpc={host}:{grpc} metrics={f'{host}:{metrics}' if metrics else 'off'}")
 
-    number = run(settings, opened, on_ready=ready)
+    number = run(settings, source, on_ready=ready)
     if number:
         raise typer.Exit(TERMINATED if number == signal.SIGTERM else guard.INTERRUPTED)
+
+
+def _source(
+    path: Path, mode: Literal["none", "poll", "explicit"], poll_s: float, load: tuple[str, ...], trust: Path | None
+) -> "tuple[Source, str]":
+    """What to serve, and how the line of readiness calls it: a folder without a manifest is a repository."""
+    from isthmus.contract.manifest import MANIFEST_NAME
+    from isthmus.contract.trust import read_trusted
+    from isthmus.tail.repository.folder import RepositoryFolder
+
+    if load and mode != "explicit":
+        raise UsageError(f"--load goes with --mode explicit; with --mode {mode} the repository decides what is loaded")
+    if path.is_dir() and not (path / MANIFEST_NAME).exists():
+        trusted = read_trusted(trust) if trust else None
+        return RepositoryFolder(path=path, mode=mode, poll_s=poll_s, load=load, trusted=trusted), f"repository={path}"
+    if mode != "none" and path.exists():
+        raise UsageError(f"--mode {mode} is for repositories, {path} is one bundle; put it at REPOSITORY/<name>/<version>/")
+    opened = open_trusted(path, trust)
+    return opened, f"bundle={opened.manifest.id}"

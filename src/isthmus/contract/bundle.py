@@ -120,10 +120,10 @@ def read_manifest(path: Path, origin: Path) -> bytes:
     """Read `manifest.json`; `origin` names the bundle in messages.
 
     Raises:
-        BundleError: missing, too large, or not a regular file.
+        BundleError: missing, too large, or not a regular file; a link is none.
     """
     try:
-        return small_file.read(path, size_max=MANIFEST_MAX_BYTES, error=BundleError)
+        return small_file.read(path, size_max=MANIFEST_MAX_BYTES, error=BundleError, follow_links=False)
     except FileNotFoundError as error:
         raise BundleError(f"{origin} is not a bundle: it holds no {MANIFEST_NAME}") from error
 

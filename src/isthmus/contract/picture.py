@@ -64,6 +64,23 @@ def decode_picture(data: bytes, format_name: str, *, pixels_max: int) -> Picture
         MalformedPayload: not a picture of that format, or damaged.
         LimitExceeded: larger than `pixels_max`; nothing was decoded.
     """
+    check_picture(data, format_name, pixels_max=pixels_max)
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise MalformedPayload(f"{len(data)} bytes of {format_name} cannot be decoded") from error
+    if picture is None:
+        raise MalformedPayload(f"{len(data)} bytes of {format_name} cannot be decoded")
+    return picture.astype(np.uint8, copy=False)
+
+
+def check_picture(data: bytes, format_name: str, *, pixels_max: int) -> None:
+    """Look at the header of a picture that came from a peer; nothing is decoded.
+
+    Raises:
+        MalformedPayload: not a picture of that format.
+        LimitExceeded: larger than `pixels_max`.
+    """
     if format_name not in _SIGNATURES:
         raise MalformedPayload(f"picture format {format_name[:32]!r} is not taken; use one of {', '.join(_SIGNATURES)}")
     if not _SIGNATURES[format_name].match(data):
@@ -73,13 +90,6 @@ def decode_picture(data: bytes, format_name: str, *, pixels_max: int) -> Picture
         raise MalformedPayload(f"{len(data)} bytes of {format_name} hold no picture size")
     if size[0] * size[1] > pixels_max:
         raise LimitExceeded(f"picture of {size[0]}x{size[1]} pixels, at most {pixels_max} pixels are taken")
-    try:
-        picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise MalformedPayload(f"{len(data)} bytes of {format_name} cannot be decoded") from error
-    if picture is None:
-        raise MalformedPayload(f"{len(data)} bytes of {format_name} cannot be decoded")
-    return picture.astype(np.uint8, copy=False)
 
 
 def _declared_size(data: bytes, format_name: str) -> tuple[int, int] | None:

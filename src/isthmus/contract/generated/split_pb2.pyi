@@ -130,7 +130,7 @@ class OperatingPoint(_message.Message):
     def __init__(self, name: _Optional[str] = ..., channels: _Optional[_Iterable[int]] = ..., bytes_mean: _Optional[float] = ...) -> None: ...
 
 class BundleDescription(_message.Message):
-    __slots__ = ("bundle", "version", "kind", "contract_digest", "boundary", "points", "modes", "takes_pictures")
+    __slots__ = ("bundle", "version", "kind", "contract_digest", "boundary", "points", "modes", "takes_pictures", "provider")
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -139,6 +139,7 @@ class BundleDescription(_message.Message):
     POINTS_FIELD_NUMBER: _ClassVar[int]
     MODES_FIELD_NUMBER: _ClassVar[int]
     TAKES_PICTURES_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
     bundle: str
     version: str
     kind: str
@@ -147,7 +148,8 @@ class BundleDescription(_message.Message):
     points: _containers.RepeatedCompositeFieldContainer[OperatingPoint]
     modes: _containers.RepeatedScalarFieldContainer[Mode]
     takes_pictures: bool
-    def __init__(self, bundle: _Optional[str] = ..., version: _Optional[str] = ..., kind: _Optional[str] = ..., contract_digest: _Optional[bytes] = ..., boundary: _Optional[_Iterable[_Union[BoundaryTensor, _Mapping]]] = ..., points: _Optional[_Iterable[_Union[OperatingPoint, _Mapping]]] = ..., modes: _Optional[_Iterable[_Union[Mode, str]]] = ..., takes_pictures: bool = ...) -> None: ...
+    provider: str
+    def __init__(self, bundle: _Optional[str] = ..., version: _Optional[str] = ..., kind: _Optional[str] = ..., contract_digest: _Optional[bytes] = ..., boundary: _Optional[_Iterable[_Union[BoundaryTensor, _Mapping]]] = ..., points: _Optional[_Iterable[_Union[OperatingPoint, _Mapping]]] = ..., modes: _Optional[_Iterable[_Union[Mode, str]]] = ..., takes_pictures: bool = ..., provider: _Optional[str] = ...) -> None: ...
 
 class DescribeReply(_message.Message):
     __slots__ = ("server_version", "bundles", "limits")

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.errors import TailUnavailable
-from isthmus.tail.sessions import Session, Sessions
+from isthmus.tail.streams.sessions import Session, Sessions
 
 
 class Stream:
@@ -26,11 +26,11 @@ def clock():
 
 @pytest.fixture
 def sessions(clock):
-    return Sessions(count_max=2, idle_s=60, references_kept=4, clock=clock)
+    return Sessions(count_max=2, bytes_max=1000, idle_s=60, references_kept=4, clock=clock)
 
 
-def attach(sessions, *, wanted=b"", device_id="camera", digest="d", stream=None):
-    return sessions.attach(stream or Stream(), device_id=device_id, digest=digest, wanted=wanted)
+def attach(sessions, *, wanted=b"", device_id="camera", digest="d", stream=None, frame_bytes=1):
+    return sessions.attach(stream or Stream(), device_id=device_id, digest=digest, frame_bytes=frame_bytes, wanted=wanted)
 
 
 def leave(sessions, session):
@@ -69,6 +69,24 @@ def test_the_session_left_longest_ago_makes_room(sessions):
     assert len(sessions) == 2
 
 
+def test_sessions_whose_frames_would_take_too_much_memory_make_room(sessions):
+    """Four frames each: 600 bytes are held, and 600 more do not fit into 1000."""
+    one, _ = attach(sessions, frame_bytes=150)
+    leave(sessions, one)
+    two, _ = attach(sessions, frame_bytes=150)
+    assert not attach(sessions, wanted=one.id, frame_bytes=150)[1]
+    assert attach(sessions, wanted=two.id)[1]
+
+
+def test_sessions_of_a_contract_that_is_gone_are_forgotten_unless_a_stream_has_them(sessions):
+    left, _ = attach(sessions, digest="old")
+    leave(sessions, left)
+    held, _ = attach(sessions, digest="old")
+    sessions.forget("old")
+    assert attach(sessions, wanted=held.id, digest="old")[1]
+    assert not attach(sessions, wanted=left.id, digest="old")[1]
+
+
 def test_sessions_with_a_stream_make_no_room(sessions):
     attach(sessions)
     attach(sessions)
@@ -98,7 +116,7 @@ def test_a_session_with_a_stream_is_not_forgotten(sessions, clock):
 
 @given(st.lists(st.integers(0, 20), unique=True))
 def test_the_last_four_frames_are_references(sequences):
-    session = Session(id=b"", device_id="", digest="", last_used_at=0.0, references_kept=4)
+    session = Session(id=b"", device_id="", digest="", last_used_at=0.0, references_kept=4, frame_bytes=1)
     for sequence in sequences:
         session.remember(sequence, (sequence,))
     assert session.references == tuple(sequences[-4:])

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.tail.batch import Job
-from isthmus.tail.metrics import Metrics
 from isthmus.tail.model import Computed, Work
+from isthmus.tail.watching.figures import StreamFigures
 
 _UINT32_MAX = 2**32 - 1
 
@@ -24,6 +24,7 @@ class Pending:
     sequence: int
     placement: str
     arrived_at: float
+    figures: StreamFigures
     decoded: bool = False
     decode_s: float = 0.0
     job: Job[Work, Computed] | None = None
@@ -45,13 +46,11 @@ class Outbox:
 
     Args:
         window: captures that may be unanswered.
-        metrics: counts the answers.
         clock: seconds, monotonic; `Pending.arrived_at` is a time on it.
     """
 
-    def __init__(self, *, window: int, metrics: Metrics, clock: Callable[[], float]) -> None:
+    def __init__(self, *, window: int, clock: Callable[[], float]) -> None:
         self._window = window
-        self._metrics = metrics
         self._clock = clock
         self._messages: deque[_Ready | wire.FromTail] = deque()
         self._pending: dict[int, Pending] = {}
@@ -75,6 +74,7 @@ class Outbox:
 
     def answer(self, pending: Pending, status: wire.Status, message: str = "", *, retry_after_ms: int = 0) -> None:
         """Answer a capture without outputs."""
+        pending.figures.failed(status, message)
         answer = wire.Answer(
             sequence=pending.sequence, status=status, message=message, decoded=pending.decoded, retry_after_ms=retry_after_ms
         )
@@ -129,7 +129,7 @@ class Outbox:
         times.compute_us = _microseconds(ready.compute_s)
         times.post_us = _microseconds(ready.post_s)
         times.total_us = _microseconds(total_s)
-        self._metrics.answered(
+        ready.pending.figures.answered(
             ready.pending.placement,
             answer.status,
             (ready.queue_s, ready.pending.decode_s, ready.compute_s, ready.post_s, total_s),

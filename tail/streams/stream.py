@@ -12,7 +12,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
@@ -30,19 +30,21 @@ from isthmus.errors import (
     RemoteProtocolError,
     TailUnavailable,
 )
-from isthmus.tail.batch import Batcher, Job
-from isthmus.tail.metrics import Metrics
-from isthmus.tail.model import Computed, TailModel, Work
-from isthmus.tail.opening import opened, read_open
-from isthmus.tail.outbox import Outbox, Pending
-from isthmus.tail.sessions import Session, Sessions
+from isthmus.tail.batch import Job
+from isthmus.tail.catalog import Catalog
+from isthmus.tail.model import Computed, Work
+from isthmus.tail.served import Served
+from isthmus.tail.streams.inquiries import Inquiries
+from isthmus.tail.streams.opening import opened, read_open
+from isthmus.tail.streams.outbox import Outbox, Pending
+from isthmus.tail.streams.sessions import Session, Sessions
+from isthmus.tail.watching.figures import StreamFigures
+from isthmus.tail.watching.metrics import Metrics
 
 OPEN_TIMEOUT_S = 10.0
 """From the start of a stream to its `open`: several round trips of the worst link, too short to hold streams for nothing."""
 DRAIN_LINGER_S = 0.25
 """How long captures are still read after `drain` was sent: they left the device before it knew, one round trip ago."""
-INLINE_CODES_MAX = 65_536
-"""Codes of one frame that are decoded on the event loop: about a millisecond. Larger frames go to a thread."""
 
 _TAKEN_OVER = "another stream of this device took the session over"
 _log = structlog.get_logger(__name__)
@@ -62,18 +64,11 @@ class Pipe(Protocol):
 class House:
     """What all streams of a server share."""
 
-    model: TailModel
-    batcher: Batcher[Work, Computed]
+    catalog: Catalog
     sessions: Sessions
     metrics: Metrics
     limits: Limits
     clock: Callable[[], float] = time.monotonic
-    decodes_aside: bool = field(init=False)
-    """Whether frames are too large to be decoded on the event loop."""
-
-    def __post_init__(self) -> None:
-        size = sum(tensor.size() for tensor in self.model.bundle.manifest.boundary.tensors)
-        object.__setattr__(self, "decodes_aside", size > INLINE_CODES_MAX)
 
 
 class DeviceStream:
@@ -92,12 +87,20 @@ class DeviceStream:
         self._end_marker = end_marker
         self.number = number
         self._log = _log.bind(stream=number)
-        self._outbox = Outbox(window=house.limits.captures_in_flight, metrics=house.metrics, clock=house.clock)
+        self._outbox = Outbox(window=house.limits.captures_in_flight, clock=house.clock)
+        self._inquiries = Inquiries(self._outbox.put)
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader: asyncio.Task[None] | None = None
+        self.served: Served | None = None
+        """What the device opened, None before that."""
+        self.ended = asyncio.Event()
+        self._served: Served
         self._codec: Codec
         self._session: Session
+        self._figures: StreamFigures
         self._received = 0
+        self.device_id = ""
+        """As the device calls itself, once it did."""
         self.drained = False
         self.superseded = False
 
@@ -108,18 +111,29 @@ class DeviceStream:
             IsthmusError: the conversation cannot go on; `grpc_status` and message are for the device.
         """
         offer = await self._read_open()
+        self.device_id = offer.device_id
         if self.drained:
             raise TailUnavailable("this server is draining; use another one, or come back later")
-        self._codec = self._house.model.codec(offer.modes)
+        self._served = self.served = self._house.catalog.find_contract(offer.contract_digest.hex(), offer.bundle)
+        self._codec = self._served.model.codec(offer.modes)
         self._session, resumed = self._house.sessions.attach(
-            self, device_id=offer.device_id, digest=self._house.model.bundle.digest, wanted=offer.session
+            self,
+            device_id=offer.device_id,
+            digest=self._served.bundle.digest,
+            frame_bytes=self._served.frame_bytes,
+            wanted=offer.session,
         )
+        session = self._session.id.hex()[:8]
         # repr: a device id may hold control characters, a log line must not.
-        self._log = self._log.bind(device=repr(offer.device_id[:64]), session=self._session.id.hex()[:8])
+        self._log = self._log.bind(device=repr(offer.device_id[:64]), session=session)
+        self._figures = self._house.metrics.of(self._served).open_stream(
+            number=self.number, device_id=offer.device_id, session=session, resumed=resumed, opened_at=self._house.clock()
+        )
         self._log.info("stream opened", resumed=resumed, client_version=repr(offer.client_version[:32]))
         try:
             await self._converse(resumed)
         finally:
+            self._figures.close()
             self._house.sessions.detach(self._session, self)
             self._log.info("stream ended", captures=self._received, drained=self.drained)
 
@@ -129,11 +143,20 @@ class DeviceStream:
         self._outbox.put(wire.FromTail(drain=wire.Drain(reason=reason, grace_ms=round(grace_s * 1000))))
         asyncio.get_running_loop().call_later(DRAIN_LINGER_S, self._stop_reading)
 
+    def cut(self, reason: str) -> None:
+        """End the stream now, whatever is unanswered."""
+        self._outbox.cancel()
+        self._end(TailUnavailable(reason))
+
     def taken_over(self) -> None:
         """Another stream serves the session: end this one."""
         self.superseded = True
         self._outbox.cancel()
         self._end(RemoteProtocolError(_TAKEN_OVER))
+
+    async def fetch(self, sequence: int, timeout_s: float) -> wire.Evidence:
+        """Ask the device for the picture of a frame; see `Inquiries.ask`."""
+        return await self._inquiries.ask(sequence, timeout_s)
 
     async def _read_open(self) -> wire.Open:
         try:
@@ -143,7 +166,7 @@ class DeviceStream:
             raise RemoteProtocolError(f"no open came within {OPEN_TIMEOUT_S:g} s of the stream's start") from error
         if first is self._end_marker:
             raise RemoteProtocolError("the stream ended before its open")
-        return read_open(first, self._house.model, self._house.limits)
+        return read_open(first, self._house.limits)
 
     async def _converse(self, resumed: bool) -> None:
         house = self._house
@@ -152,7 +175,7 @@ class DeviceStream:
                 self._session,
                 resumed=resumed,
                 codec=self._codec,
-                model=house.model,
+                model=self._served.model,
                 limits=house.limits,
                 server_version=__version__,
             )
@@ -165,6 +188,7 @@ class DeviceStream:
             await self._over
         finally:
             self._outbox.cancel()
+            self._inquiries.end()
             self._reader.cancel()
             writer.cancel()
             await asyncio.gather(self._reader, writer, return_exceptions=True)
@@ -198,10 +222,12 @@ class DeviceStream:
             kind = message.WhichOneof("message")
             if kind == "capture":
                 await self._take(message.capture)
+            elif kind == "evidence":
+                self._inquiries.answered(message.evidence)
             elif kind == "close":
                 return
             else:
-                raise RemoteProtocolError(f"an open stream takes capture or close, got {kind or 'an empty message'}")
+                raise RemoteProtocolError(f"an open stream takes capture, evidence or close, got {kind or 'an empty message'}")
 
     async def _take(self, capture: wire.Capture) -> None:
         pending = self._admit(capture)
@@ -234,8 +260,8 @@ class DeviceStream:
             raise RemoteProtocolError(f"sequence {capture.sequence} follows {self._session.last_sequence}; it must grow")
         self._session.last_sequence = capture.sequence
         placement = "offload" if capture.HasField("picture") else "split"
-        self._house.metrics.received(placement, len(capture.codes) or len(capture.picture.data))
-        pending = Pending(sequence=capture.sequence, placement=placement, arrived_at=arrived_at)
+        self._figures.received(placement, len(capture.codes) or len(capture.picture.data))
+        pending = Pending(sequence=capture.sequence, placement=placement, arrived_at=arrived_at, figures=self._figures)
         self._outbox.expect(pending)
         return pending
 
@@ -245,8 +271,8 @@ class DeviceStream:
             return await self._decode(capture, pending)
         if content != "picture":
             raise MalformedPayload("a capture carries codes or a picture, this one has neither")
-        if not self._house.model.takes_pictures:
-            raise RemoteProtocolError(f"bundle {self._house.model.bundle.manifest.id!r} takes no pictures; send codes")
+        if not self._served.model.takes_pictures:
+            raise RemoteProtocolError(f"bundle {self._served.bundle.manifest.id!r} takes no pictures; send codes")
         size_bytes, bytes_max = len(capture.picture.data), self._house.limits.picture_bytes
         if size_bytes > bytes_max:
             raise LimitExceeded(f"picture of {size_bytes} bytes, at most {bytes_max} are taken")
@@ -259,7 +285,7 @@ class DeviceStream:
             raise ReferenceMissing(f"frame {capture.reference} is not held; send a key frame")
         decode = functools.partial(self._codec.decode, capture.codes, point=capture.point, reference=reference)
         started = self._house.clock()
-        if self._house.decodes_aside:
+        if self._served.decodes_aside:
             codes = await asyncio.to_thread(decode)
             self._check_attached()
         else:
@@ -280,7 +306,7 @@ class DeviceStream:
             else:
                 self._answer_failed(pending, job)
 
-        batcher = self._house.batcher
+        batcher = self._served.batcher
         try:
             pending.job = batcher.submit(work, done, kind=work.kind, expires_at=expires_at)
         except TailUnavailable as error:

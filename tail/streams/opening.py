@@ -3,15 +3,15 @@
 from isthmus.codec.codec import Codec
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.limits import Limits
-from isthmus.errors import ContractMismatch, LimitExceeded, RemoteProtocolError
+from isthmus.errors import LimitExceeded, RemoteProtocolError
 from isthmus.tail.model import TailModel
-from isthmus.tail.sessions import ID_BYTES, Session
+from isthmus.tail.streams.sessions import ID_BYTES, Session
 
 MODES_MAX = 64
 """Codec modes in an offer; there are seven."""
 
 
-def read_open(message: wire.ToTail, model: TailModel, limits: Limits) -> wire.Open:
+def read_open(message: wire.ToTail, limits: Limits) -> wire.Open:
     """Check a first message.
 
     Returns:
@@ -20,7 +20,6 @@ def read_open(message: wire.ToTail, model: TailModel, limits: Limits) -> wire.Op
     Raises:
         RemoteProtocolError: it is no `open`, or a field of it cannot be.
         LimitExceeded: a text or a list in it is too long.
-        ContractMismatch: the device holds another bundle.
     """
     if message.WhichOneof("message") != "open":
         raise RemoteProtocolError(f"a stream begins with open, got {message.WhichOneof('message') or 'an empty message'}")
@@ -32,19 +31,7 @@ def read_open(message: wire.ToTail, model: TailModel, limits: Limits) -> wire.Op
         raise LimitExceeded(f"{len(offer.modes)} modes are offered, at most {MODES_MAX} are read")
     if len(offer.session) not in (0, ID_BYTES):
         raise RemoteProtocolError(f"a session id has {ID_BYTES} bytes, got {len(offer.session)}")
-    _check_bundle(offer, model)
     return offer
-
-
-def _check_bundle(offer: wire.Open, model: TailModel) -> None:
-    manifest = model.bundle.manifest
-    if offer.bundle and offer.bundle != manifest.id:
-        raise ContractMismatch(f"the device asks for bundle {offer.bundle!r}, this server serves {manifest.id!r}")
-    if offer.contract_digest.hex() != manifest.contract_digest:
-        raise ContractMismatch(
-            f"the device holds contract {offer.contract_digest.hex()[:12] or '(none)'}, this server serves "
-            f"{manifest.contract_digest[:12]} ({manifest.id} {manifest.version}); give both the same bundle"
-        )
 
 
 def opened(

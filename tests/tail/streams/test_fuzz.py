@@ -11,11 +11,12 @@ from isthmus.codec.codec import Codec
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.limits import Limits
 from isthmus.errors import IsthmusError
-from isthmus.tail.batch import Batcher
-from isthmus.tail.metrics import Metrics
-from isthmus.tail.model import TailModel
-from isthmus.tail.sessions import Sessions
-from isthmus.tail.stream import DeviceStream, House
+from isthmus.tail.catalog import Catalog
+from isthmus.tail.served import Served
+from isthmus.tail.settings import ServerSettings
+from isthmus.tail.streams.sessions import Sessions
+from isthmus.tail.streams.stream import DeviceStream, House
+from isthmus.tail.watching.metrics import Metrics
 
 END = object()
 captures = st.builds(
@@ -79,12 +80,12 @@ def parsed(sent):
             return
 
 
-def make_house(bundle):
-    model = TailModel.load(bundle, workers=1)
-    batcher = Batcher(model.compute, workers=1, queue_max=8)
-    sessions = Sessions(count_max=1, idle_s=60, references_kept=4)
-    metrics = Metrics(queued=lambda: batcher.queued, sessions=lambda: len(sessions))
-    return House(model=model, batcher=batcher, sessions=sessions, metrics=metrics, limits=Limits())
+async def make_house(bundle):
+    catalog = Catalog()
+    catalog.add(await Served.load(bundle, ServerSettings(instances=1, queue_max=8)))
+    sessions = Sessions(count_max=1, bytes_max=1 << 20, idle_s=60, references_kept=4)
+    metrics = Metrics(served=lambda: (), sessions=lambda: len(sessions))
+    return House(catalog=catalog, sessions=sessions, metrics=metrics, limits=Limits())
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -94,13 +95,14 @@ def test_no_message_breaks_the_handler(tiny_bundle, codes, data):
     sent = data.draw(damaged(bytes.fromhex(tiny_bundle.digest), codec.encode(codes)))
 
     async def serve():
-        house = make_house(tiny_bundle)
+        house = await make_house(tiny_bundle)
         pipe = Pipe(parsed(sent))
         with contextlib.suppress(IsthmusError):
             await DeviceStream(house, pipe, number=1, end_marker=END).serve()
-        await house.batcher.close()
+        for served in house.catalog:
+            await served.close()
         # There is room for one session, so this fails if the stream still has one.
-        house.sessions.attach(pipe, device_id="next", digest="")
+        house.sessions.attach(pipe, device_id="next", digest="", frame_bytes=64)
         answers = [wire.FromTail.FromString(reply).answer for reply in pipe.received[1:]]
         assert all(answer.status in (1, 2, 3, 4) for answer in answers)
 

@@ -1,0 +1,36 @@
+"""An operator's question to a server: the picture of a frame that a device still holds."""
+
+import grpc
+
+from isthmus.contract.generated import split_pb2 as wire
+from isthmus.contract.generated import split_pb2_grpc
+from isthmus.errors import FrameNotHeld
+from isthmus.head.link import check_address
+from isthmus.head.stream import CHANNEL_OPTIONS, from_status
+
+
+def fetch_frame(address: str, request: wire.FetchFrameRequest, *, timeout_s: float) -> wire.Picture:
+    """Fetch a picture.
+
+    Args:
+        address: `host:port` of the server that the device is connected to.
+        request: names device, frame and purpose.
+        timeout_s: how long it may take in all.
+
+    Returns:
+        The compressed picture, as the device made it.
+
+    Raises:
+        FrameNotHeld: the device has no stream there, or keeps no picture of that frame.
+        TailUnavailable: the server or the device does not answer.
+        ConfigError: the address is none.
+    """
+    with grpc.insecure_channel(check_address(address), options=CHANNEL_OPTIONS) as channel:
+        try:
+            reply = split_pb2_grpc.TailStub(channel).FetchFrame(request, timeout=timeout_s)
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                raise FrameNotHeld(error.details()) from error
+            raise from_status(address, error) from error
+    picture: wire.Picture = reply.picture
+    return picture

@@ -1,0 +1,91 @@
+"""One version of one bundle as it is served: its networks, and the queue in front of them."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Self
+
+import structlog
+
+from isthmus.contract.bundle import Bundle
+from isthmus.tail.batch import Batcher
+from isthmus.tail.model import Computed, TailModel, Work
+from isthmus.tail.settings import ServerSettings
+
+INLINE_CODES_MAX = 65_536
+"""Codes of one frame that are decoded on the event loop: about a millisecond. Larger frames go to a thread."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Served:
+    """A loaded bundle under the name and version that clients ask for."""
+
+    name: str
+    """Of its folder in a repository, else the bundle's own id."""
+    version: str
+    model: TailModel
+    batcher: Batcher[Work, Computed]
+    frame_bytes: int = field(init=False)
+    """Memory of one decoded frame."""
+    decodes_aside: bool = field(init=False)
+    """Whether frames are too large to be decoded on the event loop."""
+
+    def __post_init__(self) -> None:
+        size = sum(tensor.size() for tensor in self.bundle.manifest.boundary.tensors)
+        object.__setattr__(self, "frame_bytes", size)
+        object.__setattr__(self, "decodes_aside", size > INLINE_CODES_MAX)
+
+    @classmethod
+    async def load(cls, bundle: Bundle, settings: ServerSettings, *, name: str = "", version: str = "") -> Self:
+        """Load the networks in a thread and start the workers.
+
+        Args:
+            bundle: opened and checked.
+            settings: instances, threads, queue and limits.
+            name: default the bundle's id.
+            version: default the bundle's version.
+
+        Raises:
+            BundleError: the bundle cannot be served.
+            DeviceError: onnxruntime cannot run it here.
+        """
+        model = await asyncio.to_thread(
+            TailModel.load,
+            bundle,
+            workers=settings.instances,
+            threads=settings.threads,
+            limits=settings.limits,
+            provider=settings.provider,
+            pictures=settings.pictures,
+        )
+        batcher: Batcher[Work, Computed] = Batcher(
+            model.compute,
+            workers=settings.instances,
+            queue_max=settings.queue_max,
+            batch_max=settings.batch_max if model.batches else 1,
+        )
+        manifest = bundle.manifest
+        served = cls(name=name or manifest.id, version=version or manifest.version, model=model, batcher=batcher)
+        _log.info(
+            "bundle loaded",
+            bundle=served.name,
+            version=served.version,
+            contract=bundle.digest[:12],
+            signed_by=bundle.signed_by,
+            provider=model.provider,
+            instances=settings.instances,
+        )
+        return served
+
+    @property
+    def bundle(self) -> Bundle:
+        """What is served."""
+        return self.model.bundle
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+    async def close(self) -> None:
+        """Finish what is queued and let the networks go."""
+        await self.batcher.close()

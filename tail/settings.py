@@ -1,0 +1,90 @@
+"""How a server runs."""
+
+import ipaddress
+import os
+from dataclasses import dataclass, field
+from typing import Literal
+
+from isthmus.contract.limits import DEFAULT, Limits
+from isthmus.devices import provider as providers
+from isthmus.errors import ConfigError
+
+Pictures = Literal["loaded", "lazy", "off"]
+"""When `whole.onnx` is loaded, for devices that send pictures: at the start, with the first picture, or never."""
+
+
+def default_instances() -> int:
+    """One core is left to the event loop and the codec; more than eight workers outrun what one event loop feeds."""
+    return max(1, min(8, len(os.sched_getaffinity(0)) - 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """How a server runs."""
+
+    host: str = "127.0.0.1"
+    """Loopback: what leaves the machine must be asked for."""
+
+    grpc_port: int = 8001
+    """Triton's and KServe's gRPC port; 0 takes a free one."""
+
+    metrics_port: int | None = 8002
+    """Triton's metrics port; 0 takes a free one, None serves no metrics."""
+
+    instances: int = field(default_factory=default_instances)
+    """Threads that compute for each bundle, each with its own onnxruntime session."""
+
+    threads: int = 1
+    """Threads inside one session. Several frames in parallel use cores better than several threads on one frame."""
+
+    queue_max: int = 64
+    """Frames of one bundle that wait. At 1 ms each and one instance the last one waits 64 ms; more would only be late."""
+
+    batch_max: int = 1
+    """Frames in one run of the tail. On CPUs batching gives nothing; on GPUs 8 to 32 do."""
+
+    provider: providers.Choice = "auto"
+    """What computes; `auto` is CUDA where onnxruntime has it and it starts, else the CPU."""
+
+    pictures: Pictures = "loaded"
+    """A network that cannot be loaded shall be found at the start, by the operator, and not by a device. It may be larger than
+    the tail, though, and where no device sends pictures that memory is for nothing."""
+
+    strict_readiness: bool = True
+    """Ready only while every bundle that should be served is; else as soon as the server answers. Triton's name and default."""
+
+    streams_max: int = 256
+    """Devices at a time; each may have `limits.captures_in_flight` frames here."""
+
+    sessions_max: int = 1024
+    """Sessions held, with and without a stream."""
+
+    session_idle_s: float = 300.0
+    """A device that was away for longer starts with a key frame, which costs it one larger payload."""
+
+    drain_grace_s: float = 5.0
+    """From SIGTERM until open streams are cut; orchestrators kill after 10 s or more."""
+
+    insecure: bool = False
+    """Listen beyond loopback without TLS."""
+
+    limits: Limits = DEFAULT
+    """What is taken from a device."""
+
+    def __post_init__(self) -> None:
+        for name in ("instances", "threads", "queue_max", "batch_max", "streams_max", "sessions_max"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}, at least 1 is needed")
+        if not self.insecure and not is_loopback(self.host):
+            raise ConfigError(
+                f"host {self.host} is reachable from other machines and this version has no TLS; "
+                "use 127.0.0.1, or --insecure on a network you trust"
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

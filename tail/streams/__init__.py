@@ -1,0 +1,1 @@
+"""Device streams: what is said on them, and what is remembered between them."""
