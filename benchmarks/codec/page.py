@@ -12,7 +12,7 @@ from benchmarks.codec import lossy, material
 from benchmarks.codec.bottlenecks import FRAMES, PLANS, TEST, TRAIN
 from benchmarks.codec.plots import Bar, bars
 from benchmarks.codec.rivals import OPTIONAL, optional
-from benchmarks.codec.sizes import MIXED
+from benchmarks.codec.sizes import MIXED, MIXED_CODES_MAX
 from benchmarks.codec.targets import SCORE_LEAST, Entry, equal_h265, per_ten_thousand, targets
 
 COMMAND = "make bench-codec"
@@ -149,8 +149,8 @@ def _pictures(pictures: Pictures, entries: Sequence[Entry]) -> str:
         "## H.265 of the picture, at equal answers\n\n"
         f"Bytes of a frame of the cheapest H.265 (x265 zero latency, rate factor {factors}, full and half size)\n"
         "whose decoded pictures give the whole network answers as near to those on the raw picture as the split's; beside it\n"
-        "the bytes for a score of 0.95. These bottlenecks were trained for minutes: they reach far less than `isthmus export`\n"
-        "does in an hour, and a picture with answers as bad is cheap. So this compares rates at the *same* quality and does not\n"
+        "the bytes for a score of 0.95. These bottlenecks were trained for minutes or not at all, and a picture with answers\n"
+        "as bad is cheap. So this compares rates at the *same* quality and does not\n"
         f"show what a split can do; below a score of {SCORE_LEAST} nothing is compared.\n\n"
         + _table(["codes", "film", "score of the split", "`temporal`", "H.265 at that score", "H.265 at 0.95"], rows)
     )
@@ -197,8 +197,8 @@ def _how() -> str:
 Learned bottlenecks are trained by `isthmus.export.training.distill`, the recipe of `isthmus export`, for minutes: enough for the
 statistics of their codes, not for their accuracy. MobileNetV2 and FastestDet see {TRAIN} photos of clothes and are measured on
 {TEST} of the validation part; ResNet-56 sees {10 * TRAIN} pictures of CIFAR-10 and is measured on {3 * TEST} held out; tables are
-trained on up to {material.CODED} pictures of the training part. Nothing measured was seen by training, by tables or by any
-choice made here. Bytes are means over frames. Lossy planes are judged on {material.JUDGED} photos.
+trained on up to {material.CODED} pictures of the training part. Nothing measured was seen by training or by tables. Bytes are
+means over frames. Lossy planes are judged on {material.JUDGED} photos.
 
 Films are {FRAMES} frames from each of three fixed cameras ({material.H265_FRAMES} for H.265); the moving camera is a window of
 3/5 of its size that wanders over it. The reference is the frame before. Tables for `temporal` on one film are trained on the
@@ -208,7 +208,8 @@ other two, as a new camera would meet them; *tables from stills* are those that 
 The context mixer (`benchmarks/codec/mixing.py`) predicts every bit from adaptive counts under some 15 contexts, among them the
 codec's own prediction, and mixes them by weights that learn. It learns from {MIXED} training frames, and *context mixing* goes
 on learning from all measured frames at once: a limit that no device could reach, and far too slow. *Learned beforehand* does
-not learn from what is measured, as the codec."""
+not learn from what is measured, as the codec. Frames of more than {MIXED_CODES_MAX} codes are left out: it would take longer than
+all else."""
 
 
 def _stills_plot(entries: Sequence[Entry]) -> str:

@@ -21,8 +21,8 @@ from isthmus.codec.training import train_table
 MIXED = 400
 """Training frames that the context mixer learns from."""
 MIXED_BITS_MAX = 4
-MIXED_CODES_MAX = 10_000
-"""Codes of a frame that the context mixer goes through; it takes some 10 ms for each, all frames together."""
+MIXED_CODES_MAX = 6_000
+"""Codes of a frame that the context mixer goes through; with more it takes longer than all else together."""
 TABLES_FROM = 400
 """Training frames that a table for `temporal` is made up from where there are no films."""
 

@@ -88,6 +88,7 @@ def test_codes_become_sizes_times_and_a_page(codec, folder, monkeypatch) -> None
     entries = codec("results").measure(folder, ["mobilenet-s16-c3"], lambda _what: None)
     (entry,) = entries
     assert entry["stills"]["isthmus intra"] < entry["stills"]["isthmus raw"] == 3 * 6 * 7 / 2 + 5
+    assert entry["times"]["memory KiB"][0] > 0
     # Three of four frames stand still.
     assert entry["films"]["desk fixed"]["isthmus temporal"] < 0.8 * entry["films"]["desk fixed"]["isthmus intra"]
     page = codec("page").write(folder, folder, entries).read_text()
