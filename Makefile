@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 600
 # The oldest protoc whose output every supported protobuf runtime takes.
 PROTOC := grpcio-tools==1.76.0
 
-.PHONY: demo test test-arm64 fuzz lint types imports bench bench-codec zoo proto proto-check slim clean help
+.PHONY: demo test test-arm64 fuzz lint types imports bench bench-server bench-codec zoo proto proto-check slim clean help
 
 help:
 	@echo "make demo         train, cut, export, serve, stream and measure a small network (about 4 minutes)"
@@ -18,7 +18,8 @@ help:
 	@echo "make test-arm64   the codec's golden streams on an emulated 64-bit ARM; says so where the tools are missing"
 	@echo "make fuzz         feed the codec's C core wrong bytes for FUZZ_SECONDS (600) under clang's sanitizers"
 	@echo "make lint types   ruff, import-linter; mypy"
-	@echo "make bench        benchmarks: server overhead, agent footprint, shaper accuracy"
+	@echo "make bench        benchmarks: server (quick, without peers), agent footprint, shaper accuracy"
+	@echo "make bench-server the edge server beside MLServer, LitServe, BentoML and Ray Serve: writes docs/server-benchmark.md"
 	@echo "make bench-codec  the codec against compressors, picture and video formats: writes docs/codec-benchmark.md"
 	@echo "make zoo          docs/zoo.md: what the exporter makes of foreign files and known architectures (about 10 minutes)"
 	@echo "make slim         head and tail each in an environment of their own, without torch"
@@ -55,9 +56,13 @@ types: $(READY)
 	$(BIN)/mypy src
 
 bench: $(READY)
-	$(BIN)/python benchmarks/server_overhead.py
+	$(BIN)/python -m benchmarks.server --quick
 	$(BIN)/python benchmarks/agent_footprint.py
 	$(BIN)/python benchmarks/shaper_accuracy.py
+
+# Installs each peer into an environment of its own below build/bench-server, once; then about a quarter of an hour.
+bench-server: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.server
 
 bench-codec: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/codec/requirements.txt

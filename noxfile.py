@@ -39,5 +39,6 @@ def slim(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     _install(session)
-    for benchmark in ("server_overhead", "agent_footprint", "shaper_accuracy"):
+    session.run("python", "-m", "benchmarks.server", "--quick")
+    for benchmark in ("agent_footprint", "shaper_accuracy"):
         session.run("python", f"benchmarks/{benchmark}.py")

@@ -76,6 +76,7 @@ class Network:
     def __init__(self, session: Any, name: str) -> None:  # noqa: ANN401 - onnxruntime has no types
         self._session = session
         self.name = name
+        self.providers = tuple(session.get_providers())
         self.inputs = tuple(_port(argument, name) for argument in session.get_inputs())
         self.outputs = tuple(_port(argument, name) for argument in session.get_outputs())
 
@@ -119,7 +120,10 @@ class Network:
         session = _open_session(onnxruntime, path, options, providers)
         # A GPU provider whose libraries do not load is dropped with a warning only; a silent CPU is worse than an error.
         if (active := session.get_providers())[0] != names[0]:
-            raise DeviceError(f"{names[0]} does not start on this machine; onnxruntime fell back to {active[0]}")
+            raise DeviceError(
+                f"{names[0]} does not start on this machine, onnxruntime fell back to {active[0]}; "
+                "its own message says which driver or library is missing"
+            )
         return cls(session, path.name)
 
     @classmethod

@@ -27,7 +27,7 @@ from isthmus.export.doors.opening import Source, open_model
 from isthmus.export.int8 import attempt as int8
 from isthmus.export.int8 import ranges
 from isthmus.export.int8.attempt import Candidate
-from isthmus.export.record import Making
+from isthmus.export.record import Making, named
 from isthmus.export.samples import Samples, prepared
 from isthmus.export.settings import ExportSettings
 from isthmus.export.targets import tensorrt
@@ -133,6 +133,8 @@ def _opened(reference: str, settings: ExportSettings, on_step: Callable[[str], N
     on_step(f"opening {reference}")
     source = open_model(reference)
     detector = recognise(source, settings.detector, names=settings.labels, score_min=settings.score_min, on_hint=on_step)
+    if detector is None:
+        source = named(source, settings.labels, on_hint=on_step)
     suggested = source.preparation or (None if detector is None else preprocessing.PRESETS[detector.family.preset])
     preparation = preprocessing.choose(settings.preprocess, source.model, suggested=suggested)
     found = cuts.enumerate(source.model)

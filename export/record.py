@@ -3,7 +3,8 @@
 import datetime
 import platform
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from isthmus.contract.manifest import Cut as CutRecord
 from isthmus.contract.manifest import Gate, Manifest, Port, Side, Task, Training
 from isthmus.contract.prepare import Preparation
 from isthmus.contract.tensor import DATATYPES
-from isthmus.errors import ExportError
+from isthmus.errors import ExportError, UsageError
 from isthmus.export import gates
 from isthmus.export.bottlenecks import points
 from isthmus.export.bottlenecks.bottleneck import Bottleneck
@@ -128,13 +129,38 @@ def _training(learned: Learned | None, data: Samples, settings: ExportSettings) 
 
 
 def _task(source: Source, data: Samples) -> Task:
-    """A classifier is told by its one output of as many scores as there are class folders."""
+    """A classifier is told by its one output of several scores; without names of its own it takes those of the class folders."""
+    classes = _class_scores(source)
+    if classes is None:
+        return Task()
+    known = next((names for names in (source.labels, data.names) if len(names) == classes), ())
+    return Task(kind="classification", labels=known)
+
+
+def named(source: Source, labels: Sequence[str], *, on_hint: Callable[[str], None]) -> Source:
+    """A network that is no detector, with the names of its classes: those given, else its own where they fit.
+
+    Raises:
+        UsageError: names are given, and there is another number of class scores, or none.
+    """
+    classes = _class_scores(source)
+    if labels and classes is None:
+        raise UsageError("--labels names classes, and this network has no class scores and no boxes; leave it out")
+    if labels and len(labels) != classes:
+        raise UsageError(f"--labels has {len(labels)} names, the network has {classes} class scores; give one name for each")
+    if labels:
+        return replace(source, labels=tuple(labels))
+    if source.labels and len(source.labels) != classes:
+        on_hint(f"the model names {len(source.labels)} classes and has {classes or 'no'} class scores; they are left out")
+        return replace(source, labels=())
+    return source
+
+
+def _class_scores(source: Source) -> int | None:
+    """How many class scores the network has, None where its outputs are something else."""
     outputs = source.model.graph.outputs
     classes = class_count(_port(outputs[0]))
-    if len(outputs) == 1 and classes > 1:
-        known = next((names for names in (source.labels, data.names) if len(names) == classes), ())
-        return Task(kind="classification", labels=known)
-    return Task()
+    return classes if len(outputs) == 1 and classes > 1 else None
 
 
 def identifier(name: str) -> str:

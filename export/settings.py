@@ -21,7 +21,7 @@ class ExportSettings:
         data: image folder or npz for calibration and training.
         preprocess: name of a preset of `export.preprocessing`; None chooses by the network's input.
         detector: `auto`, `none`, or a family of `export.detectors.detector`, whose boxes are decoded behind the network.
-        labels: names of the classes of a detector; empty takes what the model brings, or COCO's for 80.
+        labels: names of the classes; empty takes what the model brings, or for a detector of 80 classes COCO's.
         score_min: from which score boxes are shown; None takes the family's.
         distill: recipe of the training.
         int8: `auto` ships an int8 head beside the float one if it is faster on this machine, `on` in any case, `off` never.

@@ -8,7 +8,9 @@ import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
+from isthmus.devices.sensors import Readings
 from isthmus.errors import ConfigError, ContractMismatch, IsthmusError, TailUnavailable
 from isthmus.head.evidence import EvidenceRing
 from isthmus.head.frame import Frame, Source
@@ -18,9 +20,13 @@ from isthmus.head.link import Link
 from isthmus.head.mailbox import DropPolicy, Mailbox
 from isthmus.head.placement import Local, Sender
 from isthmus.head.reply import Reply
+from isthmus.head.thrift import Thrift
+from isthmus.head.tracing import FrameTraces
 
 POLL_S = 0.1
 """How often a waiting stage looks whether the run was stopped."""
+STALLED_S = 10.0
+"""A frame is computed and sent in well under a second; whoever takes so long hangs in a driver or a sink."""
 _UINT32_MAX = 2**32 - 1
 
 
@@ -46,6 +52,8 @@ class Agent:
         gate: drops frames in which nothing moves; None lets all pass.
         drop_policy: `drop-oldest` for live sources; `wait` where every picture counts (files).
         evidence: keeps pictures of the frames that pass the gate; None keeps none.
+        traces: begins the trace of each frame that is sent; the same object must be a sink of the ledger, which ends them.
+        thrift: leaves frames out when the device is hot or its battery is low; None never does.
         finish_s: after the source ended, how long to wait for a link, and for answers that are in flight.
 
     Raises:
@@ -62,6 +70,8 @@ class Agent:
         gate: MotionGate | None = None,
         drop_policy: DropPolicy = "drop-oldest",
         evidence: EvidenceRing | None = None,
+        traces: FrameTraces | None = None,
+        thrift: Thrift | None = None,
         finish_s: float = 10.0,
     ) -> None:
         if link is None and not isinstance(placement, Local):
@@ -72,14 +82,43 @@ class Agent:
         self._link = link
         self._gate = gate
         self._evidence = evidence
+        self._traces = traces
+        self._thrift = thrift
         self._finish_s = finish_s
         self._mailbox: Mailbox[_Waiting] = Mailbox(capacity=1, policy=drop_policy)
+        self._beat_s = time.monotonic()
         # A plain flag: a signal handler may interrupt whoever holds a lock.
         self._stopped = False
         self._broken: Exception | None = None
         self._sent: dict[int, _Waiting] = {}
         self._due = 0
         self._settled = threading.Condition()
+
+    @property
+    def summary(self) -> Summary:
+        """What the run has come to so far."""
+        return self._ledger.summary
+
+    def facts(self) -> dict[str, Any]:
+        """What can be said of the agent now; what is a number has its unit at the end of its name, as Prometheus wants it."""
+        readings = Readings() if self._thrift is None else self._thrift.readings
+        facts = {
+            "source": self._source.description,
+            "placement": f"{self._placement.name} {self._placement.setting}".rstrip(),
+            "providers": ", ".join(self._placement.providers),
+            "unreadable_pictures": self._source.unreadable,
+            "frames_taken_ratio": 1.0 if self._thrift is None else 0.5**self._thrift.steps,
+            "temperature_celsius": readings.temperature_c,
+            "battery_ratio": readings.battery_share,
+        }
+        if self._link is not None:
+            facts |= {"link_up": self._link.connected, "link_reconnects": self._link.reconnects}
+        return facts
+
+    @property
+    def lives(self) -> bool:
+        """Whether the thread that computes and sends comes around; it does so without frames and without a link too."""
+        return time.monotonic() - self._beat_s < STALLED_S
 
     def stop(self) -> None:
         """End the run after the frames at hand; safe from a signal handler."""
@@ -143,6 +182,9 @@ class Agent:
             if not moving:
                 self._ledger.drop(frame, "gate", stages_s=stages)
                 return
+        if self._thrift is not None and not self._thrift.takes():
+            self._ledger.drop(frame, "spared", detail=self._thrift.reason, stages_s=stages)
+            return
         displaced = self._mailbox.put(_Waiting(frame, stages))
         if displaced is not None:
             refused = displaced.frame is frame and self._mailbox.closed
@@ -150,6 +192,7 @@ class Agent:
 
     def _process(self) -> None:
         while self._may_process():
+            self._beat_s = time.monotonic()
             try:
                 waiting = self._mailbox.get(timeout_s=POLL_S)
             except TimeoutError:
@@ -169,6 +212,7 @@ class Agent:
             return not self._is_over()
         ended_at: float | None = None
         while not self._link.wait_credit(POLL_S):
+            self._beat_s = time.monotonic()
             if self._link.failure:
                 raise self._link.failure
             if self._is_over() or (self._stopped and not self._link.connected):
@@ -211,6 +255,8 @@ class Agent:
         if remaining is not None:
             outgoing.capture.deadline_us = min(max(1, round(remaining * 1e6)), _UINT32_MAX)
         stages = stages | outgoing.stages_s
+        if self._traces is not None:
+            outgoing.capture.traceparent = self._traces.begin(frame)
         try:
             future = self._link.send(outgoing.capture, outgoing.codes)
         except TailUnavailable as error:

@@ -5,17 +5,22 @@ import grpc
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
 from isthmus.errors import FrameNotHeld
+from isthmus.head import handshake
+from isthmus.head.credentials import Credentials
 from isthmus.head.link import check_address
 from isthmus.head.stream import CHANNEL_OPTIONS, from_status
 
 
-def fetch_frame(address: str, request: wire.FetchFrameRequest, *, timeout_s: float) -> wire.Picture:
+def fetch_frame(
+    address: str, request: wire.FetchFrameRequest, *, timeout_s: float, credentials: Credentials | None = None
+) -> wire.Picture:
     """Fetch a picture.
 
     Args:
         address: `host:port` of the server that the device is connected to.
         request: names device, frame and purpose.
         timeout_s: how long it may take in all.
+        credentials: TLS and token; default a plain connection without a token.
 
     Returns:
         The compressed picture, as the device made it.
@@ -23,14 +28,17 @@ def fetch_frame(address: str, request: wire.FetchFrameRequest, *, timeout_s: flo
     Raises:
         FrameNotHeld: the device has no stream there, or keeps no picture of that frame.
         TailUnavailable: the server or the device does not answer.
-        ConfigError: the address is none.
+        AccessError: TLS or the token opens no door there.
+        ConfigError: the address is none, or a file of the credentials cannot be used.
     """
-    with grpc.insecure_channel(check_address(address), options=CHANNEL_OPTIONS) as channel:
+    credentials = credentials or Credentials()
+    metadata = credentials.metadata()
+    with credentials.open_channel(check_address(address), CHANNEL_OPTIONS) as channel:
         try:
-            reply = split_pb2_grpc.TailStub(channel).FetchFrame(request, timeout=timeout_s)
+            reply = split_pb2_grpc.TailStub(channel).FetchFrame(request, timeout=timeout_s, metadata=metadata)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 raise FrameNotHeld(error.details()) from error
-            raise from_status(address, error) from error
+            raise handshake.explain(address, credentials, error.details() or "") or from_status(address, error) from error
     picture: wire.Picture = reply.picture
     return picture

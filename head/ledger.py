@@ -102,6 +102,7 @@ class Ledger:
                 setting=origin.setting,
                 classification=classification,
                 detections=detections,
+                outputs=outputs,
                 picture=frame.image,
                 latency_s=latency,
                 stages_s=dict(stages_s),

@@ -19,7 +19,8 @@ from isthmus.codec import tables
 from isthmus.codec.codec import offered
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2 as wire
-from isthmus.errors import ConfigError, IsthmusError, TailUnavailable
+from isthmus.errors import AccessError, ConfigError, IsthmusError, Overloaded, TailUnavailable
+from isthmus.head.credentials import Credentials
 from isthmus.head.evidence import no_evidence
 from isthmus.head.references import Codes, Dialogue, References
 from isthmus.head.reply import Reply
@@ -58,10 +59,11 @@ class Link:
         addresses: `host:port` of one or more equal servers.
         device_id: names this device in the server's session and logs.
         settings: time-outs and pauses.
+        credentials: TLS and token; default plain connections without a token.
         evidence: gives what this device keeps of a frame, by sequence number.
 
     Raises:
-        ConfigError: no address, or one that is not `host:port`.
+        ConfigError: no address, one that is not `host:port`, or one that the token must not go to.
         BundleError: the bundle's codec tables are damaged.
     """
 
@@ -72,11 +74,15 @@ class Link:
         *,
         device_id: str,
         settings: LinkSettings | None = None,
+        credentials: Credentials | None = None,
         evidence: Callable[[int], wire.Evidence] = no_evidence,
     ) -> None:
         self.addresses = preferred_order(device_id, [check_address(address) for address in addresses])
         if not self.addresses:
             raise ConfigError("no server is named; give --tail HOST:PORT")
+        self._credentials = credentials or Credentials()
+        for address in self.addresses:
+            self._credentials.check_address(address)
         self._bundle = bundle
         self._modes = offered(tables.of_bundle(bundle))
         self._device_id = device_id
@@ -109,6 +115,7 @@ class Link:
         Raises:
             TailUnavailable: none came about within `timeout_s`; says what the last attempt met.
             ContractMismatch: a server answered and holds another bundle.
+            AccessError: TLS or the token opens no door at any of the addresses.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._stream or self._failure, timeout_s)
@@ -140,13 +147,21 @@ class Link:
 
     @property
     def failure(self) -> IsthmusError | None:
-        """An error that no retry can mend (another bundle, another protocol), or None."""
+        """An error that no retry can mend (another bundle, another protocol, never let in), or None."""
         return self._failure
 
     def wait_credit(self, timeout_s: float) -> bool:
         """Wait until a capture may be sent. A frame is encoded only with a credit in hand, so that the newest one wins."""
+        until = time.monotonic() + timeout_s
         with self._changed:
-            return bool(self._changed.wait_for(self._has_credit, timeout_s))
+            while not self._has_credit():
+                left_s = until - time.monotonic()
+                if left_s <= 0:
+                    return False
+                # Nobody tells when a pause that the server asked for is over.
+                pause_s = self._stream.pause_s if self._stream is not None else 0.0
+                self._changed.wait(min(left_s, pause_s) if pause_s else left_s)
+            return True
 
     def _has_credit(self) -> bool:
         return self._stream is not None and self._stream.credits > 0
@@ -197,25 +212,37 @@ class Link:
     def _connect(self) -> bool:
         """Try the addresses until one opens; False when the link is closed or cannot work."""
         for delay in self._delays():
+            locked_out: list[IsthmusError] = []
             for address in self.addresses:
                 if self._closing.is_set():
                     return False
-                if self._try(address):
+                if self._try(address, locked_out):
                     return True
                 if self._failure:
                     return False
-            self._closing.wait(delay)
+            if len(locked_out) == len(self.addresses) and not self.session:
+                # Whoever was let in once may be let in again, when a certificate or a token has been renewed.
+                self._fail(locked_out[0])
+                return False
+            self._closing.wait(max(delay, self._asked_to_wait_s))
             if self._closing.is_set():
                 return False
         return False
 
-    def _try(self, address: str) -> bool:
+    @property
+    def _asked_to_wait_s(self) -> float:
+        """What the server that was tried last asked for, if it is there and had no room."""
+        return self._last_error.retry_after_ms / 1000 if isinstance(self._last_error, Overloaded) else 0.0
+
+    def _try(self, address: str, locked_out: list[IsthmusError]) -> bool:
+        """Open a stream there; an error of TLS or of the token goes to `locked_out`."""
         manifest = self._bundle.manifest
         hello = greeting(manifest.id, manifest.contract_digest, self._modes, self._device_id, self.session)
         try:
             stream = Stream(
                 address,
                 hello,
+                credentials=self._credentials,
                 connect_timeout_s=self._settings.connect_timeout_s,
                 on_change=self._notify,
                 given_up=self._closing.is_set,
@@ -226,11 +253,14 @@ class Link:
             log.debug("no stream", address=address, reason=str(error))
             self._last_error = error
             return False
+        except (AccessError, ConfigError) as error:
+            log.warning("no way in", address=address, reason=str(error))
+            self._last_error = error
+            locked_out.append(error)
+            return False
         except IsthmusError as error:
             log.warning("link cannot work", address=address, reason=str(error))
-            with self._changed:
-                self._failure = error
-                self._changed.notify_all()
+            self._fail(error)
             return False
         self.session = stream.opened.session
         self._references.resumed(stream.opened.references if stream.opened.resumed else ())
@@ -239,6 +269,11 @@ class Link:
             self._stream = stream
             self._changed.notify_all()
         return True
+
+    def _fail(self, error: IsthmusError) -> None:
+        with self._changed:
+            self._failure = error
+            self._changed.notify_all()
 
     def _hold(self) -> None:
         """Wait until the stream ends or the link is closed."""

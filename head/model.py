@@ -1,6 +1,7 @@
 """The networks of a bundle that run on the device: the head, and the whole network for the local placement."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import numpy as np
 
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.prepare import prepare
-from isthmus.devices.runtime import Network
+from isthmus.devices.runtime import Network, Provider
 from isthmus.errors import ConfigError, NotBuiltYet
+
+CPU: Sequence[Provider] = ("CPUExecutionProvider",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +31,15 @@ class DeviceModel:
         bundle: where the network and its preparation come from.
         name: file in the bundle, `head.onnx`, `head.int8.onnx` or a whole network.
         threads: onnxruntime threads; more than one only pays where cores are idle.
+        providers: execution providers, best first.
 
     Raises:
+        DeviceError: onnxruntime lacks one of the providers.
         ConfigError: the bundle does not say how a picture becomes its input.
         NotBuiltYet: the bundle is a language model.
     """
 
-    def __init__(self, bundle: Bundle, name: str, *, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, name: str, *, threads: int = 1, providers: Sequence[Provider] = CPU) -> None:
         manifest = bundle.manifest
         if manifest.kind != "vision":
             raise NotBuiltYet(f"{bundle.origin} is a {manifest.kind} bundle; this version runs vision bundles")
@@ -42,7 +47,7 @@ class DeviceModel:
             raise ConfigError(f"{bundle.origin} does not say how a picture is prepared; export it with --preprocess")
         self.manifest = manifest
         self._preparation = manifest.preparation
-        self._network = Network.of_bundle(bundle, name, threads=threads)
+        self._network = Network.of_bundle(bundle, name, threads=threads, providers=providers)
         self._outputs = [port.name for port in self._network.outputs]
 
     def compute(self, picture: np.ndarray) -> Computed:
@@ -60,6 +65,11 @@ class DeviceModel:
         outputs = self._network.run({self.manifest.input.name: prepared})
         arrays = tuple(outputs[name][0] for name in self._outputs)
         return Computed(arrays=arrays, prepare_s=ready - started, compute_s=time.perf_counter() - ready)
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Execution providers that the network runs on, best first; one that failed to start is not among them."""
+        return self._network.providers
 
     @property
     def output_names(self) -> list[str]:

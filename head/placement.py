@@ -5,7 +5,7 @@
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,8 +19,9 @@ from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.picture import encode_picture
 from isthmus.contract.prepare import Preparation, fit
 from isthmus.devices.golden import HEAD, INT8_HEAD
+from isthmus.devices.runtime import Provider
 from isthmus.errors import ConfigError, ContractMismatch
-from isthmus.head.model import DeviceModel, local_network
+from isthmus.head.model import CPU, DeviceModel, local_network
 from isthmus.head.references import Codes, Dialogue
 
 
@@ -50,6 +51,8 @@ class Sender(Protocol):
     name: str
     setting: str
     sends_pictures: bool
+    providers: tuple[str, ...]
+    """Execution providers of its network; empty where it runs none."""
 
     def pack(self, picture: np.ndarray, dialogue: Dialogue | None = None) -> Outgoing:
         """Make the content of a capture from uint8[row, column, 3] BGR; without a dialogue, a key frame."""
@@ -64,6 +67,7 @@ class Split:
         threads: onnxruntime threads.
         point: index of the operating point.
         int8: run `head.int8.onnx` where the bundle has one; False runs the float head.
+        providers: execution providers, best first.
 
     Raises:
         ConfigError: the bundle has no such point, or does not say how a picture is prepared.
@@ -74,13 +78,16 @@ class Split:
     name = "split"
     sends_pictures = False
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1, point: int = 0, int8: bool = True) -> None:
+    def __init__(
+        self, bundle: Bundle, *, threads: int = 1, point: int = 0, int8: bool = True, providers: Sequence[Provider] = CPU
+    ) -> None:
         points = bundle.manifest.points
         if not 0 <= point < len(points):
             raise ConfigError(f"operating point {point} does not exist; {bundle.origin} has {len(points)}, counted from 0")
         self.setting = points[point].name
         file = INT8_HEAD if int8 and bundle.has(INT8_HEAD) else HEAD
-        self._model = DeviceModel(bundle, file, threads=threads)
+        self._model = DeviceModel(bundle, file, threads=threads, providers=providers)
+        self.providers = self._model.providers
         names, tensors = self._model.output_names, bundle.manifest.boundary.tensors
         if sorted(names) != sorted(tensor.name for tensor in tensors):
             wanted = ", ".join(tensor.name for tensor in tensors)
@@ -125,6 +132,7 @@ class Offload:
             quality: 1 to 100.
             fitted_to: shrink the picture to the input of this preparation first, as the split does; None sends the whole frame.
         """
+        self.providers: tuple[str, ...] = ()
         self._format = format_name
         self._quality = quality
         self._fitted_to = fitted_to
@@ -146,9 +154,10 @@ class Local:
 
     name = "local"
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, *, threads: int = 1, providers: Sequence[Provider] = CPU) -> None:
         file = local_network(bundle)
-        self._model = DeviceModel(bundle, file, threads=threads)
+        self._model = DeviceModel(bundle, file, threads=threads, providers=providers)
+        self.providers = self._model.providers
         self.setting = file.removesuffix(".onnx")
 
     def answer(self, picture: np.ndarray) -> LocalAnswer:

@@ -1,8 +1,11 @@
 """One line for every frame: what became of it. This is what sinks get and what measurement reads."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from isthmus.contract.classification import Classification
 from isthmus.contract.detection import Detection
@@ -10,6 +13,7 @@ from isthmus.contract.picture import Picture
 
 DROP_REASONS = {
     "gate": "the motion gate saw nothing move",
+    "spared": "frames were left out because the device is hot or its battery is low",
     "newer": "a newer frame took its place while it waited for a credit",
     "deadline": "its deadline passed before it was answered",
     "link": "the link was down or broke while it was in flight",
@@ -33,6 +37,7 @@ class Record:
         detail: the server's or the link's words, where there are some.
         classification: the answer of a classifier.
         detections: the answer of a detector, boxes in pixels of the frame; empty where nothing was seen, None for other networks.
+        outputs: what the network gave, arrays by name with a batch axis; empty where there is no answer.
         picture: the frame itself, uint8[row, column, 3] in BGR order, for sinks that show it; whoever keeps records keeps it too.
         latency_s: from capture to answer.
         stages_s: seconds by stage; they do not overlap.
@@ -49,10 +54,26 @@ class Record:
     detail: str = ""
     classification: Classification | None = None
     detections: tuple[Detection, ...] | None = None
+    outputs: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     picture: Picture | None = field(default=None, repr=False, compare=False)
     latency_s: float | None = None
     stages_s: dict[str, float] = field(default_factory=dict)
     payload_bytes: int = 0
+
+    @property
+    def words(self) -> str:
+        """What became of the frame, in one line for people.
+
+        >>> Record(device="porch", session="", sequence=3, name="", placement="drop", reason="gate").words
+        'no answer: gate'
+        """
+        if self.reason:
+            return f"no answer: {self.reason} {self.detail}".rstrip()
+        if self.classification is not None:
+            return f"{self.classification.label} {self.classification.confidence:.2f}"
+        if self.detections is not None:
+            return ", ".join(f"{found.label} {found.score:.2f}" for found in self.detections) or "nothing seen"
+        return ", ".join(f"{name} {list(array.shape)}" for name, array in self.outputs.items())
 
     def as_json(self) -> dict[str, Any]:
         """The record with times in milliseconds, empty fields and the picture left out."""

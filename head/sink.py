@@ -5,8 +5,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Literal, Protocol, TextIO
 
 from isthmus.errors import ConfigError, DeviceError
 from isthmus.head.annotated import Annotated
@@ -31,7 +30,7 @@ class JsonLines:
     """One JSON object a line, flushed line by line.
 
     Args:
-        path: file to write anew, or `-` for standard output.
+        path: file to write anew, or to go on with where a `+` stands before it, or `-` for standard output.
 
     Raises:
         ConfigError: the file cannot be opened.
@@ -41,8 +40,9 @@ class JsonLines:
         self._lock = threading.Lock()
         self._path = path
         self._own = path != "-"
+        mode: Literal["a", "w"] = "a" if path.startswith("+") else "w"
         try:
-            self._stream: TextIO = Path(path).open("w", encoding="utf-8", buffering=1) if self._own else sys.stdout  # noqa: SIM115
+            self._stream: TextIO = open(path.removeprefix("+"), mode, encoding="utf-8") if self._own else sys.stdout  # noqa: SIM115
         except OSError as error:
             raise ConfigError(f"sink jsonl:{path} cannot be opened: {error.strerror}") from error
 
@@ -94,7 +94,7 @@ class Callback:
 def open_sink(reference: str, *, fps: float | None = None) -> Sink:
     """Open what `reference` names.
 
-        jsonl:PATH      one JSON object a line; `jsonl:-` is standard output
+        jsonl:PATH      one JSON object a line; `jsonl:-` is standard output, `jsonl:+PATH` goes on with a file
         video:OUT.mp4   a video with the answers drawn in; also .mkv and .avi
         images:FOLDER   the same as a JPEG for each frame
         mqtt://HOST/TOPIC   one JSON message a frame to a broker; also mqtts (see `isthmus.head.mqtt`)

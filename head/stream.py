@@ -16,8 +16,20 @@ import isthmus
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
 from isthmus.contract.limits import DEFAULT
-from isthmus.errors import ContractMismatch, IsthmusError, LocalProtocolError, ProtocolError, RemoteProtocolError, TailUnavailable
-from isthmus.head import reply
+from isthmus.contract.overload import RETRY_AFTER_MAX_MS, retry_after_ms
+from isthmus.errors import (
+    ContractMismatch,
+    IsthmusError,
+    LocalProtocolError,
+    Overloaded,
+    PermissionDenied,
+    ProtocolError,
+    RemoteProtocolError,
+    TailUnavailable,
+    Unauthenticated,
+)
+from isthmus.head import handshake, reply
+from isthmus.head.credentials import Credentials
 from isthmus.head.evidence import no_evidence
 from isthmus.head.references import Codes, References
 from isthmus.head.reply import Reply
@@ -56,6 +68,7 @@ class Stream:
     Args:
         address: `host:port` of the tail.
         hello: the first message.
+        credentials: TLS and token; default a plain connection without a token.
         connect_timeout_s: how long connecting and opening may take.
         on_change: called without arguments when a credit arrived, the server drains, or the stream ended.
         given_up: asked while the connection is made; true ends the attempt.
@@ -64,6 +77,8 @@ class Stream:
 
     Raises:
         TailUnavailable: nobody answers there, the server has no room, or the attempt was given up.
+        AccessError: TLS or the token opens no door there.
+        ConfigError: a file of the credentials cannot be used.
         ContractMismatch: the server holds another bundle.
         RemoteProtocolError: whoever answers does not speak this protocol.
     """
@@ -73,6 +88,7 @@ class Stream:
         address: str,
         hello: wire.Open,
         *,
+        credentials: Credentials | None = None,
         connect_timeout_s: float,
         on_change: Callable[[], None],
         given_up: Callable[[], bool] = lambda: False,
@@ -86,6 +102,7 @@ class Stream:
         self._in_flight: dict[int, tuple[Future[Reply], float]] = {}
         self._sent = 0
         self._allowed = 0
+        self._paused_until = 0.0
         self._ended: IsthmusError | None = None
         self._last_sequence = -1
         self.draining = False
@@ -93,9 +110,11 @@ class Stream:
         self._outbox: queue.SimpleQueue[wire.ToTail | None] = queue.SimpleQueue()
         # gRPC gives up a connection attempt after this "backoff"; a slow radio needs several round trips.
         patience = ("grpc.min_reconnect_backoff_ms", round(connect_timeout_s * 1000))
-        self._channel = grpc.insecure_channel(address, options=(*CHANNEL_OPTIONS, patience))
+        self._credentials = credentials or Credentials()
+        metadata = self._credentials.metadata()
+        self._channel = self._credentials.open_channel(address, (*CHANNEL_OPTIONS, patience))
         try:
-            self._call = split_pb2_grpc.TailStub(self._channel).Stream(iter(self._outbox.get, None))
+            self._call = split_pb2_grpc.TailStub(self._channel).Stream(iter(self._outbox.get, None), metadata=metadata)
             self.opened = self._open(hello, connect_timeout_s, given_up)
         except BaseException:
             self._outbox.put(None)
@@ -139,14 +158,21 @@ class Stream:
         if error.code() is grpc.StatusCode.CANCELLED:
             return TailUnavailable(f"no server answers at {self.address} within {timeout_s:g} s; is `isthmus serve` running?")
         if error.code() is grpc.StatusCode.UNAVAILABLE and "failed to connect" in (error.details() or ""):
-            return TailUnavailable(f"nobody listens at {self.address}; is `isthmus serve` running there?")
+            known = handshake.explain(self.address, self._credentials, error.details() or "")
+            return known or TailUnavailable(f"nobody listens at {self.address}; is `isthmus serve` running there?")
         return from_status(self.address, error)
 
     @property
     def credits(self) -> int:
         """Captures that may be sent now."""
         with self._lock:
-            return 0 if self._ended or self.draining else max(0, self._allowed - self._sent)
+            held = self._ended or self.draining or self.pause_s
+            return 0 if held else max(0, self._allowed - self._sent)
+
+    @property
+    def pause_s(self) -> float:
+        """How long the server, which had no room for a capture, asked to wait; 0.0 without reason to wait."""
+        return max(0.0, self._paused_until - time.monotonic())
 
     @property
     def ended(self) -> IsthmusError | None:
@@ -247,6 +273,9 @@ class Stream:
         arrived = time.perf_counter()
         with self._lock:
             self._allowed = max(self._allowed, answer.allowed)
+            if answer.status == wire.STATUS_OVERLOADED:
+                pause_s = min(answer.retry_after_ms, RETRY_AFTER_MAX_MS) / 1000
+                self._paused_until = max(self._paused_until, time.monotonic() + pause_s)
             entry = self._in_flight.pop(answer.sequence, None)
         self._references.answered(answer.sequence, decoded=answer.decoded)
         if entry is None:
@@ -262,8 +291,14 @@ class Stream:
 def from_status(address: str, error: grpc.RpcError) -> IsthmusError:
     """The exception of ours that a gRPC status stands for."""
     code, details = error.code(), error.details() or ""
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return Unauthenticated(f"{address} refuses: {details}")
+    if code is grpc.StatusCode.PERMISSION_DENIED:
+        return PermissionDenied(f"{address} refuses: {details}")
     if code in _CONTRACT_STATUS:
         return ContractMismatch(f"{address} refuses: {details}")
+    if hint_ms := retry_after_ms(error.trailing_metadata()):
+        return Overloaded(f"{address}: {details}", retry_after_ms=hint_ms)
     if code in _TRANSIENT_STATUS:
         return TailUnavailable(f"{address}: {code.name} {details}".rstrip())
     return RemoteProtocolError(f"{address}: {code.name} {details}".rstrip())

@@ -1,8 +1,9 @@
 """Frames to worker threads, without timers: a free worker takes what is queued, and nothing waits for company.
 
 Under light load every frame is computed alone and at once; under heavy load batches form by themselves, because frames
-arrive while the workers are busy. The event loop is the only producer, so a length check before each `put` bounds the queue
-exactly. Results come back in one wake-up of the loop for all that finished meanwhile.
+arrive while the workers are busy. Whose frame comes next is the fair queue's affair. Workers sleep on a queue of wake-ups of
+which there is at least one for every frame, so nothing is polled and the lock is held for microseconds. Results come back in one
+wake-up of the loop for all that finished meanwhile.
 """
 
 import asyncio
@@ -14,7 +15,8 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from isthmus.errors import TailUnavailable
+from isthmus.errors import Overloaded, TailUnavailable
+from isthmus.tail.admission.fair import FairQueue
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
@@ -34,6 +36,9 @@ class Job(Generic[Work, Result]):
     expires_at: float | None
     on_done: "Callable[[Job[Work, Result]], None]"
     queued_at: float
+    client: Hashable = None
+    estimate_s: float = 0.0
+    """What it was charged in the fair queue when it was taken."""
     queue_s: float = 0.0
     compute_s: float = 0.0
     result: Result | None = None
@@ -45,6 +50,11 @@ class Job(Generic[Work, Result]):
         """Let it not be computed if it was not begun; `on_done` will not be called."""
         self.cancelled = True
 
+    def lapsed(self, now: float) -> bool:
+        """Whether nobody waits for its result any more; `expired` tells if time was the reason."""
+        self.expired = self.expired or (self.expires_at is not None and now >= self.expires_at)
+        return self.expired or self.cancelled
+
 
 class Batcher(Generic[Work, Result]):
     """A bounded queue in front of worker threads.
@@ -54,6 +64,7 @@ class Batcher(Generic[Work, Result]):
             raises becomes the `error` of every job of the batch.
         workers: number of threads.
         queue_max: jobs that may wait; those being computed do not count.
+        queue_bytes_max: bytes of them.
         batch_max: jobs of the same kind in one call of `run`.
         clock: seconds, monotonic; `expires_at` is a time on it.
     """
@@ -64,6 +75,7 @@ class Batcher(Generic[Work, Result]):
         *,
         workers: int,
         queue_max: int,
+        queue_bytes_max: int = 1 << 62,
         batch_max: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -72,7 +84,13 @@ class Batcher(Generic[Work, Result]):
         self._batch_max = batch_max
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._queue: queue.SimpleQueue[Job[Work, Result] | None] = queue.SimpleQueue()
+        self._queue: FairQueue[Job[Work, Result]] = FairQueue(count_max=queue_max, bytes_max=queue_bytes_max)
+        self._lock = threading.Lock()
+        """Over `_queue` and `_wakes`."""
+        self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        """True: look for a job; False: end."""
+        self._wakes = 0
+        """Trues that no worker has taken yet; never fewer than jobs."""
         self._finished: deque[Job[Work, Result]] = deque()
         self._posted = False
         self._closed = False
@@ -87,7 +105,7 @@ class Batcher(Generic[Work, Result]):
     @property
     def queued(self) -> int:
         """Jobs that wait for a worker."""
-        return self._queue.qsize()
+        return len(self._queue)
 
     @property
     def retry_after_ms(self) -> int:
@@ -102,73 +120,107 @@ class Batcher(Generic[Work, Result]):
         *,
         kind: Hashable = None,
         expires_at: float | None = None,
+        client: Hashable = None,
+        stream: Hashable = None,
+        size_bytes: int = 0,
     ) -> Job[Work, Result]:
         """Queue one piece of work; call it on the event loop.
+
+        A job that was queued may still lose its place to one of a client that has less there; its `error` is `Overloaded` then.
 
         Args:
             work: what `run` gets.
             on_done: called on the event loop once the job is computed, failed or expired; not after `Job.cancel`.
             kind: jobs of one kind may share a batch.
             expires_at: time on the clock after which it need not be computed.
+            client: whose it is; the time of the workers is shared between clients.
+            stream: jobs of one stream keep their order, and the streams of a client take turns.
+            size_bytes: what it holds in memory while it waits.
 
         Raises:
-            TailUnavailable: the batcher is closed, or the queue is full; then try again after `retry_after_ms`.
+            Overloaded: the queue is full and nobody holds more of it than this client.
+            TailUnavailable: the batcher is closed.
         """
         if self._closed:
             raise TailUnavailable("this version of the bundle was unloaded meanwhile; ask again for the one that is served now")
-        if self._queue.qsize() >= self._queue_max:
-            raise TailUnavailable(f"{self._queue_max} frames wait already; try again in {self.retry_after_ms} ms")
+        now = self._clock()
         # Not Job[Work, Result](...): typing's wrapper costs several microseconds per call.
-        job: Job[Work, Result] = Job(work=work, kind=kind, expires_at=expires_at, on_done=on_done, queued_at=self._clock())
-        self._queue.put(job)
+        job: Job[Work, Result] = Job(work=work, kind=kind, expires_at=expires_at, on_done=on_done, queued_at=now, client=client)
+        if job.lapsed(now):
+            self._post([job])
+            return job
+        with self._lock:
+            if not self._queue.has_room(size_bytes):
+                self._make_room(now, client, stream, size_bytes)
+            self._queue.put(job, client=client, stream=stream, size_bytes=size_bytes)
+            if self._wakes < len(self._queue):
+                self._wakes += 1
+                self._wake.put(True)
         return job
 
     async def close(self) -> None:
         """Take nothing more, finish what is queued and not cancelled, and end the threads."""
         self._closed = True
         for _ in self._threads:
-            self._queue.put(None)
+            self._wake.put(False)
         for thread in self._threads:
             await self._loop.run_in_executor(None, thread.join)
         self._deliver()
 
+    def _make_room(self, now: float, client: Hashable, stream: Hashable, size_bytes: int) -> None:
+        """Take out what need not be computed, then what its client has too much of.
+
+        Raises:
+            Overloaded: it is the newcomer's client that has too much.
+        """
+        idle = self._queue.purge(lambda job: job.lapsed(now))
+        hint_ms = self.retry_after_ms
+        refused = Overloaded(f"{len(self._queue)} frames wait already; try again in {hint_ms} ms", retry_after_ms=hint_ms)
+        try:
+            while not self._queue.has_room(size_bytes):
+                job = self._queue.push_out(client=client, stream=stream, size_bytes=size_bytes)
+                if job is None:
+                    raise refused
+                job.error = refused
+                idle.append(job)
+        finally:
+            if idle:
+                self._post(idle)
+
     def _serve(self, worker: int) -> None:
         """Life of one worker thread."""
-        held: Job[Work, Result] | None = None
-        while True:
-            first = held or self._queue.get()
-            held = None
-            if first is None:
-                return
-            batch, held, last = self._fill(first)
-            ready = [job for job in batch if self._wanted(job)]
+        while self._wake.get():
+            ready, late = self._take()
+            if late:
+                self._post(late)
             if ready:
                 self._compute(worker, ready)
-            self._post(batch)
-            if last:
-                return
+                self._post(ready)
 
-    def _fill(self, first: Job[Work, Result]) -> tuple[list[Job[Work, Result]], Job[Work, Result] | None, bool]:
-        """What joins `first`, what was taken and does not fit, and whether the end of the queue was reached."""
-        batch = [first]
-        while len(batch) < self._batch_max:
-            try:
-                job = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if job is None:
-                return batch, None, True
-            if job.kind != first.kind:
-                return batch, job, False
-            batch.append(job)
-        return batch, None, False
-
-    def _wanted(self, job: Job[Work, Result]) -> bool:
+    def _take(self) -> tuple[list[Job[Work, Result]], list[Job[Work, Result]]]:
+        """The next batch, and what was found expired on the way to it."""
+        ready: list[Job[Work, Result]] = []
+        late: list[Job[Work, Result]] = []
         now = self._clock()
-        job.queue_s = now - job.queued_at
-        if job.expires_at is not None and now >= job.expires_at:
-            job.expired = True
-        return not (job.expired or job.cancelled)
+
+        def joins(job: Job[Work, Result]) -> bool:
+            return job.lapsed(now) or job.kind == ready[0].kind
+
+        with self._lock:
+            self._wakes -= 1
+            estimate_s = self._mean_s
+            while len(ready) < self._batch_max:
+                job = self._queue.take(estimate_s, joins if ready else None)
+                if job is None:
+                    break
+                job.queue_s = now - job.queued_at
+                if job.lapsed(now):
+                    self._queue.charge(job.client, -estimate_s)
+                    late.append(job)
+                else:
+                    job.estimate_s = estimate_s
+                    ready.append(job)
+        return ready, late
 
     def _compute(self, worker: int, jobs: list[Job[Work, Result]]) -> None:
         started = self._clock()
@@ -180,9 +232,12 @@ class Batcher(Generic[Work, Result]):
             for job in jobs:
                 job.result, job.error = None, error
         spent_s = self._clock() - started
-        for job in jobs:
-            job.compute_s = spent_s
-        self._mean_s += 0.05 * (spent_s / len(jobs) - self._mean_s)
+        share_s = spent_s / len(jobs)
+        with self._lock:
+            for job in jobs:
+                job.compute_s = spent_s
+                self._queue.charge(job.client, share_s - job.estimate_s)
+            self._mean_s += 0.05 * (share_s - self._mean_s)
 
     def _post(self, jobs: list[Job[Work, Result]]) -> None:
         self._finished.extend(jobs)

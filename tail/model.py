@@ -45,6 +45,11 @@ class Work:
     picture_format: str = ""
     picture_data: bytes = b""
 
+    @property
+    def size_bytes(self) -> int:
+        """What it holds in memory."""
+        return len(self.picture_data) + sum(array.nbytes for array in self.codes)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Computed:

@@ -26,14 +26,11 @@ class Served:
     version: str
     model: TailModel
     batcher: Batcher[Work, Computed]
-    frame_bytes: int = field(init=False)
-    """Memory of one decoded frame."""
     decodes_aside: bool = field(init=False)
     """Whether frames are too large to be decoded on the event loop."""
 
     def __post_init__(self) -> None:
         size = sum(tensor.size() for tensor in self.bundle.manifest.boundary.tensors)
-        object.__setattr__(self, "frame_bytes", size)
         object.__setattr__(self, "decodes_aside", size > INLINE_CODES_MAX)
 
     @classmethod
@@ -63,6 +60,7 @@ class Served:
             model.compute,
             workers=settings.instances,
             queue_max=settings.queue_max,
+            queue_bytes_max=settings.queue_bytes_max,
             batch_max=settings.batch_max if model.batches else 1,
         )
         manifest = bundle.manifest

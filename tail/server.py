@@ -1,7 +1,6 @@
 """The edge server: a bundle or a repository of them, one gRPC port, one port for metrics and health."""
 
 import asyncio
-import signal
 from collections.abc import Callable
 
 import grpc
@@ -9,25 +8,29 @@ import structlog
 import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from starlette.applications import Starlette
 
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2, split_pb2_grpc
-from isthmus.contract.limits import Limits
-from isthmus.errors import DeviceError
+from isthmus.devices.tracing import Tracing, open_tracing
+from isthmus.errors import AccessError, DeviceError
+from isthmus.tail.admission.clients import Clients
 from isthmus.tail.catalog import Catalog
+from isthmus.tail.ending import Ending
+from isthmus.tail.evidence import Elsewhere, Relay
 from isthmus.tail.repository.folder import FolderRepository, RepositoryFolder
 from isthmus.tail.repository.repository import Repository
 from isthmus.tail.repository.single import SingleBundle
-from isthmus.tail.security.access import Access
-from isthmus.tail.security.doorkeeper import Doorkeeper
+from isthmus.tail.security.security import Security
+from isthmus.tail.security.transport import transport_options
 from isthmus.tail.served import Served
 from isthmus.tail.service import TailService
 from isthmus.tail.settings import ServerSettings
 from isthmus.tail.streams.sessions import Sessions
 from isthmus.tail.streams.stream import House
 from isthmus.tail.watching.history import History
-from isthmus.tail.watching.metrics import Metrics
-from isthmus.tail.watching.pages import application
+from isthmus.tail.watching.metrics import Metrics, refusal
+from isthmus.tail.watching.pages import READY, application
 from isthmus.tail.watching.snapshot import Snapshot
 from isthmus.tail.watching.status import StatusServer
 
@@ -36,8 +39,6 @@ Source = Bundle | RepositoryFolder
 SERVICE_NAME = "isthmus.v1.Tail"
 _OTHER_CALLS_MAX = 64
 """Calls beside the streams: health, reflection, describe."""
-_REFERENCES_BYTES_MAX = 256 << 20
-"""Memory for decoded frames of all sessions: no device that opens sessions takes more."""
 
 _log = structlog.get_logger(__name__)
 
@@ -48,18 +49,26 @@ class Server:
     Args:
         settings: how to run.
         source: what to serve: an opened bundle, or a folder of them.
+        elsewhere: asks the other processes of this server for a picture; None where there are none.
     """
 
-    def __init__(self, settings: ServerSettings, source: Source) -> None:
+    def __init__(self, settings: ServerSettings, source: Source, *, elsewhere: Elsewhere | None = None) -> None:
         self._settings = settings
+        self._elsewhere = elsewhere
         self._catalog = Catalog()
         self._status: StatusServer | None = None
         self._stopping = False
+        self._sampling: asyncio.Task[None] | None = None
+        self._tracing: Tracing | None = None
         self._metrics = Metrics(served=lambda: self._catalog, sessions=lambda: len(self._sessions), ready=lambda: self.ready)
         self.repository: Repository = self._make_repository(source)
         """What can be loaded and unloaded, and in what state it is."""
         self.grpc_port = 0
         """The port that is listened on, after `start`."""
+        self.relay: Relay
+        """Fetches pictures from devices; after `start`."""
+        self.pages: Starlette
+        """What the metrics port shows, also where there is none; after `start`."""
 
     @property
     def metrics_port(self) -> int | None:
@@ -71,16 +80,20 @@ class Server:
 
         Raises:
             BundleError: nothing can be served.
-            ConfigError: the repository cannot be read.
+            ConfigError: the repository, a certificate or the token file cannot be read, or traces cannot be sent.
             DeviceError: a port is taken, or onnxruntime does not run here.
         """
         settings = self._settings
+        self._security = Security.of(settings.security, self._refused)
+        self._tracing = open_tracing("isthmus-tail")
         self._grpc, self._health = self._make_grpc()
         try:
             await self.repository.start()
-            self.grpc_port = _listen(self._grpc, settings)
+            self.grpc_port = _listen(self._grpc, settings, self._security)
             await self._open()
         except BaseException:
+            if self._sampling is not None:
+                self._sampling.cancel()
             await self._grpc.stop(None)
             await self.repository.close()
             raise
@@ -101,10 +114,15 @@ class Server:
         self._stopping = True
         await self._health.enter_graceful_shutdown()
         await self._service.drain("the server stops", grace_s)
+        await self._security.close()
         await self._grpc.stop(None)
         await self.repository.close()
+        if self._sampling is not None:
+            self._sampling.cancel()
         if self._status is not None:
             await self._status.stop()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
         _log.info("stopped")
 
     def _make_repository(self, source: Source) -> Repository:
@@ -114,35 +132,56 @@ class Server:
             source, self._catalog, self._settings, self._metrics, retire=self._retire, on_change=self._tell_health
         )
 
+    def _refused(self, error: AccessError) -> None:
+        self._metrics.refused(refusal(error), str(error), what="call")
+
     async def _retire(self, served: Served, reason: str) -> None:
         await self._service.retire(served, reason, self._settings.drain_grace_s)
 
     async def _open(self) -> None:
         self._sessions = self._make_sessions()
-        house = House(catalog=self._catalog, sessions=self._sessions, metrics=self._metrics, limits=self._settings.limits)
-        self._service = TailService(house, streams_max=self._settings.streams_max)
+        house = House(
+            catalog=self._catalog,
+            sessions=self._sessions,
+            metrics=self._metrics,
+            limits=self._settings.limits,
+            tracing=self._tracing,
+        )
+        self.relay = Relay(self._sessions, self._settings.limits, self._elsewhere)
+        clients = Clients(self._settings.client)
+        self._service = TailService(house, self.relay, clients, streams_max=self._settings.streams_max)
         split_pb2_grpc.add_TailServicer_to_server(self._service, self._grpc)
+        self.pages = self._make_pages()
         if self._settings.metrics_port is not None:
-            history = History(self._metrics, queued=lambda: sum(served.batcher.queued for served in self._catalog))
-            snapshot = Snapshot(
-                served=lambda: self._catalog,
-                metrics=self._metrics,
-                history=history,
-                sessions=lambda: len(self._sessions),
-                ready=lambda: self.ready,
-                grpc_port=lambda: self.grpc_port,
-            )
-            pages = application(metrics=self._metrics.text, ready=lambda: self.ready, snapshot=snapshot.take)
-            status = StatusServer(pages, history, host=self._settings.host, port=self._settings.metrics_port)
+            status = StatusServer(self.pages, self._security, host=self._settings.host, port=self._settings.metrics_port)
             await status.start()
             self._status = status
         await self._grpc.start()
+        self._security.start()
         await self._tell_health()
+
+    def _make_pages(self) -> Starlette:
+        history = History(self._metrics, queued=lambda: sum(served.batcher.queued for served in self._catalog))
+        self._sampling = asyncio.create_task(history.run())
+        snapshot = Snapshot(
+            served=lambda: self._catalog,
+            metrics=self._metrics,
+            history=history,
+            sessions=lambda: len(self._sessions),
+            state=lambda: self.state,
+            grpc_port=lambda: self.grpc_port,
+        )
+        return application(metrics=self._metrics.text, state=lambda: self.state, snapshot=snapshot.take)
 
     @property
     def ready(self) -> bool:
         """Whether new streams and requests are taken, and with strict readiness everything that should be served is."""
         return not self._stopping and (self.repository.ready or not self._settings.strict_readiness)
+
+    @property
+    def state(self) -> str:
+        """In a word or two, for people and probes."""
+        return "draining" if self._stopping else READY if self.ready else "not ready"
 
     async def _tell_health(self) -> None:
         status = health_pb2.HealthCheckResponse.SERVING if self.ready else health_pb2.HealthCheckResponse.NOT_SERVING
@@ -152,8 +191,8 @@ class Server:
     def _make_grpc(self) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
         settings = self._settings
         server = grpc.aio.server(
-            interceptors=[Doorkeeper(Access())],
-            options=_options(settings.limits),
+            interceptors=[self._security.doorkeeper],
+            options=[*_options(settings), *transport_options(settings.streams_max)],
             maximum_concurrent_rpcs=settings.streams_max + _OTHER_CALLS_MAX,
         )
         servicer = health.aio.HealthServicer()
@@ -167,7 +206,7 @@ class Server:
         return Sessions(
             # Every open stream needs one.
             count_max=max(settings.sessions_max, settings.streams_max),
-            bytes_max=_REFERENCES_BYTES_MAX,
+            bytes_max=settings.references_bytes_max,
             idle_s=settings.session_idle_s,
             references_kept=settings.limits.references_kept,
         )
@@ -176,7 +215,7 @@ class Server:
 def run(
     settings: ServerSettings, source: Source, *, on_ready: Callable[[int, int | None], None] = lambda _grpc, _metrics: None
 ) -> int:
-    """Serve until SIGTERM or SIGINT, then drain.
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the program at once.
 
     Args:
         settings: how to run.
@@ -194,29 +233,21 @@ def run(
 
 
 async def _run(settings: ServerSettings, source: Source, on_ready: Callable[[int, int | None], None]) -> int:
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[int] = loop.create_future()
-
-    def end(number: int) -> None:
-        if not ended.done():
-            ended.set_result(number)
-
-    for caught in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(caught, end, caught)
+    ending = Ending()
     server = Server(settings, source)
     await server.start()
     on_ready(server.grpc_port, server.metrics_port)
-    number = await ended
+    number = await ending.wait()
     await server.stop()
     return number
 
 
-def _options(limits: Limits) -> list[tuple[str, int]]:
+def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     return [
-        ("grpc.max_receive_message_length", limits.message_bytes),
-        ("grpc.max_send_message_length", limits.message_bytes),
+        ("grpc.max_receive_message_length", settings.limits.message_bytes),
+        ("grpc.max_send_message_length", settings.limits.message_bytes),
         # A second server on the same port would take half of the devices, silently.
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(settings.shares_port)),
         # Devices ping every second while their stream is open; without this the server answers too_many_pings. (Older gRPC called
         # it min_recv_ping_interval_without_data_ms; that name is ignored in silence.)
         ("grpc.http2.min_ping_interval_without_data_ms", 500),
@@ -227,15 +258,15 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
     ]
 
 
-def _listen(server: grpc.aio.Server, settings: ServerSettings) -> int:
+def _listen(server: grpc.aio.Server, settings: ServerSettings, security: Security) -> int:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"{host}:{settings.grpc_port}"
     try:
-        port = server.add_insecure_port(address)
+        port = security.add_port(server, address)
     except RuntimeError as error:
         raise DeviceError(
             f"cannot listen on {address}: the port is taken or the address is not of this machine; name another with --grpc-port"
         ) from error
     if port == 0:
         raise DeviceError(f"cannot listen on {address}; name another port with --grpc-port")
-    return int(port)
+    return port

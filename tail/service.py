@@ -10,18 +10,16 @@ import structlog
 from isthmus import __version__
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
-from isthmus.errors import BundleNotServed, IsthmusError, TailUnavailable
+from isthmus.contract.overload import retry_metadata
+from isthmus.errors import BundleNotServed, IsthmusError, Overloaded, TailUnavailable
+from isthmus.tail.admission.client import STREAM_RETRY_MS
+from isthmus.tail.admission.clients import Clients
 from isthmus.tail.evidence import Relay
 from isthmus.tail.security import identity
 from isthmus.tail.served import Served
 from isthmus.tail.streams.opening import peer_limits
 from isthmus.tail.streams.stream import DeviceStream, House
 from isthmus.tail.watching.metrics import refusal
-
-RETRY_METADATA = "isthmus-retry-after-ms"
-"""Trailing metadata of a stream that was refused for want of room."""
-RETRY_AFTER_MS = 1000
-"""A stream lives for minutes; a second is soon enough to ask again for a place."""
 
 _log = structlog.get_logger(__name__)
 
@@ -31,13 +29,16 @@ class TailService(split_pb2_grpc.TailServicer):
 
     Args:
         house: catalogue, sessions, figures and limits.
+        relay: fetches pictures from devices.
+        clients: who may use how much.
         streams_max: device streams at a time.
     """
 
-    def __init__(self, house: House, *, streams_max: int) -> None:
+    def __init__(self, house: House, relay: Relay, clients: Clients, *, streams_max: int) -> None:
         self._house = house
+        self._clients = clients
         self._streams_max = streams_max
-        self._relay = Relay(house.sessions, house.limits)
+        self._relay = relay
         self._streams: set[DeviceStream] = set()
         self._started = 0
         self.draining = False
@@ -68,8 +69,9 @@ class TailService(split_pb2_grpc.TailServicer):
         """What this server serves and accepts."""
         house = self._house
         try:
+            self._clients.find(identity.current()).admit(request.ByteSize())
             described = [house.catalog.find(request.bundle)] if request.bundle else list(house.catalog)
-        except BundleNotServed as error:
+        except (BundleNotServed, Overloaded) as error:
             await _refuse(context, error)
         return wire.DescribeReply(
             server_version=__version__, bundles=[_description(served) for served in described], limits=peer_limits(house.limits)
@@ -77,15 +79,16 @@ class TailService(split_pb2_grpc.TailServicer):
 
     async def Stream(self, _requests: object, context: Any) -> None:  # noqa: ANN401, N802
         """One device stream."""
+        client = self._clients.find(identity.current())
         try:
             self._check_room()
+            client.open_stream()
         except TailUnavailable as error:
             self._house.metrics.ended("refused")
-            self._house.metrics.refused("draining" if self.draining else "full", str(error))
-            context.set_trailing_metadata(((RETRY_METADATA, str(RETRY_AFTER_MS)),))
+            self._house.metrics.refused("draining" if self.draining else refusal(error), str(error))
             await _refuse(context, error)
         self._started += 1
-        stream = DeviceStream(self._house, context, number=self._started, end_marker=grpc.aio.EOF)
+        stream = DeviceStream(self._house, context, client=client, number=self._started, end_marker=grpc.aio.EOF)
         self._attach(stream)
         reason = "failed"
         try:
@@ -103,6 +106,7 @@ class TailService(split_pb2_grpc.TailServicer):
             await _refuse(context, error, status)
         finally:
             self._detach(stream)
+            client.close_stream()
             self._house.metrics.ended(reason)
 
     async def Generate(self, _requests: object, context: Any) -> None:  # noqa: ANN401, N802
@@ -112,6 +116,7 @@ class TailService(split_pb2_grpc.TailServicer):
     async def FetchFrame(self, request: wire.FetchFrameRequest, context: Any) -> wire.FetchFrameReply:  # noqa: ANN401, N802
         """An operator's request for a picture that a device still holds."""
         try:
+            self._clients.find(identity.current()).admit(request.ByteSize())
             return await self._relay.fetch(request, by=str(identity.current()), remaining_s=context.time_remaining())
         except IsthmusError as error:
             await _refuse(context, error)
@@ -124,7 +129,9 @@ class TailService(split_pb2_grpc.TailServicer):
         if self.draining:
             raise TailUnavailable("this server is draining; use another one, or come back later")
         if len(self._streams) >= self._streams_max:
-            raise TailUnavailable(f"all {self._streams_max} streams are taken; try another server, or again later")
+            raise Overloaded(
+                f"all {self._streams_max} streams are taken; try another server, or again later", retry_after_ms=STREAM_RETRY_MS
+            )
 
     def _attach(self, stream: DeviceStream) -> None:
         self._streams.add(stream)
@@ -173,5 +180,7 @@ def _description(served: Served) -> wire.BundleDescription:
 
 async def _refuse(context: Any, error: IsthmusError, status: str = "") -> NoReturn:  # noqa: ANN401
     """End a call with the status of an error, or with another one."""
+    if isinstance(error, Overloaded):
+        context.set_trailing_metadata(retry_metadata(error.retry_after_ms))
     await context.abort(grpc.StatusCode[status or error.grpc_status], str(error))
     raise AssertionError("abort returns never")

@@ -1,6 +1,5 @@
 """How a server runs."""
 
-import ipaddress
 import os
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,6 +7,8 @@ from typing import Literal
 from isthmus.contract.limits import DEFAULT, Limits
 from isthmus.devices import provider as providers
 from isthmus.errors import ConfigError
+from isthmus.tail.admission.limits import ClientLimits
+from isthmus.tail.security.settings import SecuritySettings
 
 Pictures = Literal["loaded", "lazy", "off"]
 """When `whole.onnx` is loaded, for devices that send pictures: at the start, with the first picture, or never."""
@@ -28,6 +29,9 @@ class ServerSettings:
     grpc_port: int = 8001
     """Triton's and KServe's gRPC port; 0 takes a free one."""
 
+    shares_port: bool = False
+    """Other processes of the same server listen on it too."""
+
     metrics_port: int | None = 8002
     """Triton's metrics port; 0 takes a free one, None serves no metrics."""
 
@@ -39,6 +43,9 @@ class ServerSettings:
 
     queue_max: int = 64
     """Frames of one bundle that wait. At 1 ms each and one instance the last one waits 64 ms; more would only be late."""
+
+    queue_bytes_max: int = 64 << 20
+    """Memory of the frames that wait, of each bundle: ten of the largest pictures, and more codes than ever wait."""
 
     batch_max: int = 1
     """Frames in one run of the tail. On CPUs batching gives nothing; on GPUs 8 to 32 do."""
@@ -59,11 +66,17 @@ class ServerSettings:
     sessions_max: int = 1024
     """Sessions held, with and without a stream."""
 
+    references_bytes_max: int = 256 << 20
+    """Memory for decoded frames of all sessions and bundles, so that no device that opens sessions takes more."""
+
     session_idle_s: float = 300.0
     """A device that was away for longer starts with a key frame, which costs it one larger payload."""
 
     drain_grace_s: float = 5.0
     """From SIGTERM until open streams are cut; orchestrators kill after 10 s or more."""
+
+    security: SecuritySettings = field(default_factory=SecuritySettings)
+    """Files of certificates and tokens."""
 
     insecure: bool = False
     """Listen beyond loopback without TLS."""
@@ -71,20 +84,16 @@ class ServerSettings:
     limits: Limits = DEFAULT
     """What is taken from a device."""
 
+    client: ClientLimits = field(default_factory=ClientLimits)
+    """What each client may use."""
+
     def __post_init__(self) -> None:
-        for name in ("instances", "threads", "queue_max", "batch_max", "streams_max", "sessions_max"):
+        for name in ("instances", "threads", "queue_max", "batch_max", "streams_max", "sessions_max", "references_bytes_max"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, at least 1 is needed")
-        if not self.insecure and not is_loopback(self.host):
+        if self.queue_bytes_max < self.limits.picture_bytes:
             raise ConfigError(
-                f"host {self.host} is reachable from other machines and this version has no TLS; "
-                "use 127.0.0.1, or --insecure on a network you trust"
+                f"queue_bytes_max is {self.queue_bytes_max}, less than one picture of {self.limits.picture_bytes} bytes"
             )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        if not self.insecure:
+            self.security.check_reach(self.host)

@@ -24,7 +24,8 @@ BATCHES = (1, 3)
 LIMIT = 1e-4
 """Largest relative difference of an accepted model."""
 SCALES = (1.0, 255.0)
-"""Of made-up floats: a network that takes bytes as floats sees nothing in 0..1, and gives one answer to all of it."""
+"""Of made-up numbers: a network that takes bytes, as floats or as integers, sees nothing in 0..1, and gives one answer to all
+of it."""
 SINGLE_CUTS = 5
 SEVERAL_CUTS = 2
 STILL = 1e-3
@@ -129,7 +130,7 @@ def difference(got: Arrays, want: Sequence[np.ndarray]) -> float:
 
 
 def arrays(source: Source, *, rows: int, seed: int, scale: float = 1.0) -> Arrays:
-    """Inputs in the range of the example inputs, floats times `scale`, of `rows` rows where the batch is free.
+    """Inputs in the range of the example inputs times `scale`, of `rows` rows where the batch is free.
 
     Seed 1 draws uniformly, every other seed from a normal distribution of the same middle; integers are uniform from 0, or the
     example's smallest, to its largest, or 1. Numbers without dimensions (a sampling rate) stay as they are.
@@ -147,7 +148,10 @@ def _drawn(example: np.ndarray, sizes: list[int], generator: np.random.Generator
     if example.dtype.kind not in "fiub" or example.ndim == 0:
         return example
     if example.dtype.kind in "iub":
-        lowest, highest = min(0, int(example.min())), max(1, int(example.max()))
+        lowest, highest = (
+            min(0, int(example.min())),
+            max(1, int(example.max())) * (1 if example.dtype.kind == "b" else int(scale)),
+        )
         return generator.integers(lowest, highest + 1, sizes).astype(example.dtype)
     lowest, highest = scale * float(example.min()), scale * float(example.max())
     drawn = (

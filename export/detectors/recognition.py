@@ -77,8 +77,8 @@ def recognise(
         None where it is no detector that is known here, where it is unclear which, or where `none` was chosen.
 
     Raises:
-        UsageError: no such family, another number of names than classes, a score outside of 0 to 1, or names or a score for what
-            is no detector.
+        UsageError: no such family, another number of names than classes, a score outside of 0 to 1, or a score for what is no
+            detector.
         ExportError: the outputs do not fit the family that was chosen, or it is unclear how.
     """
     if choice not in (AUTO, NONE, *FAMILIES):
@@ -86,9 +86,8 @@ def recognise(
     if score_min is not None and not 0 <= score_min <= 1:
         raise UsageError(f"--score-min is {score_min}; give a score from 0 to 1")
     found = None if choice == NONE else _recognise(source, choice, names, score_min, on_hint)
-    if found is None and (names or score_min is not None):
-        option = "--labels" if names else "--score-min"
-        raise UsageError(f"{option} is for the boxes of a detector, and none are made of this network's outputs; leave it out")
+    if found is None and score_min is not None:
+        raise UsageError("--score-min is for the boxes of a detector, and none are made of this network's outputs; leave it out")
     return found
 
 

@@ -17,7 +17,9 @@
     ├── AccessError            a certificate or a token does not open this door
     │   ├── Unauthenticated        who calls did not prove who they are
     │   └── PermissionDenied       who calls is known and may not do this
-    ├── TailUnavailable        no server answers, or it has no room
+    ├── TailUnavailable        no server answers
+    │   └── Overloaded             a server answers and has no room for now; it says when to come back
+    │       └── QuotaExceeded      the room is there, and this client has its share of it
     ├── DeviceError            this machine lacks or refuses something
     ├── SourceError            frames cannot be read
     ├── ExportError            the model cannot be taken, cut, trained or written
@@ -129,10 +131,28 @@ class PermissionDenied(AccessError):
 
 
 class TailUnavailable(IsthmusError):
-    """No server answers at the given addresses, or it has no room."""
+    """No server answers at the given addresses."""
 
     exit_code = 5
     grpc_status = "UNAVAILABLE"
+
+
+class Overloaded(TailUnavailable):
+    """A server answers and has no room for now.
+
+    Attributes:
+        retry_after_ms: when to ask again.
+    """
+
+    grpc_status = "RESOURCE_EXHAUSTED"
+
+    def __init__(self, message: str, *, retry_after_ms: int = 1000) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
+
+
+class QuotaExceeded(Overloaded):
+    """This client uses as much as it may."""
 
 
 class DeviceError(IsthmusError):

@@ -174,7 +174,7 @@ class Shelf:
         # The machine may have room later; a bundle that is wrong stays wrong until its files change.
         is_final = isinstance(error, IsthmusError) and not isinstance(error, DeviceError)
         version.failed = found.fingerprint if is_final else ""
-        self._metrics.loaded(ok=False)
+        self._metrics.loaded(ok=False, message=f"{found.name} {found.version}: {version.failure}")
         _log.error("bundle not loaded", bundle=found.name, version=found.version, reason=version.failure)
 
 

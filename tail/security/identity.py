@@ -21,6 +21,11 @@ class Identity:
     scopes: frozenset[Scope]
     """What it may do."""
 
+    @property
+    def owner(self) -> str:
+        """What belongs to this caller bears this name; empty for anonymous ones, whose address may change any time."""
+        return "" if self.kind == "anonymous" else f"{self.kind} {self.name}"
+
     def __str__(self) -> str:
         return f"{self.kind} {self.name!r}"
 

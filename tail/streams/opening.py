@@ -35,7 +35,7 @@ def read_open(message: wire.ToTail, limits: Limits) -> wire.Open:
 
 
 def opened(
-    session: Session, *, resumed: bool, codec: Codec, model: TailModel, limits: Limits, server_version: str
+    session: Session, *, resumed: bool, codec: Codec, model: TailModel, limits: Limits, allowed: int, server_version: str
 ) -> wire.FromTail:
     """The reply to `open`."""
     return wire.FromTail(
@@ -43,7 +43,7 @@ def opened(
             session=session.id,
             resumed=resumed,
             modes=[wire.Mode.Name(mode) for mode in codec.modes],
-            allowed=limits.captures_in_flight,
+            allowed=allowed,
             limits=peer_limits(limits),
             server_version=server_version,
             references=session.references,

@@ -1,7 +1,8 @@
 """What goes back on one stream, and the window that bounds it.
 
 The window opens when an answer leaves, not when it is ready: a device that does not read gets no further credit, so the outbox
-never holds more than the captures in flight and a drain message.
+never holds more than the captures in flight, as many credits, and a drain message. The credit comes with the answer, or later
+and by itself where the client is too fast or the server had no room.
 """
 
 import asyncio
@@ -9,12 +10,19 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import structlog
+
 from isthmus.contract.generated import split_pb2 as wire
+from isthmus.errors import Overloaded
+from isthmus.tail.admission.client import Client
 from isthmus.tail.batch import Job
 from isthmus.tail.model import Computed, Work
-from isthmus.tail.watching.figures import StreamFigures
+from isthmus.tail.watching.figures import STATUSES, StreamFigures
+from isthmus.tail.watching.text import printable
+from isthmus.tail.watching.tracing import CaptureTrace
 
 _UINT32_MAX = 2**32 - 1
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -28,6 +36,7 @@ class Pending:
     decoded: bool = False
     decode_s: float = 0.0
     job: Job[Work, Computed] | None = None
+    trace: CaptureTrace | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -46,35 +55,62 @@ class Outbox:
 
     Args:
         window: captures that may be unanswered.
+        client: whose stream it is; gives the credits.
         clock: seconds, monotonic; `Pending.arrived_at` is a time on it.
     """
 
-    def __init__(self, *, window: int, clock: Callable[[], float]) -> None:
+    def __init__(self, *, window: int, client: Client, clock: Callable[[], float]) -> None:
         self._window = window
+        self._client = client
         self._clock = clock
         self._messages: deque[_Ready | wire.FromTail] = deque()
         self._pending: dict[int, Pending] = {}
         self._wake = asyncio.Event()
         self._last = False
-        self._answered = 0
-
-    @property
-    def allowed(self) -> int:
+        self._cancelled = False
+        self._told = 0
+        self.allowed = 0
         """Captures that the device may have sent in all."""
-        return self._answered + self._window
+
+    def begin(self) -> int:
+        """Ask for the first credits; returns how many there are at once: a window, or what the client may send now."""
+        for _ in range(self._window):
+            self._client.ask(self)
+        self._told = self.allowed
+        return self.allowed
+
+    def credit(self) -> None:
+        """The device may send one more capture."""
+        self.allowed += 1
+        self._wake.set()
 
     def expect(self, pending: Pending) -> None:
         """A capture came in and will be answered."""
         self._pending[pending.sequence] = pending
+        self._client.in_flight += 1
 
     def put(self, message: wire.FromTail) -> None:
         """Send a message that answers no capture."""
         self._messages.append(message)
         self._wake.set()
 
+    def answer_overloaded(self, pending: Pending, error: Overloaded) -> None:
+        """Tell when there will be room; the credit comes then, so that a device cannot but wait."""
+        self.answer(pending, wire.STATUS_OVERLOADED, str(error), retry_after_ms=error.retry_after_ms)
+
     def answer(self, pending: Pending, status: wire.Status, message: str = "", *, retry_after_ms: int = 0) -> None:
         """Answer a capture without outputs."""
-        pending.figures.failed(status, message)
+        stream = pending.figures
+        stream.failed(status, message)
+        _log.debug(
+            "capture not computed",
+            stream=stream.number,
+            device=printable(stream.device_id),
+            session=stream.session,
+            sequence=pending.sequence,
+            status=STATUSES[status],
+            reason=message,
+        )
         answer = wire.Answer(
             sequence=pending.sequence, status=status, message=message, decoded=pending.decoded, retry_after_ms=retry_after_ms
         )
@@ -96,6 +132,8 @@ class Outbox:
 
     def cancel(self) -> None:
         """Forget what is not answered; work that was not begun is not done."""
+        self._cancelled = True
+        self._client.in_flight -= len(self._pending)
         for pending in self._pending.values():
             if pending.job is not None:
                 pending.job.cancel()
@@ -109,19 +147,27 @@ class Outbox:
                 await write(self._complete(message) if isinstance(message, _Ready) else message)
             if self._last and not self._pending:
                 return
+            if self.allowed > self._told:
+                self._told = self.allowed
+                await write(wire.FromTail(credit=wire.Credit(allowed=self.allowed)))
+                continue
             self._wake.clear()
             await self._wake.wait()
 
     def _send(self, ready: _Ready) -> None:
-        self._pending.pop(ready.pending.sequence, None)
+        if self._pending.pop(ready.pending.sequence, None) is not None:
+            self._client.in_flight -= 1
         self._messages.append(ready)
         self._wake.set()
 
     def _complete(self, ready: _Ready) -> wire.FromTail:
         """Fill in credit and times."""
-        self._answered += 1
         answer = ready.message.answer
-        answer.allowed = self.allowed
+        if answer.retry_after_ms:
+            self._client.later(answer.retry_after_ms / 1000, self._ask)
+        else:
+            self._client.ask(self)
+        answer.allowed = self._told = self.allowed
         total_s = self._clock() - ready.pending.arrived_at
         times = answer.times
         times.queue_us = _microseconds(ready.queue_s)
@@ -129,12 +175,15 @@ class Outbox:
         times.compute_us = _microseconds(ready.compute_s)
         times.post_us = _microseconds(ready.post_s)
         times.total_us = _microseconds(total_s)
-        ready.pending.figures.answered(
-            ready.pending.placement,
-            answer.status,
-            (ready.queue_s, ready.pending.decode_s, ready.compute_s, ready.post_s, total_s),
-        )
+        stages_s = (ready.queue_s, ready.pending.decode_s, ready.compute_s, ready.post_s, total_s)
+        ready.pending.figures.answered(ready.pending.placement, answer.status, stages_s)
+        if ready.pending.trace is not None:
+            ready.pending.trace.answered(answer.status, stages_s)
         return ready.message
+
+    def _ask(self) -> None:
+        if not self._cancelled:
+            self._client.ask(self)
 
 
 def _microseconds(spent_s: float) -> int:

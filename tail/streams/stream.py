@@ -21,18 +21,22 @@ from isthmus import __version__
 from isthmus.codec.codec import Codec
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.limits import Limits
+from isthmus.devices.tracing import Tracing
 from isthmus.errors import (
     ContractMismatch,
     IsthmusError,
     LimitExceeded,
     MalformedPayload,
+    Overloaded,
     ReferenceMissing,
     RemoteProtocolError,
     TailUnavailable,
 )
+from isthmus.tail.admission.client import Client
 from isthmus.tail.batch import Job
 from isthmus.tail.catalog import Catalog
 from isthmus.tail.model import Computed, Work
+from isthmus.tail.security.identity import current
 from isthmus.tail.served import Served
 from isthmus.tail.streams.inquiries import Inquiries
 from isthmus.tail.streams.opening import opened, read_open
@@ -40,11 +44,14 @@ from isthmus.tail.streams.outbox import Outbox, Pending
 from isthmus.tail.streams.sessions import Session, Sessions
 from isthmus.tail.watching.figures import StreamFigures
 from isthmus.tail.watching.metrics import Metrics
+from isthmus.tail.watching.text import printable
+from isthmus.tail.watching.tracing import trace_of
 
 OPEN_TIMEOUT_S = 10.0
 """From the start of a stream to its `open`: several round trips of the worst link, too short to hold streams for nothing."""
-DRAIN_LINGER_S = 0.25
-"""How long captures are still read after `drain` was sent: they left the device before it knew, one round trip ago."""
+DRAIN_LINGER_S = 1.0
+"""How long captures are still read after `drain` was sent, and half of the grace at most: they left the device before it knew,
+one round trip ago, and the worst links take that long. A well-mannered device closes as soon as it has its answers."""
 
 _TAKEN_OVER = "another stream of this device took the session over"
 _log = structlog.get_logger(__name__)
@@ -68,6 +75,7 @@ class House:
     sessions: Sessions
     metrics: Metrics
     limits: Limits
+    tracing: Tracing | None = None
     clock: Callable[[], float] = time.monotonic
 
 
@@ -77,17 +85,19 @@ class DeviceStream:
     Args:
         house: what the server has.
         pipe: where messages come from and go to.
+        client: whose stream it is.
         number: names the stream in the log.
         end_marker: what `pipe.read` gives after the last message.
     """
 
-    def __init__(self, house: House, pipe: Pipe, *, number: int, end_marker: object) -> None:
+    def __init__(self, house: House, pipe: Pipe, *, client: Client, number: int, end_marker: object) -> None:
         self._house = house
         self._pipe = pipe
         self._end_marker = end_marker
+        self._client = client
         self.number = number
         self._log = _log.bind(stream=number)
-        self._outbox = Outbox(window=house.limits.captures_in_flight, clock=house.clock)
+        self._outbox = Outbox(window=house.limits.captures_in_flight, client=client, clock=house.clock)
         self._inquiries = Inquiries(self._outbox.put)
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader: asyncio.Task[None] | None = None
@@ -120,16 +130,15 @@ class DeviceStream:
             self,
             device_id=offer.device_id,
             digest=self._served.bundle.digest,
-            frame_bytes=self._served.frame_bytes,
+            owner=current().owner,
             wanted=offer.session,
         )
         session = self._session.id.hex()[:8]
-        # repr: a device id may hold control characters, a log line must not.
-        self._log = self._log.bind(device=repr(offer.device_id[:64]), session=session)
+        self._log = self._log.bind(device=printable(offer.device_id), caller=str(current()), session=session)
         self._figures = self._house.metrics.of(self._served).open_stream(
             number=self.number, device_id=offer.device_id, session=session, resumed=resumed, opened_at=self._house.clock()
         )
-        self._log.info("stream opened", resumed=resumed, client_version=repr(offer.client_version[:32]))
+        self._log.info("stream opened", resumed=resumed, client_version=printable(offer.client_version))
         try:
             await self._converse(resumed)
         finally:
@@ -141,7 +150,7 @@ class DeviceStream:
         """Ask the device to leave; what it has sent is answered, then the stream ends."""
         self.drained = True
         self._outbox.put(wire.FromTail(drain=wire.Drain(reason=reason, grace_ms=round(grace_s * 1000))))
-        asyncio.get_running_loop().call_later(DRAIN_LINGER_S, self._stop_reading)
+        asyncio.get_running_loop().call_later(min(DRAIN_LINGER_S, grace_s / 2), self._stop_reading)
 
     def cut(self, reason: str) -> None:
         """End the stream now, whatever is unanswered."""
@@ -177,6 +186,7 @@ class DeviceStream:
                 codec=self._codec,
                 model=self._served.model,
                 limits=house.limits,
+                allowed=self._outbox.begin(),
                 server_version=__version__,
             )
         )
@@ -189,6 +199,7 @@ class DeviceStream:
         finally:
             self._outbox.cancel()
             self._inquiries.end()
+            self._client.forget(self._outbox)
             self._reader.cancel()
             writer.cancel()
             await asyncio.gather(self._reader, writer, return_exceptions=True)
@@ -260,8 +271,12 @@ class DeviceStream:
             raise RemoteProtocolError(f"sequence {capture.sequence} follows {self._session.last_sequence}; it must grow")
         self._session.last_sequence = capture.sequence
         placement = "offload" if capture.HasField("picture") else "split"
-        self._figures.received(placement, len(capture.codes) or len(capture.picture.data))
+        size_bytes = len(capture.codes) or len(capture.picture.data)
+        self._client.spend(size_bytes)
+        self._figures.received(placement, size_bytes)
         pending = Pending(sequence=capture.sequence, placement=placement, arrived_at=arrived_at, figures=self._figures)
+        if self._house.tracing is not None:
+            pending.trace = trace_of(self._house.tracing, capture, self._figures, placement, size_bytes)
         self._outbox.expect(pending)
         return pending
 
@@ -292,7 +307,7 @@ class DeviceStream:
             codes = decode()
         pending.decode_s = self._house.clock() - started
         pending.decoded = True
-        self._session.remember(capture.sequence, codes)
+        self._house.sessions.remember(self._session, capture.sequence, codes)
         return Work(kind="codes", codes=codes)
 
     def _check_attached(self) -> None:
@@ -306,19 +321,29 @@ class DeviceStream:
             else:
                 self._answer_failed(pending, job)
 
-        batcher = self._served.batcher
         try:
-            pending.job = batcher.submit(work, done, kind=work.kind, expires_at=expires_at)
-        except TailUnavailable as error:
-            self._outbox.answer(pending, wire.STATUS_OVERLOADED, str(error), retry_after_ms=batcher.retry_after_ms)
+            self._client.check_in_flight()
+            pending.job = self._served.batcher.submit(
+                work,
+                done,
+                kind=work.kind,
+                expires_at=expires_at,
+                client=self._client.name,
+                stream=self.number,
+                size_bytes=work.size_bytes,
+            )
+        except Overloaded as error:
+            self._outbox.answer_overloaded(pending, error)
 
     def _answer_failed(self, pending: Pending, job: Job[Work, Computed]) -> None:
         if job.expired:
             self._outbox.answer(pending, wire.STATUS_EXPIRED, "the deadline passed before the frame was computed")
+        elif isinstance(job.error, Overloaded):
+            self._outbox.answer_overloaded(pending, job.error)
         elif isinstance(job.error, RemoteProtocolError):
             self._outbox.answer(pending, wire.STATUS_INVALID, str(job.error))
         elif isinstance(job.error, IsthmusError):
             self._outbox.answer(pending, wire.STATUS_FAILED, str(job.error))
         else:
-            self._log.error("computing failed", error=repr(job.error))
+            self._log.error("computing failed", sequence=pending.sequence, error=repr(job.error))
             self._outbox.answer(pending, wire.STATUS_FAILED, "the server failed on this frame; its log says why")

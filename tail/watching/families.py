@@ -37,12 +37,16 @@ BUILD_INFO = Family(
     help="Always 1; the labels say what runs.",
     labels=("version", "python", "onnxruntime", "grpc"),
 )
-READY = Family(name="isthmus_ready", kind="gauge", help="1 while new streams are taken, 0 while the server drains.")
+READY = Family(
+    name="isthmus_ready",
+    kind="gauge",
+    help="1 while new streams are taken; 0 while the server drains, or lacks a bundle that it should serve.",
+)
 BUNDLE_INFO = Family(
     name="isthmus_bundle_info",
     kind="gauge",
-    help="Always 1 for each bundle served; the first digits of its contract digest.",
-    labels=(*_OF, "digest"),
+    help="Always 1 for each bundle served; the first digits of its contract digest, and what computes it.",
+    labels=(*_OF, "digest", "provider"),
 )
 INSTANCES = Family(name="isthmus_instances", kind="gauge", help="Threads that compute for the bundle.", labels=_OF)
 QUEUE_LENGTH = Family(name="isthmus_queue_length", kind="gauge", help="Frames that wait for an instance.", labels=_OF)

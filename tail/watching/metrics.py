@@ -15,7 +15,17 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from isthmus import __version__
-from isthmus.errors import BundleNotServed, ContractMismatch, IsthmusError, LimitExceeded, ProtocolError, TailUnavailable
+from isthmus.errors import (
+    AccessError,
+    BundleNotServed,
+    ContractMismatch,
+    IsthmusError,
+    LimitExceeded,
+    PermissionDenied,
+    ProtocolError,
+    QuotaExceeded,
+    TailUnavailable,
+)
 from isthmus.tail.served import Served
 from isthmus.tail.watching import families
 from isthmus.tail.watching.figures import METHODS, STAGES, STATUSES, BundleFigures
@@ -167,6 +177,9 @@ def refusal(error: IsthmusError) -> str:
         (BundleNotServed, "bundle"),
         (LimitExceeded, "limit"),
         (ProtocolError, "protocol"),
+        (QuotaExceeded, "rate"),
+        (PermissionDenied, "permission"),
+        (AccessError, "unauthenticated"),
         (TailUnavailable, "full"),
     )
     return next((reason for kind, reason in kinds if isinstance(error, kind)), "other")
@@ -203,7 +216,7 @@ def _served_gauges(served: Iterable[Served]) -> Iterator[Metric]:
     info, instances, queued = map(families.gauge, (families.BUNDLE_INFO, families.INSTANCES, families.QUEUE_LENGTH))
     for one in served:
         of = [one.name, one.version]
-        info.add_metric([*of, one.bundle.digest[:12]], 1)
+        info.add_metric([*of, one.bundle.digest[:12], one.model.provider], 1)
         instances.add_metric(of, one.model.workers)
         queued.add_metric(of, one.batcher.queued)
     yield from (info, instances, queued)

@@ -17,18 +17,19 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+READY = "ready"
 _PAGE = (resources.files("isthmus.tail.watching") / "live.html").read_text(encoding="utf-8")
 _ALWAYS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-store"}
 
 
 def application(
-    *, metrics: Callable[[], bytes], ready: Callable[[], bool], snapshot: Callable[[], Mapping[str, Any]]
+    *, metrics: Callable[[], bytes], state: Callable[[], str], snapshot: Callable[[], Mapping[str, Any]]
 ) -> Starlette:
     """The pages.
 
     Args:
         metrics: gives the figures in Prometheus' text format.
-        ready: tells whether new streams are taken.
+        state: `ready` while new streams are taken, else what the server does instead.
         snapshot: gives what the live page shows.
     """
 
@@ -39,7 +40,7 @@ def application(
         return PlainTextResponse("live\n")
 
     async def show_ready(_request: Request) -> Response:
-        return PlainTextResponse("ready\n") if ready() else PlainTextResponse("draining\n", status_code=503)
+        return PlainTextResponse(f"{state()}\n", status_code=200 if state() == READY else 503)
 
     async def show_status(_request: Request) -> Response:
         return JSONResponse(snapshot(), headers=_ALWAYS)

@@ -25,7 +25,7 @@ class Snapshot:
         metrics: the server's figures, and what went wrong lately.
         history: its last two minutes.
         sessions: gives the number of sessions.
-        ready: tells whether new streams are taken.
+        state: what the server does.
         grpc_port: gives the port for devices.
         clock: seconds, monotonic, as the streams use it.
     """
@@ -37,7 +37,7 @@ class Snapshot:
         metrics: Metrics,
         history: History,
         sessions: Callable[[], int],
-        ready: Callable[[], bool],
+        state: Callable[[], str],
         grpc_port: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -45,7 +45,7 @@ class Snapshot:
         self._metrics = metrics
         self._history = history
         self._sessions = sessions
-        self._ready = ready
+        self._state = state
         self._grpc_port = grpc_port
         self._clock = clock
         self._started_s = clock()
@@ -55,7 +55,7 @@ class Snapshot:
         now = self._clock()
         streams = sorted(self._streams(), key=lambda stream: stream.number, reverse=True)
         return {
-            "state": "ready" if self._ready() else "draining",
+            "state": self._state(),
             "version": __version__,
             "uptime_s": round(now - self._started_s, 1),
             "at_s": round(time.time(), 3),
@@ -80,6 +80,7 @@ class Snapshot:
             "name": served.name,
             "version": served.version,
             "digest": served.bundle.digest[:12],
+            "provider": served.model.provider,
             "kind": served.bundle.manifest.task.kind,
             "instances": served.model.workers,
             "queued": served.batcher.queued,

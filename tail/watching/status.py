@@ -1,43 +1,26 @@
 """HTTP in the event loop of the server, on the metrics port."""
 
-import asyncio
-import contextlib
 import socket
-from collections.abc import Iterator
-
-import uvicorn
-from starlette.applications import Starlette
 
 from isthmus.errors import DeviceError
-from isthmus.tail.watching.history import History
-
-START_TIMEOUT_S = 10.0
-"""The socket is bound already; starting takes milliseconds."""
-CONNECTIONS_MAX = 128
-"""Scrapers, probes and a few people; more get 503."""
-
-
-class _Quiet(uvicorn.Server):
-    """Uvicorn without signal handlers: signals belong to the server as a whole."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+from isthmus.tail.security.listener import Listener
+from isthmus.tail.security.porter import Application
+from isthmus.tail.security.security import Security
 
 
 class StatusServer:
-    """Serves the pages in the running event loop, and keeps the history that they show.
+    """Serves the pages in the running event loop, to those who may see them, over TLS where the server has it.
 
     Args:
         pages: what is served.
-        history: sampled while the server runs.
+        security: of the server.
         host: address to listen on.
         port: 0 takes a free one.
     """
 
-    def __init__(self, pages: Starlette, history: History, *, host: str, port: int) -> None:
-        self._pages = pages
-        self._history = history
+    def __init__(self, pages: Application, security: Security, *, host: str, port: int) -> None:
+        self._pages = security.before(pages)
+        self._certificates = security.certificates
         self._host = host
         self._wanted_port = port
         self.port = 0
@@ -48,31 +31,14 @@ class StatusServer:
         Raises:
             DeviceError: the port is taken or the address is not of this machine.
         """
-        self._socket = _bind(self._host, self._wanted_port)
-        self.port = self._socket.getsockname()[1]
-        config = uvicorn.Config(
-            self._pages,
-            lifespan="off",
-            ws="none",
-            http="h11",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=1,
-            limit_concurrency=CONNECTIONS_MAX,
-        )
-        self._server = _Quiet(config)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
-        self._sampling = asyncio.create_task(self._history.run())
-        async with asyncio.timeout(START_TIMEOUT_S):
-            while not self._server.started and not self._serving.done():
-                await asyncio.sleep(0.005)
+        bound = _bind(self._host, self._wanted_port)
+        self.port = bound.getsockname()[1]
+        self._listener = Listener(self._pages, bound, self._certificates)
+        self._listener.start()
 
     async def stop(self) -> None:
         """Stop listening and end what is open."""
-        self._server.should_exit = True
-        await self._serving
-        self._sampling.cancel()
-        self._socket.close()
+        await self._listener.stop()
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -1,12 +1,14 @@
 """`serve` and `run` as processes of their own, and how they fail."""
 
 import json
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 
 import pytest
 from typer.testing import CliRunner
@@ -186,3 +188,97 @@ def test_pings_of_an_idle_stream_do_not_cost_the_link(make_tiny_bundle, server):
         threading.Event().wait(5.5)
         assert link.connected
         assert link.reconnects == 0
+
+
+def test_several_processes_serve_one_port(make_tiny_bundle, pictures):
+    with programs.server(make_tiny_bundle().folder, extra=["--workers", "2"]) as server:
+        done = _run(make_tiny_bundle(), "--source", pictures, "--tail", server.match["grpc"], "--json")
+        assert json.loads(done.stdout)["rows"][0]["answered"] == 5
+
+
+@pytest.fixture
+def systemd(tmp_path):
+    """systemd's end of a notification socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(tmp_path / "notify"))
+        receiver.settimeout(30)
+        yield receiver
+
+
+def _next_message(receiver, wanted):
+    while not (message := receiver.recv(200).decode()).startswith(wanted):
+        pass
+    return message
+
+
+@pytest.fixture
+def config(make_tiny_bundle, server, tmp_path):
+    """agent.toml of a camera that is a process."""
+    camera = tmp_path / "camera.py"
+    camera.write_text("import os, time\nwhile True:\n    os.write(1, os.urandom(32 * 32))\n    time.sleep(0.01)\n")
+    settings = {
+        "bundle": str(make_tiny_bundle().folder),
+        "source": f"cmd:{sys.executable} {camera}",
+        "tail": [server.match["grpc"]],
+        "frame_format": "gray",
+        "frame_size": "32x32",
+        "metrics_port": 0,
+    }
+    path = tmp_path / "agent.toml"
+    path.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items()))
+    return path
+
+
+def test_a_service_tells_systemd_and_whoever_looks_how_it_is(config, systemd, tmp_path):
+    environment = {
+        **os.environ,
+        "NOTIFY_SOCKET": str(tmp_path / "notify"),
+        "WATCHDOG_USEC": "100000",
+        "ISTHMUS_DEVICE_ID": "porch",
+    }
+    command = [sys.executable, "-m", "isthmus", "run", "--config", str(config), "--no-gate"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as agent:
+        _next_message(systemd, "READY=1")
+        assert "answers cmd" in _next_message(systemd, "STATUS=")
+        _next_message(systemd, "WATCHDOG=1")
+        page = next(json.loads(line)["address"] for line in agent.stderr if "status page" in line)
+        with urllib.request.urlopen(f"{page}healthz", timeout=10) as health:
+            assert health.status == 200
+        with urllib.request.urlopen(f"{page}metrics", timeout=10) as metrics:
+            text = metrics.read().decode()
+        agent.send_signal(signal.SIGTERM)
+        _next_message(systemd, "STOPPING=1")
+        agent.communicate()
+    assert agent.returncode == 143
+    assert "isthmus_agent_link_up 1" in text
+    assert 'device="porch"' in text
+
+
+def test_systemd_does_not_hear_that_an_agent_without_a_server_is_ready(config, systemd, tmp_path):
+    command = [sys.executable, "-m", "isthmus", "run", "--config", str(config), "--tail", "127.0.0.1:1", "--wait", "200ms"]
+    environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+    assert subprocess.run(command, env=environment, check=False, timeout=60).returncode == 5
+    systemd.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        systemd.recv(100)
+
+
+def test_flags_count_over_the_file(config, pictures):
+    done = runner.invoke(app, ["run", "--config", str(config), "--source", str(pictures), "--sink", "jsonl:-", "--no-gate"])
+    assert done.exit_code == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        (["--source", "x"], 2, "no bundle is named"),
+        (["BUNDLE"], 2, "no source is named"),
+        (["BUNDLE", "--source", "x", "--config", "nothing.toml"], 3, "cannot be read"),
+        (["BUNDLE", "--source", "x", "--tail", "a:1", "--cores", "9999"], 1, "none of the cores"),
+    ],
+)
+def test_what_is_missing_is_named_before_anything_starts(make_tiny_bundle, arguments, exit_code, message):
+    folder = str(make_tiny_bundle().folder)
+    done = runner.invoke(app, ["run", *(folder if argument == "BUNDLE" else argument for argument in arguments)])
+    assert (done.exit_code, message in done.stderr) == (exit_code, True)

@@ -40,6 +40,7 @@ def place(tmp_path):
     for path in (tmp_path / "outside.data", folder / "weights.data", folder / "sub" / "weights.data"):
         path.write_bytes(WEIGHTS.tobytes())
     (folder / "link.data").symlink_to(tmp_path / "outside.data")
+    (folder / "inner.data").symlink_to("weights.data")
     (folder / "away").symlink_to(tmp_path)
 
     def write(location="weights.data", **options) -> Path:
@@ -69,6 +70,7 @@ def test_weights_beside_the_network_are_taken(place, location):
         ("/etc/hostname", "is not the name of a file beside it"),
         ("..\\outside.data", "is not the name of a file beside it"),
         ("link.data", "is a link or lies outside"),
+        ("inner.data", "is a link or lies outside"),
         ("away/outside.data", "is a link or lies outside"),
         ("nothing.data", "is missing"),
         ("*/_ORT_MEM_ADDR_/*", "is missing"),

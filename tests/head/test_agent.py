@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.manifest import Task
 from isthmus.devices import link as profiles
+from isthmus.devices.sensors import Readings
 from isthmus.devices.shaper_thread import run_in_thread
 from isthmus.errors import ConfigError, ContractMismatch, SourceError
 from isthmus.head.agent import Agent
@@ -18,6 +19,7 @@ from isthmus.head.link import Link, LinkSettings
 from isthmus.head.placement import Local, Offload, Split
 from isthmus.head.sink import Callback
 from isthmus.head.sources.paced import Paced
+from isthmus.head.thrift import Thrift, ThriftSettings
 
 pytestmark = [pytest.mark.usefixtures("no_threads_left"), pytest.mark.timeout(60)]
 WAIT_S = 20
@@ -150,6 +152,22 @@ def test_a_still_scene_is_dropped_by_the_gate(tiny_bundle, pictures):
     run = Run(tiny_bundle, Still(60), gate=MotionGate())
     assert run.go().dropped["gate"] > 30
     assert_every_frame_once(run, 60)
+
+
+def test_a_hot_device_leaves_frames_out_and_says_so(tiny_bundle, pictures):
+    thrift = Thrift(ThriftSettings(hot_c=70.0), lambda: Readings(temperature_c=75.0))
+    thrift.look()
+    run = Run(tiny_bundle, pictures(10), thrift=thrift)
+    assert (run.go().answered, run.ledger.summary.dropped) == (5, {"spared": 5})
+    assert {record.detail for record in run.records if record.reason} == {"1 of 2 frames is taken: 75 degrees"}
+    assert_every_frame_once(run, 10)
+
+
+def test_an_agent_lives_while_it_waits_and_not_while_it_hangs(tiny_bundle, pictures, monkeypatch):
+    run = Run(tiny_bundle, pictures(1))
+    assert run.agent.lives
+    monkeypatch.setattr("isthmus.head.agent.STALLED_S", 0.0)
+    assert not run.agent.lives
 
 
 def test_a_frame_that_is_too_old_is_neither_computed_nor_sent(tiny_bundle, serve, connect, pictures):

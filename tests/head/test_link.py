@@ -149,6 +149,21 @@ def test_a_full_server_is_asked_again_until_a_place_is_free(serve, connect, tiny
             second.wait_connected(WAIT_S)
 
 
+def test_a_pause_that_the_server_asked_for_ends_by_itself(peer, connect):
+    def script(requests):
+        next(requests)
+        yield wire.FromTail(opened=wire.Opened(session=bytes(16), allowed=1))
+        next(requests)
+        full = wire.Answer(sequence=0, status=wire.STATUS_OVERLOADED, allowed=2, retry_after_ms=50)
+        yield wire.FromTail(answer=full)
+        list(requests)
+
+    link = connect(peer(script))
+    assert link.send(wire.Capture(sequence=0)).result(WAIT_S).status == "overloaded"
+    assert not link.wait_credit(0)
+    assert link.wait_credit(WAIT_S)
+
+
 def test_after_a_reset_the_session_goes_on_with_all_credits(serve, connect, shaped, capture):
     shaper = shaped(serve().address)
     link = connect(shaper.address)

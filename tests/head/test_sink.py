@@ -57,7 +57,7 @@ def test_detections_are_rounded_and_none_seen_is_an_empty_list():
 def test_the_record_of_a_drop_names_its_reason():
     row = record(placement="drop", reason="deadline", detail="late").as_json()
     assert row == {"device": "camera", "sequence": 0, "placement": "drop", "reason": "deadline", "detail": "late"}
-    assert set(DROP_REASONS) == {"gate", "newer", "deadline", "link", "server", "stopped"}
+    assert set(DROP_REASONS) == {"gate", "spared", "newer", "deadline", "link", "server", "stopped"}
 
 
 def test_a_confidence_that_is_no_number_stays_json():
@@ -74,6 +74,14 @@ def test_json_lines_go_to_a_file_line_by_line_while_it_is_open(tmp_path):
     sink.write(record(2))
     sink.close()
     assert [json.loads(line)["sequence"] for line in path.read_text().splitlines()] == [1, 2]
+
+
+def test_a_file_is_gone_on_with_where_a_plus_says_so(tmp_path):
+    for sequence in (1, 2):
+        sink = open_sink(f"jsonl:+{tmp_path / 'records.jsonl'}")
+        sink.write(record(sequence))
+        sink.close()
+    assert [json.loads(line)["sequence"] for line in (tmp_path / "records.jsonl").read_text().splitlines()] == [1, 2]
 
 
 def test_json_lines_go_to_standard_output_at_once_through_a_pipe():

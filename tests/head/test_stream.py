@@ -7,7 +7,7 @@ import pytest
 
 from isthmus.contract import tensor
 from isthmus.contract.generated import split_pb2 as wire
-from isthmus.errors import ContractMismatch, LocalProtocolError, RemoteProtocolError, TailUnavailable
+from isthmus.errors import ContractMismatch, LocalProtocolError, Overloaded, RemoteProtocolError, TailUnavailable
 from isthmus.head.references import References
 from isthmus.head.stream import Stream, from_status, greeting
 
@@ -82,6 +82,16 @@ def test_a_credit_opens_the_window_and_a_smaller_one_does_not_shut_it(peer, open
     assert changes.acquire(timeout=WAIT_S)
     assert changes.acquire(timeout=WAIT_S)
     assert stream.credits == 4
+
+
+def test_a_server_without_room_is_left_alone_for_as_long_as_it_asks(peer, open_stream):
+    full = wire.Answer(sequence=1, status=wire.STATUS_OVERLOADED, allowed=9, retry_after_ms=3_600_000)
+    stream = open_stream(peer(after_captures(2, wire.FromTail(answer=full), answer(2))))
+    refused = stream.send(capture(1))
+    assert stream.send(capture(2)).result(WAIT_S).ok
+    assert (refused.result(WAIT_S).status, stream.credits) == ("overloaded", 0)
+    # An hour is cut to a minute: a server that is wrong must not silence a device.
+    assert 30 < stream.pause_s <= 60
 
 
 def test_a_sequence_that_does_not_grow_is_refused(peer, open_stream):
@@ -201,14 +211,18 @@ def test_an_attempt_that_hangs_can_be_given_up():
 
 
 class Refusal(grpc.RpcError):
-    def __init__(self, code):
+    def __init__(self, code, *metadata):
         self._code = code
+        self._metadata = metadata
 
     def code(self):
         return self._code
 
     def details(self):
         return "why"
+
+    def trailing_metadata(self):
+        return self._metadata
 
 
 @pytest.mark.parametrize(
@@ -227,3 +241,8 @@ def test_a_status_becomes_an_error_of_ours(code, error):
     assert type(found) is error
     assert "host:1" in str(found)
     assert "why" in str(found)
+
+
+def test_a_refusal_with_a_hint_is_an_overload():
+    found = from_status("host:1", Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, ("isthmus-retry-after-ms", "250")))
+    assert (type(found), found.retry_after_ms, str(found)) == (Overloaded, 250, "host:1: why")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.errors import TailUnavailable
+from isthmus.errors import Overloaded, TailUnavailable
 from isthmus.tail.batch import Batcher
 
 
@@ -92,7 +92,7 @@ async def test_a_full_queue_refuses_with_a_hint_and_forgets_nothing(plug):
     await asyncio.to_thread(plug.entered.wait, 30)
     for work in (1, 2, 3):
         batcher.submit(work, done.append)
-    with pytest.raises(TailUnavailable, match="3 frames wait already; try again in"):
+    with pytest.raises(Overloaded, match="3 frames wait already; try again in"):
         batcher.submit(4, done.append)
     assert (batcher.queued, batcher.retry_after_ms > 0) == (3, True)
     plug.open.set()
@@ -107,6 +107,80 @@ async def test_an_expired_frame_is_told_and_not_computed(plug):
     (kept,) = await submit_all(batcher, [2], expires_at=10.1)
     await batcher.close()
     assert (job.expired, job.result, kept.result, plug.batches) == (True, None, 4, [[2]])
+
+
+async def plugged(plug, **fields):
+    """A batcher whose only worker is busy with frame 0 until the plug opens."""
+    batcher, done = Batcher(plug.run, workers=1, **fields), []
+    plug.open.clear()
+    batcher.submit(0, done.append, client="first")
+    await asyncio.to_thread(plug.entered.wait, 30)
+    return batcher, done
+
+
+async def test_a_frame_that_comes_too_late_takes_no_room(plug):
+    batcher, done = await plugged(plug, queue_max=1)
+    batcher.submit(1, done.append)
+    batcher.submit(2, done.append, expires_at=0.0)
+    assert batcher.queued == 1
+    plug.open.set()
+    await batcher.close()
+    assert {job.work: job.expired for job in done} == {0: False, 1: False, 2: True}
+
+
+async def test_frames_that_expired_in_a_full_queue_make_room_for_a_fresh_one(plug):
+    clock = iter([0.0, 0.0, 0.0, 0.0, *[9.0] * 99])
+    batcher, done = await plugged(plug, queue_max=2, clock=lambda: next(clock))
+    batcher.submit(1, done.append, expires_at=5.0)
+    batcher.submit(2, done.append)
+    batcher.submit(3, done.append)
+    assert batcher.queued == 2
+    plug.open.set()
+    await batcher.close()
+    assert sorted((job.work, job.expired) for job in done) == [(0, False), (1, True), (2, False), (3, False)]
+    assert plug.batches == [[0], [2], [3]]
+
+
+async def test_a_cancelled_frame_makes_room_for_a_fresh_one(plug):
+    batcher, done = await plugged(plug, queue_max=1)
+    batcher.submit(1, done.append).cancel()
+    batcher.submit(2, done.append)
+    plug.open.set()
+    await batcher.close()
+    assert [job.work for job in done] == [0, 2]
+
+
+async def test_expired_frames_leave_no_gap_in_a_batch(plug):
+    clock = iter([0.0] * 10 + [9.0] * 99)
+    batcher, done = await plugged(plug, queue_max=10, batch_max=3, clock=lambda: next(clock))
+    for work in range(1, 7):
+        batcher.submit(work, done.append, expires_at=5.0 if work < 4 else None)
+    plug.open.set()
+    await batcher.close()
+    assert plug.batches == [[0], [4, 5, 6]]
+
+
+async def test_a_flood_takes_nobody_elses_turn_and_pushes_nobody_out(plug):
+    batcher, done = await plugged(plug, queue_max=10)
+    for work in range(1, 11):
+        batcher.submit(work, done.append, client="flood")
+    for work in (100, 101):
+        batcher.submit(work, done.append, client="polite")
+    plug.open.set()
+    await batcher.close()
+    refused = [job.work for job in done if isinstance(job.error, Overloaded)]
+    assert sorted(refused) == [9, 10]
+    computed = [job.work for job in done if job.error is None]
+    assert {100, 101} <= set(computed[:5])
+
+
+async def test_a_queue_is_full_when_it_holds_too_many_bytes(plug):
+    batcher, done = await plugged(plug, queue_max=10, queue_bytes_max=1000)
+    batcher.submit(1, done.append, size_bytes=900)
+    with pytest.raises(Overloaded):
+        batcher.submit(2, done.append, size_bytes=900)
+    plug.open.set()
+    await batcher.close()
 
 
 async def test_a_cancelled_frame_is_not_computed_and_not_told(plug):

@@ -17,6 +17,7 @@ from isthmus.contract.generated import split_pb2_grpc
 from isthmus.errors import ConfigError, DeviceError
 from isthmus.tail.model import TailModel
 from isthmus.tail.server import Server
+from isthmus.tail.service import TailService
 from isthmus.tail.settings import ServerSettings
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -84,7 +85,7 @@ async def test_one_stream_too_many_is_refused_with_a_hint(serve, connect):
     server = await serve(streams_max=1)
     await connect(server).open()
     refused = connect(server)
-    assert await refused.end() == grpc.StatusCode.UNAVAILABLE
+    assert await refused.end() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert dict(await refused.call.trailing_metadata())["isthmus-retry-after-ms"] == "1000"
 
 
@@ -115,6 +116,19 @@ async def test_stopping_answers_what_is_in_flight_and_refuses_what_is_new(serve,
     assert (await device.answer()).status == wire.STATUS_OK
     assert await device.end() == grpc.StatusCode.OK
     await stopping
+
+
+async def test_health_says_not_serving_before_devices_are_asked_to_leave(serve, channel_to, monkeypatch):
+    server, told, drain = await serve(), [], TailService.drain
+    channel = channel_to(server)
+
+    async def ask(self, *arguments):
+        told.extend([await health(channel), await health(channel, "isthmus.v1.Tail")])
+        await drain(self, *arguments)
+
+    monkeypatch.setattr(TailService, "drain", ask)
+    await server.stop(0)
+    assert told == [NOT_SERVING, NOT_SERVING]
 
 
 async def test_a_stopped_server_has_given_its_ports_back(tiny_bundle):

@@ -43,7 +43,11 @@ class Program:
         self._process = subprocess.Popen(
             self._arguments, stdout=subprocess.PIPE, stderr=self._errors, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
         )
-        self.match = self._wait_ready()
+        try:
+            self.match = self._wait_ready()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

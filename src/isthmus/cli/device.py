@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from isthmus.bench.words import size
-from isthmus.cli import guard
+from isthmus.cli import doctor, guard, unit
 from isthmus.cli.results import print_json, print_table
 
 app = typer.Typer(help="What this machine is and what it can measure.", no_args_is_help=True)
@@ -57,5 +57,5 @@ def _later(name: str, purpose: str) -> None:
 
 _later("sensors", "Read power, temperature, clocks.")
 _later("profiles", "List the device profiles.")
-_later("doctor", "Check that this machine can run the agent.")
-_later("init", "Write an agent configuration and a systemd unit.")
+app.command("doctor")(doctor.doctor)
+app.command("init")(unit.init)

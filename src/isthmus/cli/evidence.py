@@ -7,6 +7,7 @@ import typer
 
 from isthmus.bench.words import size
 from isthmus.cli import guard
+from isthmus.cli.connection import InsecureOption, TlsCaOption, TlsCertOption, TlsKeyOption, TokenFileOption, credentials
 from isthmus.cli.quantity import seconds
 from isthmus.errors import ConfigError, UsageError
 
@@ -19,6 +20,11 @@ def evidence(
     session: Annotated[str, typer.Option(help="Session of the frame in hexadecimal; default the device's latest.")] = "",
     purpose: Annotated[str, typer.Option(help="Why; it is said in the server's audit log.")] = "",
     timeout: Annotated[str, typer.Option(help="How long it may take.")] = "15s",
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    token_file: TokenFileOption = None,
+    insecure: InsecureOption = False,
 ) -> None:
     """Fetch the picture of a frame from the device that holds it.
 
@@ -32,7 +38,8 @@ def evidence(
     except ValueError as error:
         raise UsageError(f"--session {session!r} is not hexadecimal; records and logs have it as 32 digits") from error
     request = wire.FetchFrameRequest(device_id=device, session=named, sequence=sequence, purpose=purpose)
-    picture = fetch_frame(tail, request, timeout_s=seconds(timeout, "--timeout"))
+    shown = credentials(tls_ca, tls_cert, tls_key, token_file, insecure=insecure)
+    picture = fetch_frame(tail, request, timeout_s=seconds(timeout, "--timeout"), credentials=shown)
     # A device's name is foreign: it must not choose a folder.
     plain = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in device).lstrip(".") or "device"
     target = output if output != Path() else Path(f"{plain}-{sequence}.{picture.format.replace('jpeg', 'jpg')}")

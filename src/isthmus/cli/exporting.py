@@ -42,7 +42,7 @@ def export(
         typer.Option(help="auto, none, fastestdet, yolox, yolov5, yolov8 or detr: whose boxes are decoded behind the network."),
     ] = "auto",
     labels: Annotated[
-        Path | None, typer.Option(help="Names of a detector's classes, one a line; default the model's or COCO's.")
+        Path | None, typer.Option(help="Names of the classes, one a line; default the model's own, the class folders' or COCO's.")
     ] = None,
     score_min: Annotated[
         float | None, typer.Option(help="Score from which a detector's boxes are shown; default by its family.")

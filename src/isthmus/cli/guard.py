@@ -4,12 +4,12 @@ import functools
 import logging
 import sys
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Annotated, ParamSpec, TypeVar
 
-import structlog
 import typer
 from rich.console import Console
 
+from isthmus.cli import logs
 from isthmus.errors import IsthmusError, NotBuiltYet
 
 Parameters = ParamSpec("Parameters")
@@ -25,6 +25,8 @@ def _console(*, stderr: bool) -> Console:
     return console if console.is_terminal else Console(stderr=stderr, width=max(NARROWEST, console.width))
 
 
+LogFormat = Annotated[logs.Format | None, typer.Option(help="Of the log on standard error; text on a terminal, else json.")]
+
 out = _console(stderr=False)
 """Results."""
 err = _console(stderr=True)
@@ -33,32 +35,28 @@ err = _console(stderr=True)
 
 class _State:
     verbose = False
+    form: logs.Format | None = None
 
 
-def set_up(*, verbose: bool, level: int = logging.INFO) -> None:
-    """Configure logs: to standard error, for people on a terminal and as JSON elsewhere; `verbose` shows all of them."""
-    _State.verbose = verbose
-    level = logging.DEBUG if verbose else level
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=True) if sys.stderr.isatty() else structlog.processors.JSONRenderer()
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        # Looked up at each line: standard error may be another one by then.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-    )
+def set_up(*, verbose: bool, level: int = logging.INFO, form: logs.Format | None = None) -> None:
+    """Configure logs; `verbose` shows all of them, and tracebacks of errors."""
+    _State.verbose, _State.form = verbose, form
+    logs.set_up(level=logging.DEBUG if verbose else level, form=form)
+
+
+def set_up_again() -> Callable[[], None]:
+    """`set_up` as it was called here, for another process."""
+    return functools.partial(set_up, verbose=_State.verbose, form=_State.form)
+
+
+def log_as(form: logs.Format | None) -> None:
+    """Take the form that a command was asked for."""
+    set_up(verbose=_State.verbose, form=form)
 
 
 def only_warnings() -> None:
     """Log warnings and errors only, for commands that show their progress; `-v` still shows all."""
-    set_up(verbose=_State.verbose, level=logging.WARNING)
+    set_up(verbose=_State.verbose, level=logging.WARNING, form=_State.form)
 
 
 def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -117,6 +115,7 @@ _EXTRAS = {
     "prometheus_client": "tail",
     "uvicorn": "tail",
     "starlette": "tail",
+    "opentelemetry": "otel",
     "grpc": "head",
     "cv2": "head",
     "onnxruntime": "head",

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import isthmus
-from isthmus.cli import bench, bundles, cutting, device, evidence, exporting, keys, later, running, serving, triton
+from isthmus.cli import bench, bundles, cutting, device, evidence, exporting, keys, later, running, serving, tokens, triton
 from isthmus.cli.guard import guarded, set_up
 
 app = typer.Typer(
@@ -50,6 +50,7 @@ app.command("verify", rich_help_panel=USE)(guarded(bundles.verify))
 app.command("triton", rich_help_panel=USE)(guarded(triton.triton))
 app.command("serve", rich_help_panel=USE)(guarded(serving.serve))
 app.command("run", rich_help_panel=USE)(guarded(running.run))
+app.add_typer(tokens.app, name="tokens", rich_help_panel=USE)
 app.command("evidence", rich_help_panel=USE)(guarded(evidence.evidence))
 app.command("bench", rich_help_panel=MEASURE)(guarded(bench.bench))
 app.command("demo", rich_help_panel=MEASURE)(guarded(bench.demo))

@@ -1,41 +1,44 @@
 """`isthmus run`: the device agent."""
 
+import os
 import signal
-import socket
 import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import structlog
 import typer
 
+import isthmus
 from isthmus.bench.words import size
 from isthmus.cli import guard
-from isthmus.cli.bundles import BundleArgument, JsonOption, TrustOption, open_trusted
-from isthmus.cli.quantity import seconds, size_in_bytes
+from isthmus.cli.bundles import JsonOption, TrustOption, open_trusted
+from isthmus.cli.connection import InsecureOption, TlsCaOption, TlsCertOption, TlsKeyOption, TokenFileOption
 from isthmus.cli.results import print_json
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
-    from isthmus.contract.bundle import Bundle
-    from isthmus.head.evidence import EvidenceRing
+    from isthmus.cli.agent_file import AgentFile
+    from isthmus.head.agent import Agent
+    from isthmus.head.figures import Figures
     from isthmus.head.ledger import Summary
-    from isthmus.head.link import Link
-    from isthmus.head.placement import Local, Sender
+    from isthmus.head.status import StatusPage
 
 TERMINATED = 143
 
 
 def run(
-    bundle: BundleArgument,
+    context: typer.Context,
+    bundle: Annotated[Path | None, typer.Argument(metavar="BUNDLE", help="A .isthmus file or a bundle folder.")] = None,
     source: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Folder, picture, video, camera:0, /dev/video0, rtsp://..., http://... (MJPEG), cmd:'PROGRAM ...', gst:PIPELINE "
             "or belt:FILE.npz."
         ),
-    ],
+    ] = None,
     tail: Annotated[list[str] | None, typer.Option(help="HOST:PORT of the edge server; repeat for several equal ones.")] = None,
     sink: Annotated[
         list[str] | None,
@@ -66,78 +69,83 @@ def run(
     wait: Annotated[str, typer.Option(help="How long to wait for the server at the start.")] = "10s",
     float_head: Annotated[bool, typer.Option("--float-head", help="Run the float head even where there is one in int8.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="onnxruntime threads.")] = 1,
+    provider: Annotated[
+        Literal["auto", "cpu", "cuda", "tensorrt"],
+        typer.Option(help="Execution provider; auto: CUDA where it starts, else the CPU."),
+    ] = "auto",
+    cores: Annotated[
+        str | None, typer.Option(help="Cores to keep to, as 2,3 or 4-7; default the fast ones where there are two kinds.")
+    ] = None,
+    hot: Annotated[float, typer.Option(help="A live source gives fewer frames from so many degrees Celsius on.")] = 78.0,
+    battery_low: Annotated[float, typer.Option(help="A live source gives fewer frames below so many percent of charge.")] = 20.0,
     evidence: Annotated[
         str | None,
         typer.Option(metavar="SIZE", help="Keep pictures of the newest frames, as 32MB, for operators who may fetch one."),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="agent.toml; not built yet.")] = None,
-    tls_ca: Annotated[Path | None, typer.Option(help="CA of the server; not built yet.")] = None,
-    token_file: Annotated[Path | None, typer.Option(help="Bearer token; not built yet.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="agent.toml, which `isthmus device init` writes; environment and flags count over it.")
+    ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of the status page and of /metrics; 0 takes a free one.")
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(help="Address of the status page; 0.0.0.0 shows it to the network.")] = "127.0.0.1",
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    token_file: TokenFileOption = None,
+    insecure: InsecureOption = False,
     trust: TrustOption = None,
+    log_format: guard.LogFormat = None,
     check: Annotated[bool, typer.Option("--check", help="Check bundle, source and server, then stop.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run the device agent: frames in, answers out.
 
-    One record a frame goes to every sink: the answer with its stages in milliseconds, or the reason why there is none.
+    One record a frame goes to every sink: the answer with its stages in milliseconds, or the reason why there is none. Every
+    option but --config, --check and --json may stand in the file of --config or in the environment (ISTHMUS_SOURCE, ...).
     """
-    from isthmus.devices.memory import resident_bytes
-    from isthmus.head.agent import Agent
-    from isthmus.head.evidence import EvidenceRing
-    from isthmus.head.gate import MotionGate
-    from isthmus.head.ledger import Ledger
-    from isthmus.head.sink import Callback, Sink, open_sink
-    from isthmus.head.source import open_source
-    from isthmus.head.sources.form import Form, parse_size
+    from isthmus.cli.agent_file import given_flags, read_agent_file
 
-    for given, option in ((config, "--config"), (tls_ca, "--tls-ca"), (token_file, "--token-file")):
-        if given:
-            raise guard.later(option, "leave it out; servers listen on loopback or with --insecure")
-    if as_json and "jsonl:-" in (sink or []):
+    # The options above say what there is; which of them were given only the context knows.
+    asked = read_agent_file(config, given_flags(context, but={"config", "check", "as_json"}))
+    guard.log_as(asked.log_format)
+    if as_json and "jsonl:-" in asked.sink:
         raise UsageError("--json and --sink jsonl:- both write to standard output; leave one of them out")
-    limit_s = None if deadline is None else seconds(deadline, "--deadline")
-    wait_s = seconds(wait, "--wait")
-    form = Form(pixels=frame_format, size=None if frame_size is None else parse_size(frame_size))
-    name = device_id or socket.gethostname()
+    _run(asked, check=check, as_json=as_json)
+
+
+def _run(asked: "AgentFile", *, check: bool, as_json: bool) -> None:
+    from isthmus.devices.memory import resident_bytes
+    from isthmus.devices.systemd import Notifier, Watchdog
+    from isthmus.head.figures import Figures
+    from isthmus.head.opening import open_agent
+    from isthmus.head.sink import Callback, Sink
+
     started = time.monotonic()
-    opened = open_trusted(bundle, trust)
-    chosen = _placement(opened, placement, point, picture, threads, int8=not float_head)
+    settings = asked.for_agent()
+    if asked.bundle is None:
+        raise UsageError("no bundle is named: give BUNDLE, or `bundle` in the file of --config")
+    if settings.placement != "local" and not settings.tails:
+        raise UsageError("no server is named: give --tail HOST:PORT; only --placement local works without one")
+    bundle = open_trusted(asked.bundle, asked.trust)
+    if settings.placement == "split" and settings.point >= len(bundle.manifest.points):
+        raise UsageError(
+            f"--point {settings.point}: the bundle has {len(bundle.manifest.points)} operating point(s), counted from 0"
+        )
+    _keep_to_cores(asked.cores)
+    figures, notifier = Figures(), Notifier()
+    sinks: list[Sink] = [figures]
     with ExitStack() as stack:
-        frames = stack.enter_context(open_source(source, fps=fps, form=form))
-        ring = None if evidence is None else stack.enter_context(EvidenceRing(size_in_bytes(evidence, "--evidence")))
-        link = None if placement == "local" else stack.enter_context(_link(opened, tail, name, ring))
-        sinks: list[Sink] = []
-        for reference in sink or []:
-            sinks.append(open_sink(reference, fps=frames.fps))
-            stack.callback(sinks[-1].close)
-        if link is not None:
-            link.wait_connected(wait_s)
-            if placement == "offload":
-                link.check_pictures()
+        if guard.err.is_terminal and not check:
+            shown = stack.enter_context(guard.err.status("waiting for the first frame"))
+            sinks.append(Callback(lambda _record: shown.update(_counts(agent.summary))))
+        agent = stack.enter_context(open_agent(bundle, settings, sinks))
         if check:
-            guard.out.print(
-                f"{bundle}, {frames.description} and {', '.join(tail or ['the local network'])} are in order", highlight=False
-            )
+            servers = ", ".join(settings.tails) or "the local network"
+            guard.out.print(f"{asked.bundle}, {agent.facts()['source']} and {servers} are in order", highlight=False)
             return
-        if guard.err.is_terminal:
-            status = stack.enter_context(guard.err.status("waiting for the first frame"))
-            sinks.append(Callback(lambda _record: status.update(_counts(ledger.summary))))
-        ledger = Ledger(
-            opened.manifest,
-            device_id=name,
-            deadline_s=limit_s,
-            sinks=sinks,
-            session=(lambda: link.session) if link is not None else bytes,
-        )
-        agent = Agent(
-            source=frames,
-            placement=chosen,
-            ledger=ledger,
-            link=link,
-            gate=MotionGate() if gate else None,
-            evidence=ring,
-            drop_policy=drop_policy or ("drop-oldest" if frames.live else "wait"),
-        )
+        if asked.metrics_port is not None:
+            stack.enter_context(_status_page(asked, agent, figures, bundle.manifest.id, settings.device_id))
         stopped_by: list[int] = []
 
         def stop(number: int, _frame: object) -> None:
@@ -146,32 +154,42 @@ def run(
 
         for number in (signal.SIGINT, signal.SIGTERM):
             stack.callback(signal.signal, number, signal.signal(number, stop))
+        stack.enter_context(Watchdog(notifier, lambda: agent.lives))
         ready_s = time.monotonic() - started
+        notifier.ready()
+        notifier.status(f"answers {agent.facts()['source']}")
+        stack.callback(notifier.stopping)
         summary = agent.run()
         _report(summary, ready_s, resident_bytes(), as_json=as_json)
     if stopped_by:
         raise typer.Exit(TERMINATED if stopped_by[0] == signal.SIGTERM else guard.INTERRUPTED)
 
 
-def _placement(bundle: "Bundle", name: str, point: int, picture: str, threads: int, *, int8: bool) -> "Local | Sender":
-    from isthmus.head.placement import Local, Split, parse_offload
+def _keep_to_cores(asked: str | None) -> None:
+    """Pin this process, before anything starts a thread."""
+    from isthmus.devices import cores
 
-    if name == "local":
-        return Local(bundle, threads=threads)
-    if name == "offload":
-        return parse_offload(picture)
-    if point >= len(bundle.manifest.points):
-        raise UsageError(f"--point {point}: the bundle has {len(bundle.manifest.points)} operating point(s), counted from 0")
-    return Split(bundle, threads=threads, point=point, int8=int8)
+    fast = cores.fast_cores() if asked is None else cores.parse_cores(asked)
+    if asked is not None or 0 < len(fast) < len(os.sched_getaffinity(0)):
+        kept = sorted(cores.pin(fast))
+        structlog.get_logger().info("kept to cores", cores=kept)
 
 
-def _link(bundle: "Bundle", addresses: list[str] | None, device_id: str, ring: "EvidenceRing | None") -> "Link":
-    from isthmus.head.evidence import no_evidence
-    from isthmus.head.link import Link
+def _status_page(asked: "AgentFile", agent: "Agent", figures: "Figures", bundle_id: str, device_id: str) -> "StatusPage":
+    from isthmus.devices.memory import resident_bytes
+    from isthmus.head.status import StatusPage
 
-    if not addresses:
-        raise UsageError("--tail HOST:PORT is missing; only --placement local works without a server")
-    return Link(bundle, addresses, device_id=device_id, evidence=no_evidence if ring is None else ring.find)
+    assert asked.metrics_port is not None
+    page = StatusPage(
+        figures,
+        facts=lambda: {**agent.facts(), "resident_bytes": resident_bytes()},
+        labels={"device": device_id, "bundle": bundle_id, "version": isthmus.__version__},
+        lives=lambda: agent.lives,
+        host=asked.metrics_host,
+        port=asked.metrics_port,
+    )
+    structlog.get_logger().info("status page", address=f"http://{page.address}/")
+    return page
 
 
 def _report(summary: "Summary", ready_s: float, resident: int, *, as_json: bool) -> None:

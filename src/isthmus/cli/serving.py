@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from isthmus.cli import guard
+from isthmus.cli.admission import (
+    BurstOption,
+    BytesOption,
+    ClientStreamsOption,
+    InFlightOption,
+    QueueMemoryOption,
+    RateOption,
+    SessionMemoryOption,
+    StreamsOption,
+    client_limits,
+)
 from isthmus.cli.bundles import TrustOption, open_trusted
-from isthmus.cli.quantity import seconds
+from isthmus.cli.quantity import seconds, size_in_bytes
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +38,7 @@ def serve(
             help="A .isthmus file, a bundle folder, or a folder of <name>/<version>/ with a bundle in each.",
         ),
     ],
-    host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback only with --insecure.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback only with TLS or --insecure.")] = "127.0.0.1",
     grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for devices; 0 takes a free one.")] = 8001,
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for metrics and health; 0 takes a free one.")] = 8002,
     mode: Annotated[
@@ -49,34 +60,43 @@ def serve(
         Literal["loaded", "lazy", "off"],
         typer.Option(help="For devices that offload, load whole.onnx at the start, with the first picture, or never."),
     ] = "loaded",
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes on the one port, each with its networks.")] = 1,
     instances: Annotated[int, typer.Option(min=1, help="Threads that compute, one onnxruntime session each.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="onnxruntime threads of each instance.")] = 1,
     queue_max: Annotated[int, typer.Option(min=1, help="Frames of one bundle that may wait.")] = 64,
     batch_max: Annotated[int, typer.Option(min=1, help="Frames in one run of the tail; GPUs gain by 8 to 32, CPUs nothing.")] = 1,
-    tls_cert: Annotated[Path | None, typer.Option(help="Not built yet.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Not built yet.")] = None,
-    tls_client_ca: Annotated[Path | None, typer.Option(help="Not built yet.")] = None,
-    tokens: Annotated[Path | None, typer.Option(help="Not built yet.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate of this server, PEM; both ports speak TLS then.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key; PEM, not encrypted.")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="Ask clients for a certificate by this authority; may hold revocation lists too.")
+    ] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(help="Ask clients for a token of this file, made by isthmus tokens; hot-reloaded."),
+    ] = None,
     trust: TrustOption = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Listen beyond loopback without TLS.")] = False,
+    client_rate: RateOption = None,
+    client_burst: BurstOption = None,
+    client_bytes: BytesOption = None,
+    client_streams: ClientStreamsOption = None,
+    client_in_flight: InFlightOption = None,
+    streams_max: StreamsOption = 256,
+    queue_memory: QueueMemoryOption = "64MiB",
+    session_memory: SessionMemoryOption = "256MiB",
+    log_format: guard.LogFormat = None,
     engine: Annotated[Literal["native", "ray"], typer.Option(help="ray is not built yet.")] = "native",
 ) -> None:
     """Serve a bundle's tail, or those of a repository, to devices; SIGTERM answers what is in flight and stops.
 
     A repository serves the newest version of every name; a serve.toml beside the versions of a bundle goes over the options here.
     """
+    guard.log_as(log_format)
+    from isthmus.tail.fronts import crew
+    from isthmus.tail.security.settings import SecuritySettings
     from isthmus.tail.server import run
     from isthmus.tail.settings import ServerSettings
 
-    options = {
-        "--tls-cert": tls_cert,
-        "--tls-key": tls_key,
-        "--tls-client-ca": tls_client_ca,
-        "--tokens": tokens,
-    }
-    for option, given in options.items():
-        if given:
-            raise guard.later(option, "serve on loopback, or behind a proxy with --insecure")
     if engine != "native":
         raise guard.later("--engine ray", "leave it out")
     source, what = _source(bundle, mode, seconds(poll, "--poll"), tuple(load or ()), trust)
@@ -91,13 +111,21 @@ def serve(
         threads=threads,
         queue_max=queue_max,
         batch_max=batch_max,
+        security=SecuritySettings(tls_cert=tls_cert, tls_key=tls_key, tls_client_ca=tls_client_ca, tokens=tokens),
+        streams_max=streams_max,
+        queue_bytes_max=size_in_bytes(queue_memory, "--queue-memory"),
+        references_bytes_max=size_in_bytes(session_memory, "--session-memory"),
+        client=client_limits(client_rate, client_burst, client_bytes, client_streams, client_in_flight),
         insecure=insecure,
     )
 
     def ready(grpc: int, metrics: int | None) -> None:
         typer.echo(f"{READY} {what} grpc={host}:{grpc} metrics={f'{host}:{metrics}' if metrics else 'off'}")
 
-    number = run(settings, source, on_ready=ready)
+    if workers == 1:
+        number = run(settings, source, on_ready=ready)
+    else:
+        number = crew.run(settings, source, workers, set_up=guard.set_up_again(), on_ready=ready)
     if number:
         raise typer.Exit(TERMINATED if number == signal.SIGTERM else guard.INTERRUPTED)
 

@@ -167,11 +167,10 @@ def test_a_mistake_is_named(arguments, words):
         recognise(source(output=KNOWN["yolox decoded"][0]), **arguments)
 
 
-@pytest.mark.parametrize("arguments", [{"names": ("one",)}, {"score_min": 0.5}])
-def test_what_is_for_detectors_is_not_silently_left_aside(arguments):
+def test_what_is_for_detectors_is_not_silently_left_aside():
     for network, choice in ((source(output=chances(10)), "auto"), (source(output=KNOWN["yolov8"][0]), "none")):
         with pytest.raises(UsageError, match="is for the boxes of a detector"):
-            recognise(network, choice, **arguments)
+            recognise(network, choice, score_min=0.5)
 
 
 def test_the_score_to_show_can_be_chosen():

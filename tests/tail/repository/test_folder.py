@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import threading
+import weakref
 
 import grpc
 import pytest
@@ -314,6 +316,51 @@ async def test_a_repository_that_cannot_be_read_leaves_what_is_served_alone(shel
     assert (await served(server), server.ready) == (["cups 1"], True)
 
 
+async def test_sessions_outlive_other_settings_of_the_same_bundle(shelves, cups, serve_shelves, connect, payload):
+    shelves.put(cups[0])
+    server = await serve_shelves(POLL)
+    device = connect(server, cups[0])
+    session = (await device.open()).session
+    await device.ask(1, codes=payload)
+    shelves.say("instances = 2")
+    await server.repository.look()
+    assert await device.end() == grpc.StatusCode.OK
+    await server.repository.settled()
+    opened = await connect(server, cups[0]).open(session=session)
+    assert (opened.resumed, list(opened.references)) == (True, [1])
+
+
+async def test_the_networks_of_a_retired_version_are_let_go(shelves, cups, serve_shelves, connect, payload):
+    shelves.put(cups[0])
+    server = await serve_shelves(POLL)
+    device = connect(server, cups[0])
+    await device.open()
+    await device.ask(1, codes=payload)
+    networks = [weakref.ref(one.model) for one in server._catalog]
+    shelves.put(cups[1], "cups", "2")
+    await server.repository.look()
+    await device.end()
+    await server.repository.settled()
+    gc.collect()
+    assert [network() for network in networks] == [None]
+    assert sum(thread.name.startswith("isthmus-worker") for thread in threading.enumerate()) == 1
+
+
+async def test_loads_and_unloads_are_counted(shelves, cups, serve_shelves):
+    shelves.put(cups[0])
+    server = await serve_shelves(POLL)
+    (shelves.put(cups[1], "cups", "2") / "tail.onnx").unlink()
+    shelves.put(cups[2], "cups", "3")
+    await server.repository.look()
+    shelves.remove("cups", "3")
+    await server.repository.look()
+    await server.repository.settled()
+    lines = server._metrics.text().decode().splitlines()
+    assert 'isthmus_loads_total{result="ok"} 3.0' in lines
+    assert 'isthmus_loads_total{result="failed"} 1.0' in lines
+    assert "isthmus_unloads_total 2.0" in lines
+
+
 async def test_the_server_looks_by_itself(shelves, cups, serve_shelves, channel_to):
     """A name whose only version is broken keeps the server from being ready, until it is mended."""
     place = shelves.put(cups[0])
@@ -428,5 +475,6 @@ async def test_loads_at_the_same_time_come_one_after_the_other(shelves, cups, se
         shelves.put(bundle, "cups", str(number))
     server = await serve_shelves({"mode": "explicit"})
     load = server.repository.load
-    await asyncio.gather(load("cups"), load("cups", "1"), load("cups", "2"))
+    await asyncio.gather(load("cups"), load("cups", "1"), load("cups", "2"), load("cups", "2"))
     assert await served(server) == ["cups 1", "cups 2", "cups 3"]
+    assert 'isthmus_loads_total{result="ok"} 3.0' in server._metrics.text().decode()

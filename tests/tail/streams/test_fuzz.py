@@ -11,6 +11,8 @@ from isthmus.codec.codec import Codec
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.limits import Limits
 from isthmus.errors import IsthmusError
+from isthmus.tail.admission.client import Client
+from isthmus.tail.admission.limits import ClientLimits
 from isthmus.tail.catalog import Catalog
 from isthmus.tail.served import Served
 from isthmus.tail.settings import ServerSettings
@@ -97,13 +99,15 @@ def test_no_message_breaks_the_handler(tiny_bundle, codes, data):
     async def serve():
         house = await make_house(tiny_bundle)
         pipe = Pipe(parsed(sent))
+        client = Client("camera", ClientLimits(), clock=house.clock)
         with contextlib.suppress(IsthmusError):
-            await DeviceStream(house, pipe, number=1, end_marker=END).serve()
+            await DeviceStream(house, pipe, client=client, number=1, end_marker=END).serve()
         for served in house.catalog:
             await served.close()
         # There is room for one session, so this fails if the stream still has one.
-        house.sessions.attach(pipe, device_id="next", digest="", frame_bytes=64)
+        house.sessions.attach(pipe, device_id="next", digest="")
         answers = [wire.FromTail.FromString(reply).answer for reply in pipe.received[1:]]
+        assert client.in_flight == 0
         assert all(answer.status in (1, 2, 3, 4) for answer in answers)
 
     asyncio.run(serve())

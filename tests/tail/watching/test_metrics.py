@@ -6,7 +6,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from isthmus.contract.generated import split_pb2 as wire
-from isthmus.errors import BundleNotServed, ContractMismatch, DeviceError, LimitExceeded, MalformedPayload, TailUnavailable
+from isthmus.errors import (
+    BundleNotServed,
+    ContractMismatch,
+    DeviceError,
+    LimitExceeded,
+    MalformedPayload,
+    PermissionDenied,
+    QuotaExceeded,
+    TailUnavailable,
+    Unauthenticated,
+)
 from isthmus.tail.watching import metrics as counting
 from isthmus.tail.watching.families import FAMILIES, PROCESS
 from isthmus.tail.watching.metrics import ENDINGS, REFUSALS, Metrics, refusal
@@ -69,7 +79,7 @@ async def test_streams_and_sessions_are_gauged_and_resumes_counted(serve, connec
 
 async def test_a_served_bundle_is_there_before_its_first_frame(serve, tiny_bundle):
     samples = await scrape(await serve(metrics_port=0))
-    assert value(samples, "isthmus_bundle_info", digest=tiny_bundle.digest[:12], **TINY) == 1
+    assert value(samples, "isthmus_bundle_info", digest=tiny_bundle.digest[:12], provider="cpu", **TINY) == 1
     assert value(samples, "isthmus_captures_total", placement="split", status="ok", **TINY) == 0
     assert value(samples, "isthmus_queue_length", **TINY) == 0
     assert value(samples, "isthmus_loads_total", result="ok") == 1
@@ -156,6 +166,9 @@ def test_versions_that_are_gone_are_forgotten_when_there_are_too_many(monkeypatc
         (MalformedPayload("x"), "protocol"),
         (TailUnavailable("x"), "full"),
         (DeviceError("x"), "other"),
+        (QuotaExceeded("x"), "rate"),
+        (Unauthenticated("x"), "unauthenticated"),
+        (PermissionDenied("x"), "permission"),
     ],
 )
 def test_an_error_is_refused_under_its_reason(error, reason):

@@ -98,7 +98,7 @@ async def test_a_browser_shows_what_happens(server, connect, payload, browse):
     await asyncio.to_thread(browser.wait, "document.getElementById('incident-rows').childElementCount === 1")
     cells = "[...document.querySelectorAll('#bundle-rows td')].map(cell => cell.textContent)"
     shown = browser.evaluate(cells)
-    assert (shown[0], shown[7], shown[8]) == ("tiny", "7", "1")
+    assert (shown[0], shown[8], shown[9]) == ("tiny", "7", "1")
     assert browser.text("bundle-rows") != before
     assert browser.evaluate("document.querySelector('#stream-rows td').textContent") == HOSTILE
     assert browser.evaluate("document.querySelectorAll('img').length + document.title") == "0Isthmus tail"

@@ -1,0 +1,54 @@
+import time
+
+import numpy as np
+import pytest
+
+from isthmus.devices.tracing import open_tracing
+from isthmus.head.frame import Frame
+from isthmus.head.record import Record
+
+pytest.importorskip("opentelemetry.sdk", reason="needs the extra otel: pip install 'isthmus[otel]'")
+
+
+@pytest.fixture
+def traces(monkeypatch):
+    """A function that gives the traces of a run that records a share of its frames; the collector is away."""
+    from isthmus.devices import tracing
+    from isthmus.head.tracing import FrameTraces
+
+    monkeypatch.setattr(tracing, "FLUSH_S", 0.0)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    opened = []
+
+    def make(share):
+        monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+        monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", str(share))
+        opened.append(FrameTraces(open_tracing("x")))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+def frame(sequence):
+    return Frame(sequence=sequence, image=np.zeros((1, 1, 3), np.uint8), captured_s=time.monotonic())
+
+
+def test_a_recorded_frame_gets_a_context_of_its_own(traces):
+    run = traces(1)
+    sent = [run.begin(frame(sequence)) for sequence in range(3)]
+    assert len({text.split("-")[1] for text in sent}) == 3
+    assert all(int(text[-2:], 16) & 1 for text in sent)
+
+
+def test_the_share_that_is_recorded_is_a_setting_and_the_rest_carries_nothing(traces):
+    assert {traces(0).begin(frame(sequence)) for sequence in range(20)} == {""}
+
+
+def test_nothing_is_kept_of_a_frame_that_has_its_record(traces):
+    run = traces(1)
+    run.begin(frame(1))
+    run.write(Record(device="camera", session="ab" * 16, sequence=1, name="", placement="drop", reason="link"))
+    run.write(Record(device="camera", session="ab" * 16, sequence=2, name="", placement="drop", reason="gate"))
+    assert run._open == {}
