@@ -20,7 +20,7 @@ help:
 	@echo "make lint types   ruff, import-linter; mypy"
 	@echo "make bench        benchmarks: server (quick, without peers), agent footprint, shaper accuracy"
 	@echo "make bench-server the edge server beside MLServer, LitServe, BentoML and Ray Serve: writes docs/server-benchmark.md"
-	@echo "make bench-codec  the codec against general compressors and picture formats: CODES=codes.npz"
+	@echo "make bench-codec  the codec against compressors, picture and video formats: writes docs/codec-benchmark.md"
 	@echo "make zoo          docs/zoo.md: what the exporter makes of foreign files and known architectures (about 10 minutes)"
 	@echo "make slim         head and tail each in an environment of their own, without torch"
 	@echo "make proto        generate the messages anew; proto-check: are they current?"
@@ -65,7 +65,8 @@ bench-server: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.server
 
 bench-codec: $(READY)
-	$(BIN)/python benchmarks/codec.py $(CODES)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/codec/requirements.txt
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.codec
 
 # Foreign files are found by ISTHMUS_DATA; without them the page has the architectures alone.
 zoo: $(READY)

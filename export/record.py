@@ -116,7 +116,8 @@ def manifest(made: Making) -> Manifest:
 def _training(learned: Learned | None, data: Samples, settings: ExportSettings) -> Training | None:
     if learned is None:
         return None
-    stages: tuple[dict[str, Any], ...] = ({"steps": learned.steps, "interrupted": learned.interrupted}, *learned.losses)
+    made = {"steps": learned.steps, "interrupted": learned.interrupted, "rate_weight": settings.distill.rate_weight}
+    stages: tuple[dict[str, Any], ...] = (made, *learned.losses)
     return Training(
         recipe="isthmus",
         seed=settings.distill.seed,

@@ -5,7 +5,8 @@ the loop:
 
 1. *features*: the decoder's output against the teacher's tensor at the cut, squared error over the tensor's variance;
 2. *distillation*: through the frozen tail, what the teacher answers (see `objective`: class probabilities at temperature 2
-   and the labels where there are any, or its raw outputs), and the features at a lower weight.
+   and the labels where there are any, or its raw outputs), and the features at a lower weight. Where `rate_weight` is given,
+   also what the codes cost (see `tariff`): accuracy is traded for bytes.
 
 A budget in seconds becomes a number of steps before training, from the measured time of a step, and is lowered on the way where
 the machine turns out slower. With a given number of steps nothing depends on the clock: a run that was interrupted and resumed
@@ -25,6 +26,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from isthmus.contract.boundary import CodeTensor
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError
 from isthmus.export.bottlenecks.convolutional import Decoder, Encoder, encoder_stride, round_straight_through
@@ -36,6 +38,7 @@ from isthmus.export.training import checkpoint as checkpoints
 from isthmus.export.training.interpreter import OnnxModule
 from isthmus.export.training.objective import Objective, objective
 from isthmus.export.training.pace import Pace, channels_last, fastest
+from isthmus.export.training.tariff import RENEW_EVERY, Tariff, spread
 from isthmus.export.training.teacher import Teacher, teach
 
 CHECKPOINT_EVERY_S = 20.0
@@ -60,6 +63,8 @@ class DistillSettings:
     label_weight: float = 0.3
     feature_weight: float = 0.3
     """Weight of the feature loss in the second stage."""
+    rate_weight: float = 0.0
+    """Weight in the second stage of the mean bits of a code, as the codec's tables would code it; 0 trains without."""
     gradient_norm_max: float = 2.0
     seed: int = 0
 
@@ -95,10 +100,14 @@ class _Student(nn.Module):
         self.decoder = decoder
         self.code_range = code_range
 
-    def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        codes = round_straight_through(self.encoder(picture).float(), *self.code_range)
-        restored: torch.Tensor = self.decoder(codes)
-        return restored
+    def codes(self, picture: torch.Tensor) -> torch.Tensor:
+        """As they would be sent, float32."""
+        return round_straight_through(self.encoder(picture).float(), *self.code_range)
+
+    def forward(self, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes, and the tensor at the cut that the decoder makes of them."""
+        codes = self.codes(picture)
+        return codes, self.decoder(codes)
 
 
 def learn(
@@ -150,7 +159,8 @@ def learn(
     code_range = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
     student = _Student(encoder, Decoder(channels, grid, shape), code_range)
     goal = objective(teacher.outputs, samples, temperature=settings.temperature, label_weight=settings.label_weight)
-    run = _Run(student, tail, teacher, goal, settings, checkpoint, started)
+    codes = CodeTensor(name="codes", shape=(channels, *grid), bits=bits)
+    run = _Run(student, tail, teacher, goal, Tariff(codes) if settings.rate_weight else None, settings, checkpoint, started)
     run.prepare(resume=resume)
     interrupted = run.train(on_progress)
     student.eval()
@@ -197,6 +207,7 @@ class _Run:
         tail: nn.Module,
         teacher: Teacher,
         goal: Objective,
+        tariff: Tariff | None,
         settings: DistillSettings,
         checkpoint: Path | None,
         started: float,
@@ -206,6 +217,7 @@ class _Run:
         self.tail = tail
         self.teacher = teacher
         self.objective = goal
+        self.tariff = tariff
         self.settings = settings
         self.checkpoint = checkpoint
         self.step = 0
@@ -262,6 +274,8 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * rate
         stage = self._stage()
+        if stage == "distillation":
+            self._follow_codes()
         loss = self._loss(stage, self._indices())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -274,6 +288,17 @@ class _Run:
             self.losses.append({"step": self.step, "loss": round(value, 5)})
         self.step += 1
         return value
+
+    def _follow_codes(self) -> None:
+        """Make the tariff that of the codes as they have become."""
+        if self.tariff is None or (self.tariff.is_set and self.step % RENEW_EVERY):
+            return
+        pictures, _ = self.teacher.batch(spread(len(self.teacher.pictures)))
+        self.student.eval()
+        with torch.no_grad():
+            self.tariff.renew(self.student.codes(pictures))
+        # Steps with a renewal among them do not tell the pace of the others.
+        self.measured_at = None
 
     def _indices(self) -> np.ndarray:
         """Samples of the step at hand: a fresh order every epoch that depends on seed and epoch alone."""
@@ -288,12 +313,13 @@ class _Run:
         pictures, features = self.teacher.batch(indices)
         self.student.train()
         with self.pace.autocast():
-            restored = self.student(pictures)
+            codes, restored = self.student(pictures)
             answers = _listed(self.tail(restored)) if stage == "distillation" else None
         matching = functional.mse_loss(restored.float(), features) / self.teacher.variance
         if answers is None:
             return matching
-        return self.objective.loss(answers, torch.from_numpy(indices)) + self.settings.feature_weight * matching
+        loss = self.objective.loss(answers, torch.from_numpy(indices)) + self.settings.feature_weight * matching
+        return loss if self.tariff is None else loss + self.settings.rate_weight * self.tariff.bits(codes)
 
     def _plan(self) -> None:
         """Find the fastest pace on a copy of the weights, and as many steps as the budget holds."""
@@ -323,6 +349,7 @@ class _Run:
             "threads": self.pace.threads,
             "half_precision": self.pace.half_precision,
             "losses": self.losses,
+            "tariff": None if self.tariff is None else self.tariff.state(),
         }
         checkpoints.write(self.checkpoint, state, self._made_for())
 
@@ -337,6 +364,8 @@ class _Run:
             self.student.load_state_dict(state["student"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.steps, self.losses = state["step"], state["steps"], state["losses"]
+            if self.tariff is not None:
+                self.tariff.restore(state["tariff"])
             self.pace = Pace(threads=state["threads"], half_precision=state["half_precision"])
         except Exception as error:  # a state that does not fit raises whatever it meets first
             raise checkpoints.refusal(path, str(error)) from error

@@ -7,8 +7,7 @@ symbols, so a code learns both to be what its neighbours say and to say what its
 chosen has no gradient.
 
 Sums are float64, for those of a table reach 2^31 and must be exact; kernels are dense over all channels, which suits bottlenecks
-of a dozen channels, not tensors of hundreds. A training makes new tables from its codes now and then, as they change; none of
-the recipes does so yet.
+of a dozen channels, not tensors of hundreds. While codes are trained their tables go with them, see `tariff`.
 """
 
 from collections.abc import Sequence

@@ -3,6 +3,7 @@
 from typer.testing import CliRunner
 
 from isthmus.cli.main import app
+from isthmus.contract.bundle import open_bundle
 
 runner = CliRunner()
 
@@ -71,3 +72,10 @@ def test_a_head_that_is_nearly_the_whole_network_is_told(make_tiny_bundle, pictu
     done = _export(whole, "-o", tmp_path / "b.isthmus", "--data", pictures, "--cut", "flat", "--bottleneck", "none")
     assert done.exit_code == 0, done.stderr
     assert "saves the device nothing" in done.stderr
+
+
+def test_the_weight_of_the_rate_reaches_the_training(make_tiny_bundle, pictures, tmp_path):
+    whole, output = make_tiny_bundle().folder / "whole.onnx", tmp_path / "b.isthmus"
+    done = _export(whole, "-o", output, "--data", pictures, "--cut", "folded", "--budget", "1s", "--rate-weight", "0.5")
+    assert done.exit_code == 0, done.stderr
+    assert open_bundle(output).manifest.training.stages[0]["rate_weight"] == 0.5

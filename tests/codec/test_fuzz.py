@@ -44,7 +44,7 @@ def mutate(data: bytes, random: np.random.Generator) -> bytes:
 
 
 def test_the_corpus_holds_sound_inputs() -> None:
-    assert len(CORPUS) == 8
+    assert len(CORPUS) == 9
     for path in CORPUS:
         layout, table, reference, body = split(path.read_bytes())
         assert SpecifiedCoder([TensorCoding(layout, table)]).decode(memoryview(body), reference).size == layout.size

@@ -171,7 +171,7 @@ def test_a_factory_is_exported_with_a_learned_bottleneck_to_a_folder(networks, d
     manifest = bundle.manifest
     assert (manifest.cut.replaces_head, manifest.source, manifest.licence) == (True, "networks:residual", "none")
     assert [(tensor.shape, tensor.bits) for tensor in manifest.boundary.tensors] == [((4, 4, 4), 3)]
-    assert manifest.training.stages[0] == {"steps": 30, "interrupted": False}
+    assert manifest.training.stages[0] == {"steps": 30, "interrupted": False, "rate_weight": 0.0}
     assert (manifest.training.samples, len(seen), made.learned.steps) == (22, 30, 30)
     assert list((tmp_path / "deeper").iterdir()) == [tmp_path / "deeper" / "made"]
 
@@ -227,12 +227,12 @@ def test_ctrl_c_while_training_still_gives_a_bundle_and_can_be_resumed(skip_file
 
     settings = ExportSettings(cut="active", data=data, distill=TRAINING)
     made = export(skip_file, tmp_path / "a.isthmus", settings, on_progress=interrupt)
-    assert made.bundle.manifest.training.stages[0] == {"steps": 12, "interrupted": True}
+    assert made.bundle.manifest.training.stages[0] == {"steps": 12, "interrupted": True, "rate_weight": 0.0}
     assert (tmp_path / "a.checkpoint").is_file()
     seen = []
     resumed = ExportSettings(cut="active", data=data, distill=TRAINING, resume=True)
     made = export(skip_file, tmp_path / "a.isthmus", resumed, on_progress=seen.append)
-    assert made.bundle.manifest.training.stages[0] == {"steps": 30, "interrupted": False}
+    assert made.bundle.manifest.training.stages[0] == {"steps": 30, "interrupted": False, "rate_weight": 0.0}
     assert [progress.step for progress in seen] == list(range(13, 31))
     assert not (tmp_path / "a.checkpoint").exists()
 

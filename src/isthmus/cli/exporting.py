@@ -49,6 +49,9 @@ def export(
     ] = None,
     budget: Annotated[str, typer.Option(help="Time for training, for example 15m.")] = "5m",
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of weights, order and the held-out part.")] = 0,
+    rate_weight: Annotated[
+        float, typer.Option(min=0, help="Weight of a code's bits in training: fewer bytes, less accuracy; 0.05 to 0.5, 0: none.")
+    ] = 0.0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted export.")] = False,
     int8: Annotated[
         Literal["auto", "on", "off"], typer.Option(help="Ship an int8 head: if it is faster here, in any case, or never.")
@@ -92,7 +95,7 @@ def export(
         detector=detector,
         labels=() if labels is None else read_labels(labels),
         score_min=score_min,
-        distill=DistillSettings(budget_s=budget_s, seed=seed),
+        distill=DistillSettings(budget_s=budget_s, seed=seed, rate_weight=rate_weight),
         int8=int8,
         runtime=runtime,
         resume=resume,

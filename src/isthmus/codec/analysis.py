@@ -94,7 +94,7 @@ def analyse(batch: Batch, table: Table) -> Analysis:
 
 
 def bits(batch: Batch, table: Table) -> np.ndarray:
-    """What every symbol costs in bits, float64[frame, channel, row, column]; a body is that sum and about 20 bits."""
+    """What every symbol costs in bits, float64[frame, channel, row, column]; a body is that sum and about 24 bits."""
     analysis = analyse(batch, table)
     return miss_bits(analysis.context, analysis.miss, table.frequencies, table.bits)
 

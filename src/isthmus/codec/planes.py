@@ -5,9 +5,16 @@ sequence [c, n] is c planes of one row, and a pooled vector [c] is c planes of a
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from isthmus.contract.boundary import CodeTensor
+
+LAG = 3
+"""Rows by which the second channel of a pair is behind the first: one more than a table reaches."""
+
+Place = tuple[int, int, int]
+"""Channel, row, column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +49,24 @@ def layout(tensor: CodeTensor, channels: int) -> Layout:
     """
     inner = tensor.shape[1:]
     return Layout(channels, math.prod(inner[:-1]), inner[-1] if inner else 1, tensor.bits)
+
+
+def places(layout: Layout) -> Iterator[Place]:
+    """All cells in the order in which they are coded: channels in pairs, the second LAG rows behind the first.
+
+    Where both have a row to code, their columns take turns. Neither looks at the other's row, so a decoder can work on both.
+
+    >>> [row for channel, row, _ in places(Layout(2, 4, 1, 4))]
+    [0, 1, 2, 3, 0, 1, 2, 3]
+    >>> list(places(Layout(2, 4, 2, 4)))[6:10]
+    [(0, 3, 0), (1, 0, 0), (0, 3, 1), (1, 0, 1)]
+    """
+    lag = min(LAG, layout.rows)
+    for first in range(0, layout.channels, 2):
+        second = first + 1 if first + 1 < layout.channels else None
+        for step in range(layout.rows + lag):
+            for column in range(layout.columns):
+                if step < layout.rows:
+                    yield first, step, column
+                if second is not None and step >= lag:
+                    yield second, step - lag, column

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from isthmus.codec import misses, rans
-from isthmus.codec.planes import Layout
+from isthmus.codec.planes import Layout, places
 from isthmus.codec.predictor import Predictor
 from isthmus.codec.symbols import Symbols
 from isthmus.codec.table import Table
@@ -94,7 +94,9 @@ def _slices(tensor: TensorCoding, symbols: Symbols, reference: np.ndarray | None
     predictor = Predictor(tensor.table, tensor.layout, reference)
     frequencies = tensor.table.frequencies.tolist()
     slices = []
-    for place, symbol in zip(np.ndindex(tensor.layout.shape), symbols.tolist(), strict=True):
+    planes = symbols.reshape(tensor.layout.shape)
+    for place in places(tensor.layout):
+        symbol = int(planes[place])
         guess = predictor.guess(place)
         miss = guess.sign * (symbol - guess.nearest)
         slices += misses.slices(miss, frequencies[guess.context], bits=tensor.table.bits)
@@ -105,13 +107,13 @@ def _slices(tensor: TensorCoding, symbols: Symbols, reference: np.ndarray | None
 def _decode(tensor: TensorCoding, decoder: rans.Decoder, reference: np.ndarray | None) -> Symbols:
     predictor = Predictor(tensor.table, tensor.layout, reference)
     frequencies = tensor.table.frequencies.tolist()
-    symbols = np.empty(tensor.layout.size, dtype=np.uint8)
-    for index, place in enumerate(np.ndindex(tensor.layout.shape)):
+    symbols = np.empty(tensor.layout.shape, dtype=np.uint8)
+    for place in places(tensor.layout):
         guess = predictor.guess(place)
         miss = misses.take(decoder, frequencies[guess.context], bits=tensor.table.bits)
-        symbols[index] = symbol = (guess.nearest + guess.sign * miss) % (1 << tensor.table.bits)
+        symbols[place] = symbol = (guess.nearest + guess.sign * miss) % (1 << tensor.table.bits)
         predictor.learn(place, symbol, guess)
-    return symbols
+    return symbols.ravel()
 
 
 class NativeCoder:

@@ -1,6 +1,6 @@
 """The specification of the prediction, code by code, in plain Python; the C core does the same, faster.
 
-For every symbol, in the order channel, row, column, the predictor gives a value and a context from what came before. Numbers:
+For every symbol, in the order of `planes.places`, the predictor gives a value and a context from what came before. Numbers:
 a value is a symbol times 4096, an error a symbol times 64, an expected error a symbol times 16384. Everything is an integer, no
 sum of a checked table leaves 32 bits, and only numbers that are not negative are shifted, so every machine computes the same.
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.codec.planes import Layout
+from isthmus.codec.planes import Layout, Place
 from isthmus.codec.table import CHANGE, ERROR, NOW, REFERENCE, THRESHOLD_MAX, Sum, Table
 
 ONE_BITS = 12
@@ -23,10 +23,6 @@ VALUE_OFFSET_UNIT = 64
 EXPECTED_SHIFT = 7
 """Thresholds and offsets of error sums are in 1/128 code, error sums in 1/16384."""
 CHANGE_UNIT = 64
-
-
-Place = tuple[int, ...]
-"""Channel, row, column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,7 @@ class Guess:
 
 
 class Predictor:
-    """Goes through one tensor: `guess` and `learn` in turns, in the order channel, row, column.
+    """Goes through one tensor: `guess` and `learn` in turns, in the order of `planes.places`.
 
     Args:
         table: a checked table.

@@ -1,7 +1,8 @@
 """The specification of the entropy coder: range asymmetric numeral systems (Duda, arXiv:1311.2540, section 3) with fixed tables.
 
-The state lies in 2^16 .. 2^24 - 1 and moves by whole bytes; probabilities have 12 bits. A body begins with the state that the
-decoder starts from, 3 bytes, most significant first; the decoder ends with exactly 2^16 and no byte left, or the body is wrong.
+The state lies in 2^15 .. 2^31 - 1 and moves by words of 16 bits, never more than one for a symbol; probabilities have 12 bits.
+A body begins with the state that the decoder starts from, 4 bytes, then the words that it takes in, all most significant byte
+first; the decoder ends with exactly 2^15 and nothing left, or the body is wrong.
 """
 
 from collections.abc import Sequence
@@ -9,8 +10,10 @@ from collections.abc import Sequence
 from isthmus.codec.table import PROBABILITY_BITS
 from isthmus.errors import MalformedPayload
 
-STATE_MIN = 1 << 16
-STATE_BYTES = 3
+STATE_BITS, WORD_BITS = 15, 16
+STATE_MIN = 1 << STATE_BITS
+STATE_MAX = (1 << STATE_BITS + WORD_BITS) - 1
+STATE_BYTES, WORD_BYTES = 4, 2
 
 Slice = tuple[int, int]
 """Frequency and start of a symbol: the part of 0..4095 that it owns."""
@@ -20,16 +23,16 @@ def encode(slices: Sequence[Slice]) -> bytes:
     """Code symbols given by their slices, in the order in which they will be decoded.
 
     >>> encode([(2048, 0), (1024, 3072), (4095, 0)]).hex()
-    '081410'
+    '00041408'
     """
     state = STATE_MIN
-    backwards = bytearray()
+    backwards: list[bytes] = []
     for frequency, start in reversed(slices):
-        while state >= frequency << PROBABILITY_BITS:
-            backwards.append(state & 0xFF)
-            state >>= 8
+        if state >= frequency << STATE_BITS + WORD_BITS - PROBABILITY_BITS:
+            backwards.append((state % (1 << WORD_BITS)).to_bytes(WORD_BYTES, "big"))
+            state >>= WORD_BITS
         state = (state // frequency << PROBABILITY_BITS) + state % frequency + start
-    return state.to_bytes(STATE_BYTES, "big") + bytes(reversed(backwards))
+    return state.to_bytes(STATE_BYTES, "big") + b"".join(reversed(backwards))
 
 
 class Decoder:
@@ -43,7 +46,7 @@ class Decoder:
         self._body = bytes(body)
         self._next = STATE_BYTES
         self._state = int.from_bytes(self._body[:STATE_BYTES], "big")
-        if len(self._body) < STATE_BYTES or self._state < STATE_MIN:
+        if len(self._body) < STATE_BYTES or not STATE_MIN <= self._state <= STATE_MAX:
             raise MalformedPayload(f"a coded body of {len(self._body)} bytes starts with the state {self._state:#x}")
 
     def take(self, frequencies: Sequence[int]) -> int:
@@ -58,11 +61,12 @@ class Decoder:
             start += frequencies[symbol]
             symbol += 1
         state = frequencies[symbol] * (self._state >> PROBABILITY_BITS) + slot - start
-        while state < STATE_MIN:
-            if self._next == len(self._body):
+        if state < STATE_MIN:
+            word = self._body[self._next : self._next + WORD_BYTES]
+            if len(word) < WORD_BYTES:
                 raise MalformedPayload(f"a coded body ends after {len(self._body)} bytes, in the middle")
-            state = state << 8 | self._body[self._next]
-            self._next += 1
+            state = state << WORD_BITS | int.from_bytes(word, "big")
+            self._next += WORD_BYTES
         self._state = state
         return symbol
 

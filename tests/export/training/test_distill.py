@@ -1,20 +1,24 @@
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from isthmus.contract.boundary import CodeTensor
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError
 from isthmus.export.cutting import cuts
 from isthmus.export.cutting.split import split
-from isthmus.export.samples import Samples
+from isthmus.export.samples import Samples, prepared
 from isthmus.export.training import distill
 from isthmus.export.training.distill import DistillSettings, learn
 from isthmus.export.training.pace import Pace
+from isthmus.export.training.tariff import Tariff
 
 PREPARATION = Preparation(width=16, height=16)
 SETTINGS = DistillSettings(steps=20, batch=8)
+RENEW = Tariff.renew
 
 
 @pytest.fixture(autouse=True)
@@ -218,3 +222,37 @@ def test_one_picture_is_too_few(halves):
 def test_a_loss_that_leaves_the_numbers_is_named(halves, pictures):
     with pytest.raises(ExportError, match=r"training diverged at step \d+ \(loss nan\); lower the learning rate"):
         run(halves, pictures, settings=DistillSettings(steps=20, batch=8, feature_weight=float("nan")))
+
+
+def payload_bits(learned, samples):
+    """Mean bits of a code by tables that were learned from other pictures."""
+    with torch.no_grad():
+        codes = learned.encoder(torch.from_numpy(prepared(samples.pictures, PREPARATION)))
+    tariff = Tariff(CodeTensor(name="codes", shape=tuple(codes.shape[1:]), bits=4))
+    codes = codes.clamp(*learned.code_range).round()
+    tariff.renew(codes[::2])
+    return float(tariff.bits(codes[1::2]))
+
+
+def test_a_rate_weight_makes_codes_cheaper(halves, pictures):
+    found = [
+        payload_bits(run(halves, pictures, settings=DistillSettings(steps=120, batch=8, rate_weight=weight)), gradients(80))
+        for weight in (0.0, 1.0)
+    ]
+    assert found[1] < 0.8 * found[0]
+
+
+def test_a_resumed_training_goes_on_by_the_same_tables(halves, pictures, tmp_path):
+    priced = replace(SETTINGS, rate_weight=0.5)
+    run(halves, pictures, settings=priced, checkpoint=tmp_path / "c", on_progress=interrupting(15))
+    resumed = run(halves, pictures, settings=priced, checkpoint=tmp_path / "c", resume=True)
+    assert_same_weights(resumed, run(halves, pictures, settings=priced))
+
+
+def test_tables_follow_the_codes_while_they_are_trained(halves, pictures, monkeypatch):
+    seen = []
+    monkeypatch.setattr(distill, "RENEW_EVERY", 5)
+    monkeypatch.setattr(Tariff, "renew", lambda tariff, codes: seen.append(codes) or RENEW(tariff, codes))
+    run(halves, pictures, settings=replace(SETTINGS, rate_weight=0.5))
+    assert len(seen) == 2  # at steps 10 and 15: the first stage has no rate
+    assert not torch.equal(*seen)

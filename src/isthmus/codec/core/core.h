@@ -12,8 +12,10 @@
 
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline, unused))
+#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #else
 #define INLINE static inline
+#define UNLIKELY(condition) (condition)
 #endif
 
 enum { LEVELS = 16, PROBABILITY_BITS = 12, REACH = 2, THRESHOLD_MAX = 8192 };
@@ -22,10 +24,18 @@ typedef struct {
     int plane, channel, row, column, weight;
 } Tap;
 
+/* Weights of the two cells to the left in the row in work; taps of the same place add up. */
+typedef struct {
+    int32_t near, far;
+} Left;
+
+/* An offset and taps in the order in which their cells come to be known: those of `finished` planes, those of rows `above` in the
+ * channel in work and of the other channel of the pair, and, summed up in `left` by plane, the ones to the left. */
 typedef struct {
     int32_t offset;
-    int count;
+    int count, finished, above;
     Tap *taps;
+    Left left[2];
 } Sum;
 
 typedef struct {
@@ -35,15 +45,17 @@ typedef struct {
 /* The slots that a coded miss owns in one context. */
 typedef struct {
     uint16_t frequency, start;
-    uint32_t reciprocal; /* 2^36 / frequency, rounded up; not used below DIVIDED_BELOW */
+    uint32_t reciprocal; /* 2^(31 + shift) / frequency, rounded up (Granlund and Montgomery 1994) */
+    uint32_t shift;      /* 2^shift is the least power of two that is not below the frequency */
 } Slice;
 
-/* For smaller frequencies the reciprocal leaves 32 bits; they are rare, and divided by. */
-enum { RECIPROCAL_BITS = 36, DIVIDED_BELOW = 17 };
+enum { RECIPROCAL_BITS = 31 };
 
 INLINE Slice slice_of(int frequency, int start) {
-    uint64_t reciprocal = (((uint64_t)1 << RECIPROCAL_BITS) + (uint64_t)frequency - 1) / (uint64_t)frequency;
-    return (Slice){(uint16_t)frequency, (uint16_t)start, (uint32_t)reciprocal};
+    unsigned shift = 0;
+    while (1 << shift < frequency) shift++;
+    uint64_t reciprocal = (((uint64_t)1 << (RECIPROCAL_BITS + shift)) + (uint64_t)frequency - 1) / (uint64_t)frequency;
+    return (Slice){(uint16_t)frequency, (uint16_t)start, (uint32_t)reciprocal, shift};
 }
 
 /* Where the search for a slot's owner begins: one entry for each run of slots. */

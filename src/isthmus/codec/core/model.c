@@ -43,6 +43,16 @@ typedef struct {
     int own, first, error, temporal;
 } Place;
 
+/* Whether a tap looks at the channel in work, at what is coded of it; the reference is known from the start. */
+static int is_growing(const Tap *tap, Place place) {
+    return tap->channel == place.own && (place.error || tap->plane == 0);
+}
+
+/* Whether it looks at the first channel of the pair from the second one. */
+static int is_in_pair(const Tap *tap, Place place) {
+    return place.own % 2 && tap->channel == place.own - 1 && (place.error || tap->plane == 0);
+}
+
 static void read_tap(Reader *reader, Tap *tap, Place place) {
     int weight_max = place.error ? ERROR_WEIGHT_MAX : 32767;
     tap->plane = take_between(reader, 0, place.temporal);
@@ -50,9 +60,27 @@ static void read_tap(Reader *reader, Tap *tap, Place place) {
     tap->row = take_between(reader, -REACH, REACH);
     tap->column = take_between(reader, -REACH, REACH);
     tap->weight = take_between(reader, place.error ? -weight_max : -weight_max - 1, weight_max);
-    int growing = tap->channel == place.own && (place.error || tap->plane == 0);
+    int growing = is_growing(tap, place);
     int before = tap->row < 0 || (tap->row == 0 && tap->column < 0);
     if (growing && (!before || (place.first && tap->row < 0))) reader->failed = 1;
+}
+
+/* Bring the taps into the order that Sum tells of. */
+static void order_taps(Sum *sum, Place place) {
+    for (int i = 0; i < sum->count; i++) {
+        Tap tap = sum->taps[i];
+        int growing = is_growing(&tap, place), by_row = growing || is_in_pair(&tap, place);
+        if (growing && tap.row == 0) {
+            Left *left = &sum->left[tap.plane];
+            *(tap.column == -1 ? &left->near : &left->far) += tap.weight;
+        } else {
+            int to = by_row ? sum->finished + sum->above : sum->finished;
+            sum->taps[i] = sum->taps[sum->finished + sum->above];
+            sum->taps[sum->finished + sum->above] = sum->taps[to];
+            sum->taps[to] = tap;
+            *(by_row ? &sum->above : &sum->finished) += 1;
+        }
+    }
 }
 
 /* `taps` has room: every tap takes TAP_WORDS words of the table, and `count` was made for all words. */
@@ -65,6 +93,7 @@ static Tap *read_sum(Reader *reader, Sum *sum, Tap *taps, Place place) {
     }
     sum->taps = taps;
     for (int i = 0; i < sum->count; i++) read_tap(reader, &taps[i], place);
+    if (!reader->failed) order_taps(sum, place);
     return taps + sum->count;
 }
 

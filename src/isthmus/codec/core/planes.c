@@ -3,16 +3,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 Status work_make(Work *work, const Model *model) {
     size_t rows = (size_t)model->rows + 2 * REACH, stride = (size_t)model->columns + 2 * REACH;
+    if (stride < whole_lanes(model->columns)) stride = whole_lanes(model->columns);
     size_t cells = rows * stride, kinds = model->temporal ? 4 : 2;
     size_t all = cells * (size_t)model->channels;
     work->stride = (int)stride;
     work->plane_cells = cells;
     work->cells = calloc(all * kinds, sizeof *work->cells);
-    work->value_sums = malloc(2 * cells * sizeof *work->value_sums);
-    if (!work->cells || !work->value_sums) return CORE_MEMORY;
-    work->error_sums = work->value_sums + cells;
+    work->value_sums[0] = malloc(4 * cells * sizeof *work->value_sums[0]);
+    if (!work->cells || !work->value_sums[0]) return CORE_MEMORY;
+    work->error_sums[0] = work->value_sums[0] + cells;
+    work->value_sums[1] = work->value_sums[0] + 2 * cells;
+    work->error_sums[1] = work->value_sums[0] + 3 * cells;
     size_t origin = REACH * stride + REACH;
     work->planes[VALUES] = work->cells + origin;
     work->planes[ERRORS] = work->cells + all + origin;
@@ -23,10 +30,10 @@ Status work_make(Work *work, const Model *model) {
 
 void work_free(Work *work) {
     free(work->cells);
-    free(work->value_sums);
+    free(work->value_sums[0]);
 }
 
-void close_row(int16_t *row, int columns) {
+void close_margins(int16_t *row, int columns) {
     for (int i = 1; i <= REACH; i++) {
         row[-i] = row[0];
         row[columns - 1 + i] = row[columns - 1];
@@ -50,7 +57,7 @@ Status load_reference(const Work *work, const Model *model, const uint8_t *refer
                 row[x] = reference[x];
                 highest = reference[x] > highest ? reference[x] : highest;
             }
-            close_row(row, model->columns);
+            close_margins(row, model->columns);
         }
         copy_row(plane, work->stride, 0, -1);
         copy_row(plane, work->stride, model->rows - 1, 1);
@@ -58,33 +65,33 @@ Status load_reference(const Work *work, const Model *model, const uint8_t *refer
     return highest >> model->bits ? CORE_SYMBOL : CORE_OK;
 }
 
-/* Cells with their weights; several at a time, so that sums are not loaded and stored for each. */
-typedef struct {
-    const int16_t *cells[4];
-    int16_t weights[4];
-    int count;
-} Runs;
+/* Four taps at a time, so that sums are not loaded and stored for each. */
+enum { TOGETHER = 4 };
 
-static void add_runs(const Runs *runs, int32_t *restrict sums, size_t count) {
-    const int16_t *restrict a = runs->cells[0], *restrict b = runs->cells[1];
-    const int16_t *restrict c = runs->cells[2], *restrict d = runs->cells[3];
-    int16_t wa = runs->weights[0], wb = runs->weights[1], wc = runs->weights[2], wd = runs->weights[3];
-    for (size_t i = 0; i < count; i++) sums[i] += wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i];
-}
-
-/* Take in one more run, and add all up when there are four, or when there is no more (`cells` NULL). */
-static void push_run(Runs *runs, const int16_t *cells, int weight, int32_t *sums, size_t count) {
-    if (cells) {
-        runs->cells[runs->count] = cells;
-        runs->weights[runs->count++] = (int16_t)weight;
+/* Sums of LANES cells, four taps each; the rest of the cells one by one. */
+static void add_taps(const int16_t *const cells[TOGETHER], const int16_t weights[TOGETHER], int32_t *restrict sums, size_t count) {
+    const int16_t *restrict a = cells[0], *restrict b = cells[1], *restrict c = cells[2], *restrict d = cells[3];
+    int16_t wa = weights[0], wb = weights[1], wc = weights[2], wd = weights[3];
+    size_t whole = count / LANES * LANES;
+#ifdef __SSE2__
+    /* Compilers do not find the instruction that multiplies and adds pairs. */
+    __m128i first = _mm_set1_epi32((int32_t)((uint32_t)(uint16_t)wb << 16 | (uint16_t)wa));
+    __m128i second = _mm_set1_epi32((int32_t)((uint32_t)(uint16_t)wd << 16 | (uint16_t)wc));
+    for (size_t i = 0; i < whole; i += LANES) {
+        __m128i va = _mm_loadu_si128((const __m128i *)(a + i)), vb = _mm_loadu_si128((const __m128i *)(b + i));
+        __m128i vc = _mm_loadu_si128((const __m128i *)(c + i)), vd = _mm_loadu_si128((const __m128i *)(d + i));
+        __m128i low = _mm_add_epi32(_mm_madd_epi16(_mm_unpacklo_epi16(va, vb), first),
+                                    _mm_madd_epi16(_mm_unpacklo_epi16(vc, vd), second));
+        __m128i high = _mm_add_epi32(_mm_madd_epi16(_mm_unpackhi_epi16(va, vb), first),
+                                     _mm_madd_epi16(_mm_unpackhi_epi16(vc, vd), second));
+        __m128i *at = (__m128i *)(sums + i);
+        _mm_storeu_si128(at, _mm_add_epi32(_mm_loadu_si128(at), low));
+        _mm_storeu_si128(at + 1, _mm_add_epi32(_mm_loadu_si128(at + 1), high));
     }
-    if (runs->count == 0 || (cells && runs->count < 4)) return;
-    for (int i = runs->count; i < 4; i++) {
-        runs->cells[i] = runs->cells[0];
-        runs->weights[i] = 0;
-    }
-    add_runs(runs, sums, count);
-    runs->count = 0;
+#else
+    for (size_t i = 0; i < whole; i++) sums[i] += wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i];
+#endif
+    for (size_t i = whole; i < count; i++) sums[i] += wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i];
 }
 
 /* The kind of plane that a tap of a value or error sum looks at. */
@@ -93,38 +100,28 @@ static int kind_of(const Tap *tap, int error) {
     return kinds[error][tap->plane];
 }
 
-static int is_growing(const Tap *tap, int own, int error) {
-    return tap->channel == own && (error || tap->plane == 0);
+/* `sums` begin at row `row`. */
+static void sum_taps(const Work *work, const Tap *taps, int tap_count, int error, int32_t *sums, int row, size_t count) {
+    for (int first = 0; first < tap_count; first += TOGETHER) {
+        const int16_t *cells[TOGETHER];
+        int16_t weights[TOGETHER];
+        for (int i = 0; i < TOGETHER; i++) {
+            /* Where taps run out, the first one stands in with weight 0. */
+            const Tap *tap = &taps[first + i < tap_count ? first + i : first];
+            cells[i] = plane_of(work, kind_of(tap, error), tap->channel) + (ptrdiff_t)(row + tap->row) * work->stride + tap->column;
+            weights[i] = (int16_t)(first + i < tap_count ? tap->weight : 0);
+        }
+        add_taps(cells, weights, sums, count);
+    }
 }
 
-void sum_finished(const Work *work, const Sum *sum, int own, int error, int32_t *sums, int row, size_t count) {
+void sum_finished(const Work *work, const Sum *sum, int error, int32_t *sums, int row, size_t count) {
     sums += (ptrdiff_t)row * work->stride;
     for (size_t i = 0; i < count; i++) sums[i] = sum->offset;
-    Runs runs = {.count = 0};
-    for (const Tap *tap = sum->taps; tap < sum->taps + sum->count; tap++) {
-        if (is_growing(tap, own, error)) continue;
-        ptrdiff_t away = (ptrdiff_t)(row + tap->row) * work->stride + tap->column;
-        push_run(&runs, plane_of(work, kind_of(tap, error), tap->channel) + away, tap->weight, sums, count);
-    }
-    push_run(&runs, NULL, 0, sums, count);
+    sum_taps(work, sum->taps, sum->finished, error, sums, row, count);
 }
 
-void sum_above(const Work *work, const Sum *sum, int own, int error, int32_t *sums, int row, int columns) {
+void sum_above(const Work *work, const Sum *sum, int error, int32_t *sums, int row, int columns) {
     sums += (ptrdiff_t)row * work->stride;
-    Runs runs = {.count = 0};
-    for (const Tap *tap = sum->taps; tap < sum->taps + sum->count; tap++) {
-        if (!is_growing(tap, own, error) || tap->row == 0) continue;
-        ptrdiff_t away = (ptrdiff_t)(row + tap->row) * work->stride + tap->column;
-        push_run(&runs, plane_of(work, kind_of(tap, error), own) + away, tap->weight, sums, (size_t)columns);
-    }
-    push_run(&runs, NULL, 0, sums, (size_t)columns);
-}
-
-Left left_of(const Sum *sum, int own, int error, int plane) {
-    Left left = {0, 0};
-    for (const Tap *tap = sum->taps; tap < sum->taps + sum->count; tap++) {
-        if (tap->plane != plane || !is_growing(tap, own, error) || tap->row != 0) continue;
-        *(tap->column == -1 ? &left.near : &left.far) += tap->weight;
-    }
-    return left;
+    sum_taps(work, sum->taps + sum->finished, sum->above, error, sums, row, whole_lanes(columns));
 }

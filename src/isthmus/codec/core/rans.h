@@ -7,9 +7,13 @@
 #include "core.h"
 
 enum {
-    STATE_MIN = 1 << 16, /* the state lies in STATE_MIN .. 256 STATE_MIN - 1 */
-    STATE_BYTES = 3,
+    STATE_BITS = 15, /* the state lies in 2^15 .. 2^31 - 1 and moves by words of 16 bits, never more than one a step */
+    WORD_BITS = 16,
+    STATE_BYTES = 4,
+    WORD_BYTES = 2,
 };
+
+#define STATE_MIN ((uint32_t)1 << STATE_BITS)
 
 typedef struct {
     uint32_t state;
@@ -24,13 +28,14 @@ INLINE uint32_t slot_of(const Decoder *decoder) {
 /* Leave a slot that belongs to a slice. */
 INLINE void advance(Decoder *decoder, uint32_t frequency, uint32_t start) {
     uint32_t state = frequency * (decoder->state >> PROBABILITY_BITS) + slot_of(decoder) - start;
-    while (state < STATE_MIN) {
-        if (decoder->next == decoder->end) {
+    if (state < STATE_MIN) {
+        if (UNLIKELY(decoder->end - decoder->next < WORD_BYTES)) {
             decoder->broken = 1;
-            state |= STATE_MIN;
-            break;
+            state = STATE_MIN;
+        } else {
+            state = state << WORD_BITS | (uint32_t)decoder->next[0] << 8 | decoder->next[1];
+            decoder->next += WORD_BYTES;
         }
-        state = state << 8 | *decoder->next++;
     }
     decoder->state = state;
 }
@@ -55,10 +60,9 @@ INLINE Slice plain_slice(int number, int bits) {
     return slice_of((int)frequency, number * (int)frequency);
 }
 
-/* state / frequency; exact, as state < 2^24 and frequency <= 2^12. */
+/* state / frequency; exact for states below 2^31. */
 INLINE uint32_t divide(uint32_t state, Slice slice) {
-    if (slice.frequency < DIVIDED_BELOW) return state / slice.frequency;
-    return (uint32_t)((uint64_t)state * slice.reciprocal >> RECIPROCAL_BITS);
+    return (uint32_t)((uint64_t)state * slice.reciprocal >> (RECIPROCAL_BITS + slice.shift));
 }
 
 /* Writes from the end of `body` to its start, last symbol first, as the decoder must meet them in order. */
@@ -67,13 +71,14 @@ static size_t encode_slices(const Slice *slices, size_t count, uint8_t *body, si
     uint8_t *next = body + room;
     while (count--) {
         Slice slice = slices[count];
-        uint32_t limit = (uint32_t)slice.frequency << PROBABILITY_BITS;
-        while (state >= limit) {
+        uint32_t frequency = slice.frequency;
+        if (state >> (STATE_BITS + WORD_BITS - PROBABILITY_BITS) >= frequency) {
             *--next = (uint8_t)state;
-            state >>= 8;
+            *--next = (uint8_t)(state >> 8);
+            state >>= WORD_BITS;
         }
         /* quotient * 4096 + remainder + start, with the remainder written out */
-        state += divide(state, slice) * ((1u << PROBABILITY_BITS) - slice.frequency) + slice.start;
+        state += divide(state, slice) * ((1u << PROBABILITY_BITS) - frequency) + slice.start;
     }
     for (int i = 0; i < STATE_BYTES; i++, state >>= 8) *--next = (uint8_t)state;
     size_t length = (size_t)(body + room - next);

@@ -1,0 +1,170 @@
+"""The networks whose cuts are measured: MobileNetV2 for ImageNet, ResNet-56 for CIFAR-10, the detector FastestDet."""
+
+import itertools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from isthmus.contract.prepare import Preparation
+
+DATA = Path(os.environ.get("ISTHMUS_DATA", "../shared/data"))
+CONFIDENT = 0.3
+"""Score from which a cell of the detector counts as an object."""
+
+
+def same_class(answers: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """1 where the largest of float[n, class] stands where it does in `wanted`, or at the class int[n]; else 0."""
+    truth = wanted if wanted.ndim == 1 else wanted.argmax(1)
+    found: np.ndarray = (answers.argmax(1) == truth).astype(float)
+    return found
+
+
+def same_cells(answers: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """F1 of the confident cells of float[n, 85, row, column] with their classes; 1 where both have none."""
+    scores = []
+    for one, other in zip(map(_cells, answers), map(_cells, wanted), strict=True):
+        scores.append(2 * len(one & other) / (len(one) + len(other)) if one or other else 1.0)
+    return np.array(scores)
+
+
+def _cells(answer: np.ndarray) -> set[tuple[int, int, int]]:
+    score = answer[0] ** 0.6 * answer[5:].max(0) ** 0.4
+    classes = answer[5:].argmax(0)
+    return {(int(row), int(column), int(classes[row, column])) for row, column in np.argwhere(score > CONFIDENT)}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A network and what its answers are judged by.
+
+    Attributes:
+        reference: what `isthmus export` would be given.
+        preparation: of its input.
+        score: 0 to 1 for each of two lists of answers.
+        judged: what a score means, in words.
+    """
+
+    reference: str
+    preparation: Preparation
+    score: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    judged: str
+
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+NETWORKS = {
+    "MobileNetV2": Known(
+        "benchmarks.codec.networks:mobilenet_v2",
+        Preparation(width=224, height=224, fit="crop", mean=MEAN, standard_deviation=DEVIATION),
+        same_class,
+        "the class of the whole network",
+    ),
+    "ResNet-56": Known(
+        "benchmarks.codec.networks:resnet_56",
+        Preparation(width=32, height=32, mean=MEAN, standard_deviation=DEVIATION),
+        same_class,
+        "the label",
+    ),
+    "FastestDet": Known(
+        str(DATA / "detectors" / "FastestDet__FastestDet.onnx"),
+        Preparation(width=352, height=352, colour="bgr"),
+        same_cells,
+        "F1 of the cells that the whole network finds something in",
+    ),
+}
+
+
+class _Inverted(nn.Module):
+    """Inverted residual of MobileNetV2 (Sandler et al. 2018), batch norm folded."""
+
+    def __init__(self, inputs: int, outputs: int, expansion: int, stride: int) -> None:
+        super().__init__()
+        wide = inputs * expansion
+        layers = [_convolution(inputs, wide, 1)] if expansion != 1 else []
+        layers += [_convolution(wide, wide, 3, stride, wide), nn.Conv2d(wide, outputs, 1)]
+        self.conv = nn.Sequential(*layers)
+        self.is_residual = stride == 1 and inputs == outputs
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = self.conv(value)
+        return value + made if self.is_residual else made
+
+
+class _MobileNet(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        features: list[nn.Module] = [_convolution(3, 32, 3, 2)]
+        inputs = 32
+        plan = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
+        for expansion, outputs, count, stride in plan:
+            for index in range(count):
+                features.append(_Inverted(inputs, outputs, expansion, stride if index == 0 else 1))
+                inputs = outputs
+        self.features = nn.Sequential(*features, _convolution(320, 1280, 1))
+        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, 1000))
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.classifier(self.features(picture).mean((2, 3)))
+        return scores
+
+
+def _convolution(inputs: int, outputs: int, size: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, size, stride, size // 2, groups=groups), nn.ReLU6())
+
+
+def mobilenet_v2() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """MobileNetV2 1.0 at 224 pixels."""
+    network = _MobileNet()
+    with np.load(DATA / "imagenet_mobilenetv2" / "mobilenetv2_imagenet_dequantised_bnfolded.npz", allow_pickle=False) as arrays:
+        network.load_state_dict({name: torch.from_numpy(arrays[name].astype(np.float32)) for name in network.state_dict()})
+    return network, (torch.zeros(2, 3, 224, 224),)
+
+
+class _Basic(nn.Module):
+    """Basic block of a CIFAR ResNet (He et al. 2016), shortcut A."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.stride = 1 if inputs == outputs else 2
+        self.added = (outputs - inputs) // 2
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, self.stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        made = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(value)))))
+        if self.added:
+            value = functional.pad(value[:, :, ::2, ::2], (0, 0, 0, 0, self.added, self.added))
+        return functional.relu(value + made)
+
+
+class _ResNet(nn.Module):
+    def __init__(self, blocks: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        widths = [16] * (blocks + 1), [16] + [32] * blocks, [32] + [64] * blocks
+        stages = [nn.Sequential(*(_Basic(a, b) for a, b in itertools.pairwise(row))) for row in widths]
+        self.layer1, self.layer2, self.layer3 = stages
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        value = functional.relu(self.bn1(self.conv1(picture)))
+        value = self.layer3(self.layer2(self.layer1(value)))
+        scores: torch.Tensor = self.linear(value.mean((2, 3)))
+        return scores
+
+
+def resnet_56() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """ResNet-56 for CIFAR-10."""
+    network = _ResNet(9)
+    (path,) = (DATA / "cifar10_resnet_weights").glob("resnet56-*.th")
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    network.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
+    return network, (torch.zeros(2, 3, 32, 32),)
