@@ -1,3 +1,4 @@
+import contextlib
 import os
 import socket
 import threading
@@ -28,23 +29,26 @@ def test_every_notification_arrives_as_its_line(manager):
     assert [receiver.recv(100).decode() for _ in range(4)] == ["READY=1", "STATUS=answers frames", "WATCHDOG=1", "STOPPING=1"]
 
 
-def test_the_watchdog_is_put_off_while_the_service_lives(manager):
+def test_the_watchdog_is_put_off_while_the_service_lives_and_no_longer(manager):
     receiver, environment = manager
-    asked, lives = threading.Event(), [True]
+    lives, asked_when_dead = [True], threading.Semaphore(0)
 
     def ask():
         if not lives[0]:
-            asked.set()
+            asked_when_dead.release()
         return lives[0]
 
     with Watchdog(Notifier({**environment, "WATCHDOG_USEC": "20000", "WATCHDOG_PID": str(os.getpid())}), ask):
         assert [receiver.recv(100) for _ in range(3)] == [b"WATCHDOG=1"] * 3
         lives[0] = False
-        assert asked.wait(10)
-    receiver.setblocking(False)
-    left = []
+        assert asked_when_dead.acquire(timeout=10)
+        receiver.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while receiver.recv(100):
+                pass
+        assert all(asked_when_dead.acquire(timeout=10) for _ in range(3))
     with pytest.raises(BlockingIOError):
-        left.extend(iter(lambda: receiver.recv(100), None))
+        receiver.recv(100)
 
 
 @pytest.mark.parametrize(

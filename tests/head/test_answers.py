@@ -35,7 +35,10 @@ def test_a_bundle_is_opened_by_its_path_and_needs_no_server_to_answer_locally(ti
 def test_a_reader_that_has_enough_stops_the_agent(tiny_bundle, serve, folder):
     with Answers(tiny_bundle, source=folder, tails=[serve().address], gate=False) as answers:
         next(iter(answers))
-    assert answers.summary.frames <= 20
+        waiting = answers._records
+        with waiting._arrived:
+            assert waiting._arrived.wait_for(lambda: len(waiting) == WAITING_MAX, 20)
+    assert answers.summary.frames < 20
 
 
 def test_a_slow_reader_holds_the_agent_up(tiny_bundle, folder):
