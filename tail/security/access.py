@@ -14,6 +14,7 @@ import binascii
 import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -77,6 +78,16 @@ class Access:
             return cls(certificates=certificates)
         return cls(grants=Watched("tokens", [path], lambda: _read_grants(path)).get, certificates=certificates)
 
+    @property
+    def asks_tokens(self) -> bool:
+        """Whether the authorization of a call matters."""
+        return self._grants is not None
+
+    @property
+    def asks_certificates(self) -> bool:
+        """Whether the certificate of a connection matters."""
+        return self._certificates is not None and self._certificates.asks_clients
+
     def admit(self, scope: Scope | None, *, host: str, authorization: str | None, certificate: bytes | None) -> Admission:
         """Let a caller in.
 
@@ -95,7 +106,7 @@ class Access:
         except AccessError:
             if scope is not None:
                 raise
-            return Admission(anonymous(host, frozenset()), lambda: None)
+            return Admission(anonymous(host, frozenset()), _for_ever)
 
     def check_token(self, scope: Scope | None, authorization: str | None) -> None:
         """Refuse early, by what is known before a message is read.
@@ -112,11 +123,11 @@ class Access:
             self._check_certificate(shown)
         if self._grants is not None:
             return self._by_token(scope, self._grant(authorization), shown)
-        if self._certificates is not None and self._certificates.asks_clients:
+        if self.asks_certificates:
             if shown is None:
                 raise Unauthenticated("this server asks for a client certificate, and none was shown")
             return self._by_certificate(scope, shown)
-        return Admission(self._stranger(scope, host), lambda: None)
+        return _admit_stranger(scope, host)
 
     def _by_token(self, scope: Scope | None, grant: Grant, shown: client_certificate.ClientCertificate | None) -> Admission:
         grant.check(scope, self._now())
@@ -136,14 +147,6 @@ class Access:
                 "scopes stand in a certificate's subject as OU"
             )
         return Admission(identity, lambda: self._check_certificate(shown))
-
-    def _stranger(self, scope: Scope | None, host: str) -> Identity:
-        scopes = ALL if is_loopback(host) or host == "unix" else UNKNOWN
-        if scope is not None and scope not in scopes:
-            raise PermissionDenied(
-                f"{scope} is not for unknown callers from other machines; serve with --tokens, and call with a token that has it"
-            )
-        return anonymous(host, scopes)
 
     def _grant(self, authorization: str | None) -> Grant:
         if authorization is None:
@@ -166,6 +169,21 @@ class Access:
             raise Unauthenticated(f"{shown.identity} expired on {shown.expires:%Y-%m-%d %H:%M} UTC; renew it")
         if self._certificates is not None and shown.issuer_and_serial in self._certificates.current().revoked:
             raise Unauthenticated(f"{shown.identity} was revoked by its authority")
+
+
+def _for_ever() -> None:
+    """Nothing that could be taken back."""
+
+
+@lru_cache(maxsize=1024)
+def _admit_stranger(scope: Scope | None, host: str) -> Admission:
+    """Remembered, because single questions come by the thousand a second and read the same address each time."""
+    scopes = ALL if is_loopback(host) or host == "unix" else UNKNOWN
+    if scope is not None and scope not in scopes:
+        raise PermissionDenied(
+            f"{scope} is not for unknown callers from other machines; serve with --tokens, and call with a token that has it"
+        )
+    return Admission(anonymous(host, scopes), _for_ever)
 
 
 _NOT_KNOWN = "the token is none of this server's; isthmus tokens new makes one"

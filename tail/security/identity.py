@@ -6,6 +6,7 @@ starts have it too. Nothing else sets it.
 
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from isthmus.tail.security.scopes import ALL, Scope
@@ -51,6 +52,7 @@ def anonymous(host: str, scopes: frozenset[Scope] = ALL) -> Identity:
     return Identity(name=host, kind="anonymous", scopes=scopes)
 
 
+@lru_cache(maxsize=1024)
 def host_of(peer: str) -> str:
     """The host in gRPC's name of a peer.
 

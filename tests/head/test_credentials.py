@@ -3,6 +3,7 @@ import pytest
 
 from isthmus.errors import ConfigError
 from isthmus.head.credentials import Credentials
+from isthmus.head.link import Link
 
 
 @pytest.fixture
@@ -28,6 +29,11 @@ def test_a_new_token_is_sent_next_time(token):
 def test_a_token_does_not_cross_a_network_without_tls(token, address):
     with pytest.raises(ConfigError, match=r"without TLS, where others can read it: give --tls-ca, or --insecure"):
         Credentials(token_file=token).open_channel(address, ())
+
+
+def test_a_link_to_such_an_address_is_not_even_begun(token, tiny_bundle):
+    with pytest.raises(ConfigError, match="without TLS"):
+        Link(tiny_bundle, ["127.0.0.1:1", "192.0.2.7:8001"], device_id="d", credentials=Credentials(token_file=token))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:8001", "localhost:8001", "[::1]:8001"])

@@ -93,11 +93,25 @@ async def test_the_handler_knows_whose_token_it_was(serve, describe, make_token,
 # --------------------------------------------------------------------------------------------------------- turned out again
 
 
+async def _open(channel, bundle, token, session=b""):
+    call = split_pb2_grpc.TailStub(channel).Stream(metadata=(("authorization", f"Bearer {token}"),))
+    digest = bytes.fromhex(bundle.digest)
+    await call.write(wire.ToTail(open=wire.Open(contract_digest=digest, modes=[wire.MODE_ZSTD], session=session)))
+    return call, (await call.read()).opened
+
+
 async def _open_stream(server, channel, bundle):
-    call = split_pb2_grpc.TailStub(channel).Stream(metadata=(("authorization", f"Bearer {server.token}"),))
-    await call.write(wire.ToTail(open=wire.Open(contract_digest=bytes.fromhex(bundle.digest), modes=[wire.MODE_ZSTD])))
-    assert (await call.read()).HasField("opened")
+    call, opened = await _open(channel, bundle, server.token)
+    assert opened.session
     return call
+
+
+async def test_a_session_is_resumed_by_its_own_caller_only(guarded, channel_to, tiny_bundle, make_token):
+    renewed, other = make_token("camera-1")[1], make_token("camera-2")[1]
+    call, opened = await _open(channel_to(guarded), tiny_bundle, guarded.token)
+    resumed = [(await _open(channel_to(guarded), tiny_bundle, token, opened.session))[1].resumed for token in (other, renewed)]
+    assert resumed == [False, True]
+    call.cancel()
 
 
 async def test_a_stream_ends_when_its_token_is_revoked(guarded, channel_to, tiny_bundle):
