@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PROTO_VENV := .venv-proto
-PROTO := isthmus/contract/generated/split.proto
+PROTOS := isthmus/contract/generated/split.proto isthmus/contract/generated/open_inference.proto
 CORE := src/isthmus/codec/core
 FUZZ_SECONDS ?= 600
 # The oldest protoc whose output every supported protobuf runtime takes.
@@ -82,7 +82,7 @@ $(PROTO_VENV)/bin/python:
 
 proto: $(PROTO_VENV)/bin/python
 	$(PROTO_VENV)/bin/python -m grpc_tools.protoc -I isthmus/contract/generated=src/isthmus/contract \
-		--python_out=src --pyi_out=src --grpc_python_out=src $(PROTO)
+		--python_out=src --pyi_out=src --grpc_python_out=src $(PROTOS)
 
 proto-check: proto
 	git diff --exit-code -- src/isthmus/contract/generated

@@ -10,8 +10,8 @@ compares and thresholds, and a NaN passes or fails all comparisons silently.
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Self
 
 import numpy as np
@@ -24,36 +24,44 @@ from isthmus.contract import picture, tensor
 from isthmus.contract.bundle import Bundle, file_sha256
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.limits import DEFAULT, Limits
+from isthmus.contract.models import TAIL, WHOLE
 from isthmus.contract.prepare import prepare
 from isthmus.devices import golden
 from isthmus.devices import provider as providers
 from isthmus.devices.runtime import Network
 from isthmus.errors import BundleError, DeviceError, IsthmusError, NotBuiltYet
+from isthmus.tail.interface import Interface, tail_interface, whole_interface
 from isthmus.tail.settings import Pictures
-
-WHOLE = "whole.onnx"
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One frame to compute: `codes` for the tail, or an encoded picture for the whole network."""
+    """What is to be computed: one frame, as `codes` for the tail or as an encoded picture for the whole network, or `tensors`
+    that go into `network` as they are and may hold several frames."""  # noqa: D205, D209
 
-    kind: Literal["codes", "picture"]
+    kind: Literal["codes", "picture", "tensors"]
     codes: tuple[np.ndarray, ...] = ()
     picture_format: str = ""
     picture_data: bytes = b""
+    network: str = TAIL
+    tensors: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def company(self) -> Hashable:
+        """Works of equal company may share a run. Frames of codes do; all else is computed alone, so one worker takes one."""
+        return self.kind if self.kind == "codes" else id(self)
 
     @property
     def size_bytes(self) -> int:
         """What it holds in memory."""
-        return len(self.picture_data) + sum(array.nbytes for array in self.codes)
+        return len(self.picture_data) + sum(array.nbytes for array in (*self.codes, *self.tensors.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Computed:
-    """What came out for one frame, ready for the wire, and the time that each stage took."""
+    """What came out of one work, ready for the wire, and the time that each stage took."""
 
     outputs: tuple[wire.Tensor, ...]
     decode_s: float
@@ -71,7 +79,7 @@ class TailModel:
         """What computes: `cpu`, `cuda` or `tensorrt`."""
         self._threads = threads
         self._pictures = pictures
-        self._tails = tuple(self._network("tail.onnx") for _ in range(workers))
+        self._tails = tuple(self._network(TAIL) for _ in range(workers))
         self._whole: Network | None = None
         self._loading = threading.Lock()
         self._tables = tables.of_bundle(bundle)
@@ -80,6 +88,8 @@ class TailModel:
         """Codec modes that this server decodes, best first."""
         self.batches = False
         """Whether several frames may go through `tail.onnx` at once; found out by the golden check."""
+        self.interfaces: dict[str, Interface] = {}
+        """What tensors go into a network and come out, by its file."""
 
     @classmethod
     def load(
@@ -124,6 +134,9 @@ class TailModel:
         frames = golden.read(bundle)
         golden.check_tail(bundle, frames, model._tails[0])
         model.batches = model._gives_the_same_in_batches(frames)
+        model.interfaces[TAIL] = tail_interface(bundle.manifest, model._tails[0].outputs, rows_free=model.batches)
+        if pictures != "off" and bundle.has(WHOLE):
+            model.interfaces[WHOLE] = whole_interface(bundle.manifest, rows_free=model.batches)
         if model.takes_pictures and pictures == "loaded":
             model._check_whole(frames)
         return model
@@ -147,22 +160,24 @@ class TailModel:
         return self._codecs[agreed]
 
     def compute(self, worker: int, works: Sequence[Work]) -> list[Computed]:
-        """Compute frames of one kind.
+        """Compute works of one company.
 
         Args:
             worker: index of the calling worker thread.
-            works: one frame, or several of codes if `batches`.
+            works: one, or several frames of codes if `batches`.
 
         Returns:
-            One result for each frame, in order.
+            One result for each work, in order.
 
         Raises:
             MalformedPayload: the picture is not what it claims to be.
             DeviceError: the network failed, or gave NaN or infinity.
         """
+        if works[0].kind == "codes":
+            return self._compute_codes(worker, works)
         if works[0].kind == "picture":
             return [self._compute_picture(work) for work in works]
-        return self._compute_codes(worker, works)
+        return [self._compute_tensors(worker, work) for work in works]
 
     def _compute_codes(self, worker: int, works: Sequence[Work]) -> list[Computed]:
         started = time.perf_counter()
@@ -185,12 +200,11 @@ class TailModel:
         started = time.perf_counter()
         decoded = picture.decode_picture(work.picture_data, work.picture_format, pixels_max=self.limits.picture_pixels)
         prepared = prepare(decoded, preparation)
-        ready = time.perf_counter()
-        outputs = self._loaded_whole().run({self.bundle.manifest.input.name: prepared})
-        computed = time.perf_counter()
-        packed = _pack(outputs)
-        post_s = time.perf_counter() - computed
-        return Computed(outputs=packed, decode_s=ready - started, compute_s=computed - ready, post_s=post_s)
+        decode_s = time.perf_counter() - started
+        return _run(self._loaded_whole(), {self.bundle.manifest.input.name: prepared}, decode_s=decode_s)
+
+    def _compute_tensors(self, worker: int, work: Work) -> Computed:
+        return _run(self._tails[worker] if work.network == TAIL else self._loaded_whole(), work.tensors)
 
     def _loaded_whole(self) -> Network:
         with self._loading:
@@ -233,6 +247,14 @@ class TailModel:
             return False
         task = self.bundle.manifest.task
         return golden.output_difference(task, outputs, frames.outputs) <= golden.difference_max(task)
+
+
+def _run(network: Network, feeds: Mapping[str, np.ndarray], *, decode_s: float = 0.0) -> Computed:
+    started = time.perf_counter()
+    outputs = network.run(feeds)
+    computed = time.perf_counter()
+    packed = _pack(outputs)
+    return Computed(outputs=packed, decode_s=decode_s, compute_s=computed - started, post_s=time.perf_counter() - computed)
 
 
 def _rows(outputs: Mapping[str, np.ndarray], count: int) -> list[Mapping[str, np.ndarray]]:

@@ -6,18 +6,22 @@ from collections.abc import Callable
 import grpc
 import structlog
 import uvloop
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from starlette.applications import Starlette
 
 from isthmus.contract.bundle import Bundle
-from isthmus.contract.generated import split_pb2, split_pb2_grpc
+from isthmus.contract.generated import open_inference_pb2_grpc, split_pb2_grpc
 from isthmus.devices.tracing import Tracing, open_tracing
 from isthmus.errors import AccessError, DeviceError
 from isthmus.tail.admission.clients import Clients
 from isthmus.tail.catalog import Catalog
 from isthmus.tail.ending import Ending
 from isthmus.tail.evidence import Elsewhere, Relay
+from isthmus.tail.health import Health
+from isthmus.tail.inference.service import SERVICE_NAME as INFERENCE_NAME
+from isthmus.tail.inference.service import InferenceService
+from isthmus.tail.reading import Reader
 from isthmus.tail.repository.folder import FolderRepository, RepositoryFolder
 from isthmus.tail.repository.repository import Repository
 from isthmus.tail.repository.single import SingleBundle
@@ -36,9 +40,9 @@ from isthmus.tail.watching.status import StatusServer
 
 Source = Bundle | RepositoryFolder
 
-SERVICE_NAME = "isthmus.v1.Tail"
+TAIL_NAME = "isthmus.v1.Tail"
 _OTHER_CALLS_MAX = 64
-"""Calls beside the streams: health, reflection, describe."""
+"""Calls beside streams and requests: health, reflection, describe."""
 
 _log = structlog.get_logger(__name__)
 
@@ -86,7 +90,8 @@ class Server:
         settings = self._settings
         self._security = Security.of(settings.security, self._refused)
         self._tracing = open_tracing("isthmus-tail")
-        self._grpc, self._health = self._make_grpc()
+        self._health = Health((TAIL_NAME, INFERENCE_NAME))
+        self._grpc = self._make_grpc()
         try:
             await self.repository.start()
             self.grpc_port = _listen(self._grpc, settings, self._security)
@@ -112,8 +117,8 @@ class Server:
         """
         grace_s = self._settings.drain_grace_s if grace_s is None else grace_s
         self._stopping = True
-        await self._health.enter_graceful_shutdown()
-        await self._service.drain("the server stops", grace_s)
+        await self._health.leave()
+        await asyncio.gather(self._service.drain("the server stops", grace_s), self._inference.drain(grace_s))
         await self._security.close()
         await self._grpc.stop(None)
         await self.repository.close()
@@ -151,6 +156,10 @@ class Server:
         clients = Clients(self._settings.client)
         self._service = TailService(house, self.relay, clients, streams_max=self._settings.streams_max)
         split_pb2_grpc.add_TailServicer_to_server(self._service, self._grpc)
+        self._inference = InferenceService(
+            self._catalog, self.repository, self._settings, self._metrics, clients, ready=lambda: self.ready
+        )
+        open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self._inference, self._grpc)
         self.pages = self._make_pages()
         if self._settings.metrics_port is not None:
             status = StatusServer(self.pages, self._security, host=self._settings.host, port=self._settings.metrics_port)
@@ -184,22 +193,19 @@ class Server:
         return "draining" if self._stopping else READY if self.ready else "not ready"
 
     async def _tell_health(self) -> None:
-        status = health_pb2.HealthCheckResponse.SERVING if self.ready else health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in ("", SERVICE_NAME):
-            await self._health.set(name, status)
+        await self._health.tell(ready=self.ready, bundles={served.name for served in self._catalog})
 
-    def _make_grpc(self) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
+    def _make_grpc(self) -> grpc.aio.Server:
         settings = self._settings
         server = grpc.aio.server(
-            interceptors=[self._security.doorkeeper],
+            interceptors=[self._security.doorkeeper, Reader()],
             options=[*_options(settings), *transport_options(settings.streams_max)],
-            maximum_concurrent_rpcs=settings.streams_max + _OTHER_CALLS_MAX,
+            maximum_concurrent_rpcs=settings.streams_max + settings.requests_max + _OTHER_CALLS_MAX,
         )
-        servicer = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-        tail_name = split_pb2.DESCRIPTOR.services_by_name["Tail"].full_name
-        reflection.enable_server_reflection((tail_name, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-        return server, servicer
+        health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
+        services = (TAIL_NAME, INFERENCE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(services, server)
+        return server
 
     def _make_sessions(self) -> Sessions:
         settings = self._settings

@@ -50,6 +50,12 @@ class ServerSettings:
     batch_max: int = 1
     """Frames in one run of the tail. On CPUs batching gives nothing; on GPUs 8 to 32 do."""
 
+    rows_max: int = 64
+    """Frames in one request of the Open Inference Protocol: one request shall not hold a worker for seconds."""
+
+    refuse_nonfinite: bool = True
+    """Refuse NaN and infinity in the inputs of requests. No camera gives them; a network may hide one in a plausible answer."""
+
     provider: providers.Choice = "auto"
     """What computes; `auto` is CUDA where onnxruntime has it and it starts, else the CPU."""
 
@@ -62,6 +68,10 @@ class ServerSettings:
 
     streams_max: int = 256
     """Devices at a time; each may have `limits.captures_in_flight` frames here."""
+
+    requests_max: int = 256
+    """Calls and streams of the Open Inference Protocol at a time. More than wait in the queues, and not so many that they take
+    the room of devices."""
 
     sessions_max: int = 1024
     """Sessions held, with and without a stream."""
@@ -88,7 +98,8 @@ class ServerSettings:
     """What each client may use."""
 
     def __post_init__(self) -> None:
-        for name in ("instances", "threads", "queue_max", "batch_max", "streams_max", "sessions_max", "references_bytes_max"):
+        counts = ("instances", "threads", "queue_max", "batch_max", "rows_max", "streams_max", "requests_max", "sessions_max")
+        for name in (*counts, "references_bytes_max"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, at least 1 is needed")
         if self.queue_bytes_max < self.limits.picture_bytes:

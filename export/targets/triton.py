@@ -9,7 +9,6 @@ Nothing is half there: a model appears under its name when it is complete. A mod
 left alone, and so is a folder that is no model repository.
 """
 
-import json
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -17,14 +16,12 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from isthmus.contract import models
 from isthmus.contract.bundle import Bundle
 from isthmus.errors import BundleError, ConfigError, ExportError, UsageError
 from isthmus.export.targets.triton_config import Interface, config_text, read_interface
 
 CONFIG, LABELS, NETWORK = "config.pbtxt", "labels.txt", "model.onnx"
-DIGEST = "isthmus.contract_digest"
-"""Parameter in `config.pbtxt` that says which bundle a model is from, and that it was written here."""
-WHOLE_SUFFIX = "_whole"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,20 +68,20 @@ def write_repository(bundle: Bundle, repository: Path, settings: TritonSettings)
         raise ExportError(f"a Triton model is written from a vision bundle, {bundle.origin} is of kind {bundle.manifest.kind}")
     version = settings.version if settings.version is not None else _version(bundle)
     _check_repository(repository)
-    networks = {bundle.manifest.id: "tail.onnx"}
-    if settings.with_whole and bundle.has("whole.onnx"):
-        networks[bundle.manifest.id + WHOLE_SUFFIX] = "whole.onnx"
+    networks = {bundle.manifest.id: models.TAIL}
+    if settings.with_whole and bundle.has(models.WHOLE):
+        networks[bundle.manifest.id + models.WHOLE_SUFFIX] = models.WHOLE
     for name in networks:
         _check_model(repository / name)
     try:
         repository.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".isthmus-", dir=repository) as temporary:
-            models = [_stage(bundle, file, Path(temporary) / name, version, settings) for name, file in networks.items()]
-            for model in models:
+            written = [_stage(bundle, file, Path(temporary) / name, version, settings) for name, file in networks.items()]
+            for model in written:
                 _place(model.folder, repository / model.name, version, Path(temporary))
     except OSError as error:
         raise ConfigError(f"{repository} cannot be written: {error.strerror} ({error.filename})") from error
-    return [Written(name=m.name, version=version, folder=repository / m.name, interface=m.interface) for m in models]
+    return [Written(name=m.name, version=version, folder=repository / m.name, interface=m.interface) for m in written]
 
 
 def _version(bundle: Bundle) -> int:
@@ -119,7 +116,7 @@ def _check_model(folder: Path) -> None:
     if not folder.exists():
         return
     config = folder / CONFIG
-    if not config.is_file() or DIGEST not in config.read_text(encoding="utf-8", errors="replace"):
+    if not config.is_file() or models.DIGEST not in config.read_text(encoding="utf-8", errors="replace"):
         raise ConfigError(f"{folder} is a model that was not written from a bundle; name another repository, or remove it")
 
 
@@ -145,7 +142,7 @@ def _stage(bundle: Bundle, file: str, folder: Path, version: int, settings: Trit
         max_batch=settings.max_batch,
         instances=settings.instances,
         label_files=labels,
-        parameters=_parameters(bundle, file),
+        parameters=models.parameters(bundle.manifest, file),
     )
     (folder / CONFIG).write_text(text, encoding="utf-8")
     return Written(name=folder.name, version=version, folder=folder, interface=interface)
@@ -163,22 +160,6 @@ def _labels(bundle: Bundle, interface: Interface) -> dict[str, str]:
     if task.kind != "classification" or not task.labels:
         return {}
     return {port.name: LABELS for port in interface.outputs if port.dims[-1] == len(task.labels)}
-
-
-def _parameters(bundle: Bundle, file: str) -> dict[str, str]:
-    """What a client needs to know and Triton does not: ranges and points of codes, or how a picture is prepared."""
-    manifest = bundle.manifest
-    if file == "tail.onnx":
-        points = {point.name: list(point.channels) for point in manifest.points}
-        boundary = manifest.boundary.model_dump(mode="json")["tensors"]
-        return {DIGEST: bundle.digest, "isthmus.boundary": _compact(boundary), "isthmus.points": _compact(points)}
-    preparation = manifest.preparation
-    prepared = {} if preparation is None else {"isthmus.preparation": _compact(preparation.model_dump(mode="json"))}
-    return {DIGEST: bundle.digest, **prepared}
-
-
-def _compact(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def _place(staged: Path, target: Path, version: int, temporary: Path) -> None:

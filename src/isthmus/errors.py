@@ -13,6 +13,7 @@
     │       ├── MalformedPayload   bytes that are not what they claim to be
     │       ├── LimitExceeded      a declared size passes what this end accepts
     │       └── ReferenceMissing   a temporal payload names a frame that is not held
+    ├── DeadlinePassed         the time for an answer was over before it was computed
     ├── FrameNotHeld           no device at hand keeps the picture that was asked for
     ├── AccessError            a certificate or a token does not open this door
     │   ├── Unauthenticated        who calls did not prove who they are
@@ -105,6 +106,12 @@ class ReferenceMissing(RemoteProtocolError):
     """A temporal payload refers to a frame this end does not hold; the sender must send a key frame."""
 
     grpc_status = "FAILED_PRECONDITION"
+
+
+class DeadlinePassed(IsthmusError):
+    """The time for an answer was over before it was computed."""
+
+    grpc_status = "DEADLINE_EXCEEDED"
 
 
 class FrameNotHeld(IsthmusError):

@@ -326,7 +326,7 @@ class DeviceStream:
             pending.job = self._served.batcher.submit(
                 work,
                 done,
-                kind=work.kind,
+                kind=work.company,
                 expires_at=expires_at,
                 client=self._client.name,
                 stream=self.number,

@@ -178,3 +178,30 @@ def test_auto_takes_the_next_provider_where_the_first_one_does_not_start(tiny_bu
 def test_a_provider_that_is_asked_for_is_not_replaced(tiny_bundle):
     with pytest.raises(DeviceError, match="provider cuda is asked for, onnxruntime here has cpu"):
         TailModel.load(tiny_bundle, workers=1, provider="cuda")
+
+
+def test_tensors_go_into_the_tail_as_they_are(tiny_bundle):
+    model, works = TailModel.load(tiny_bundle, workers=1), frames(3)
+    codes = np.stack([work.codes[0] for work in works])
+    [together] = model.compute(0, [Work(kind="tensors", tensors={"codes": codes})])
+    alone = [tensor.unpack(model.compute(0, [work])[0].outputs[0]) for work in works]
+    np.testing.assert_allclose(tensor.unpack(together.outputs[0]), np.concatenate(alone), rtol=1e-5)
+
+
+def test_tensors_go_into_the_whole_network_as_they_are(tiny_bundle):
+    model = TailModel.load(tiny_bundle, workers=1)
+    pictures = np.zeros((2, 3, 32, 32), np.float32)
+    [computed] = model.compute(0, [Work(kind="tensors", network="whole.onnx", tensors={"image": pictures})])
+    assert [out.shape for out in computed.outputs] == [[2, 5]]
+
+
+def test_only_frames_of_codes_keep_company():
+    codes, others = frames(2), [Work(kind="tensors"), Work(kind="tensors"), Work(kind="picture"), Work(kind="picture")]
+    assert codes[0].company == codes[1].company
+    assert len({work.company for work in others}) == len(others)
+
+
+def test_a_network_that_is_not_offered_has_no_interface(tiny_bundle, make_tiny_bundle):
+    assert set(TailModel.load(tiny_bundle, workers=1).interfaces) == {"tail.onnx", "whole.onnx"}
+    assert set(TailModel.load(tiny_bundle, workers=1, pictures="off").interfaces) == {"tail.onnx"}
+    assert set(TailModel.load(make_tiny_bundle(without=("whole.onnx",)), workers=1).interfaces) == {"tail.onnx"}

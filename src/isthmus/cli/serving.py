@@ -65,6 +65,9 @@ def serve(
     threads: Annotated[int, typer.Option(min=1, help="onnxruntime threads of each instance.")] = 1,
     queue_max: Annotated[int, typer.Option(min=1, help="Frames of one bundle that may wait.")] = 64,
     batch_max: Annotated[int, typer.Option(min=1, help="Frames in one run of the tail; GPUs gain by 8 to 32, CPUs nothing.")] = 1,
+    allow_nonfinite: Annotated[
+        bool, typer.Option("--allow-nonfinite", help="Take NaN and infinity in the inputs of Open Inference requests.")
+    ] = False,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate of this server, PEM; both ports speak TLS then.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key; PEM, not encrypted.")] = None,
     tls_client_ca: Annotated[
@@ -116,6 +119,7 @@ def serve(
         queue_bytes_max=size_in_bytes(queue_memory, "--queue-memory"),
         references_bytes_max=size_in_bytes(session_memory, "--session-memory"),
         client=client_limits(client_rate, client_burst, client_bytes, client_streams, client_in_flight),
+        refuse_nonfinite=not allow_nonfinite,
         insecure=insecure,
     )
 

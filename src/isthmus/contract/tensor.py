@@ -4,6 +4,7 @@ Nothing a peer declares is believed: data type, axes and byte count are checked 
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -68,18 +69,46 @@ def unpack(message: wire.Tensor, *, limits: Limits = DEFAULT) -> np.ndarray:
     # An axis of 0 makes every product 0, but numpy still refuses the other axes if they are too long to count.
     if any(axis > limits.message_bytes for axis in shape):
         raise LimitExceeded(f"tensor {said} has shape {list(shape)}; at most {limits.message_bytes} bytes are taken")
+    array = view(message.data, dtype, shape, said=said)
+    if array.nbytes > limits.message_bytes:
+        raise LimitExceeded(f"tensor {said} has {array.nbytes} bytes, at most {limits.message_bytes} are taken")
+    return array
+
+
+def datatype(dtype: np.dtype[Any]) -> str:
+    """The name of a dtype on the wire.
+
+    Raises:
+        LocalProtocolError: it has none.
+    """
+    name = _NAMES.get(dtype)
+    if name is None:
+        raise LocalProtocolError(f"dtype {dtype} has no name on the wire, which knows {', '.join(DATATYPES)}")
+    return name
+
+
+def view(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], *, said: str) -> np.ndarray:
+    """Raw bytes as an array.
+
+    Args:
+        data: little-endian, row-major.
+        dtype: one of `DATATYPES`.
+        shape: no axis is negative.
+        said: how a message calls the tensor.
+
+    Returns:
+        A read-only view.
+
+    Raises:
+        MalformedPayload: a byte count that the shape does not have, or a BOOL that is neither 0 nor 1.
+        LimitExceeded: no array can have that shape.
+    """
     expected = dtype.itemsize * math.prod(shape)
-    if expected != len(message.data):
-        raise MalformedPayload(f"tensor {said} carries {len(message.data)} bytes, {message.datatype}{list(shape)} has {expected}")
-    if expected > limits.message_bytes:
-        raise LimitExceeded(f"tensor {said} has {expected} bytes, at most {limits.message_bytes} are taken")
-    array = np.frombuffer(message.data, dtype=dtype)
+    if expected != len(data):
+        raise MalformedPayload(f"tensor {said} carries {len(data)} bytes, {datatype(dtype)}{list(shape)} has {expected}")
+    array = np.frombuffer(data, dtype=dtype)
     if dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:
         raise MalformedPayload(f"tensor {said} has a BOOL byte of {array.view(np.uint8).max()}; only 0 and 1 are BOOL")
-    return _shaped(array, shape, said)
-
-
-def _shaped(array: np.ndarray, shape: tuple[int, ...], said: str) -> np.ndarray:
     try:
         return array.reshape(shape)
     except ValueError as error:

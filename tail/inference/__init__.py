@@ -1,0 +1,1 @@
+"""The Open Inference Protocol: bundles as models for clients that know nothing of Isthmus."""
