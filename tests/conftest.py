@@ -26,6 +26,9 @@ from isthmus.contract.key import PrivateKey
 from isthmus.contract.manifest import Cut, Int8Head, Manifest, Port, Side, Task
 from isthmus.contract.prepare import Preparation
 
+collect_ignore = ["triton_client.py"]
+"""A program for an environment that has not our packages, and that has packages which ours has not."""
+
 MakeTinyBundle = Callable[..., Bundle]
 MakeKey = Callable[[int], PrivateKey]
 MakeScene = Callable[..., np.ndarray]
