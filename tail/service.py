@@ -92,6 +92,9 @@ class TailService(split_pb2_grpc.TailServicer):
         self._attach(stream)
         reason = "failed"
         try:
+            # By itself: gRPC would send it with the first message, and again with a status that cuts in on that message, which
+            # fails, so that the device never learns that its stream is over.
+            await context.send_initial_metadata(())
             await stream.serve()
             reason = "drained" if stream.drained else "closed"
         except asyncio.CancelledError:

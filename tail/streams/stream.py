@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
+from google.protobuf.message import DecodeError
 
 from isthmus import __version__
 from isthmus.codec.codec import Codec
@@ -170,12 +171,18 @@ class DeviceStream:
     async def _read_open(self) -> wire.Open:
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
-                first = await self._pipe.read()
+                first = await self._read()
         except TimeoutError as error:
             raise RemoteProtocolError(f"no open came within {OPEN_TIMEOUT_S:g} s of the stream's start") from error
         if first is self._end_marker:
             raise RemoteProtocolError("the stream ended before its open")
         return read_open(first, self._house.limits)
+
+    async def _read(self) -> Any:  # noqa: ANN401
+        try:
+            return await self._pipe.read()
+        except DecodeError as error:
+            raise RemoteProtocolError(f"the device sent bytes that are no message of isthmus.v1 ({error})") from error
 
     async def _converse(self, resumed: bool) -> None:
         house = self._house
@@ -227,7 +234,7 @@ class DeviceStream:
 
     async def _read_all(self) -> None:
         while True:
-            message = await self._pipe.read()
+            message = await self._read()
             if message is self._end_marker:
                 return
             kind = message.WhichOneof("message")

@@ -135,3 +135,16 @@ async def test_a_storm_of_reconnects_leaves_sessions_and_no_streams(serve, tiny_
     await gone(server, streams=0)
     assert len(server._sessions) == 300
     assert await still_serves(server)
+
+
+async def test_a_stream_that_is_refused_while_it_is_greeted_is_told_so(serve, connect):
+    """The refusal cuts in on the greeting, at another moment of it each time."""
+    server = await serve()
+    for number in range(100):
+        device = connect(server)
+        with contextlib.suppress(*BROKEN):
+            await device.send(open=wire.Open(contract_digest=bytes.fromhex(device.bundle.digest), modes=[wire.MODE_ZSTD]))
+            for _ in range(number % 4 + 1):
+                await device.send(evidence=wire.Evidence(request=2))
+        async with asyncio.timeout(30):
+            assert await device.end() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL)
