@@ -27,14 +27,14 @@ def test_inspect_shows_what_crosses(copied):
 
 
 def test_inspect_gives_the_manifest_as_json(copied):
-    rows = json.loads(runner.invoke(app, ["inspect", str(copied), "--json"]).output)["rows"]
+    rows = json.loads(runner.invoke(app, ["inspect", str(copied), "--json"]).stdout)["rows"]
     assert rows[0]["id"] == "tiny"
 
 
 def test_verify_passes_a_sound_bundle(copied):
     done = runner.invoke(app, ["verify", str(copied), "--json"])
     assert done.exit_code == 0, done.stderr
-    assert [row["name"] for row in json.loads(done.output)["rows"]] == ["digests", "codec", "head codes", "tail outputs"]
+    assert [row["name"] for row in json.loads(done.stdout)["rows"]] == ["digests", "codec", "head codes", "tail outputs"]
 
 
 def test_verify_and_inspect_show_an_int8_head(make_tiny_bundle):

@@ -1,3 +1,5 @@
+import http.server
+import threading
 import time
 
 import numpy as np
@@ -10,14 +12,32 @@ from isthmus.head.record import Record
 pytest.importorskip("opentelemetry.sdk", reason="needs the extra otel: pip install 'isthmus[otel]'")
 
 
+class _Taker(http.server.BaseHTTPRequestHandler):
+    """A collector that takes everything and looks at nothing."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_arguments):
+        pass
+
+
+@pytest.fixture(scope="module")
+def collector():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Taker) as taker:
+        threading.Thread(target=taker.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{taker.server_port}"
+        taker.shutdown()
+
+
 @pytest.fixture
-def traces(monkeypatch):
-    """A function that gives the traces of a run that records a share of its frames; the collector is away."""
-    from isthmus.devices import tracing
+def traces(monkeypatch, collector):
+    """A function that gives the traces of a run that records a share of its frames."""
     from isthmus.head.tracing import FrameTraces
 
-    monkeypatch.setattr(tracing, "FLUSH_S", 0.0)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
     opened = []
 
     def make(share):
