@@ -18,7 +18,7 @@ COMPILER, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
 TOOLS = {COMPILER: "gcc-aarch64-linux-gnu", EMULATOR: "qemu-user", "apt-get": "apt", "dpkg-deb": "dpkg"}
 PACKAGES = ("python3-minimal", "libpython3-stdlib", "libpython3-dev", "libstdc++6")
 WHEELS = ("numpy", "pydantic", "zstandard")
-SOURCES = ("_native.c", "coding.c", "model.c", "planes.c")
+SOURCES = ("_native.c", "bits.c", "coding.c", "model.c", "planes.c")
 
 
 def run(*command: str, **environment: str) -> str:

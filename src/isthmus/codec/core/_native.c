@@ -3,6 +3,8 @@
  *     Coder(tensors)                      tensors: (channels, rows, columns, table words as int16 bytes) each
  *     Coder.encode(symbols, reference)    uint8 buffers of `size` symbols; reference or None -> bytes
  *     Coder.decode(body, reference)       -> bytes of `size` symbols
+ *     pack(symbols, runs)                 runs: (count, bits) each; uint8 buffer of all symbols -> bytes
+ *     unpack(packed, runs)                -> bytes of all symbols
  *
  * A Coder never changes after it was made; the interpreter lock is released while it works.
  */
@@ -10,6 +12,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "bits.h"
 #include "core.h"
 
 enum { TENSORS_MAX = 16, SIZE_MAX_SYMBOLS = 1 << 26 };
@@ -155,6 +158,79 @@ static PyType_Spec coder_spec = {
     .slots = slots,
 };
 
+/* Reads ((count, bits), ...) and adds up the counts; gives the number of runs, or -1 with an exception. */
+static int read_runs(PyObject *described, Run *runs, size_t *symbols) {
+    Py_ssize_t count = PyTuple_Size(described);
+    if (count < 0) return -1;
+    if (count > TENSORS_MAX) {
+        PyErr_Format(PyExc_ValueError, "a frame has at most %d tensors, got %zd", TENSORS_MAX, count);
+        return -1;
+    }
+    *symbols = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_ssize_t size;
+        int bits;
+        PyObject *run = PyTuple_GetItem(described, i);
+        if (!PyTuple_Check(run)) {
+            PyErr_SetString(PyExc_TypeError, "a run is a tuple (count, bits)");
+            return -1;
+        }
+        if (!PyArg_ParseTuple(run, "ni", &size, &bits)) return -1;
+        if (size < 0 || size > SIZE_MAX_SYMBOLS || bits < 1 || bits > 8) {
+            PyErr_Format(PyExc_ValueError, "a run has at most %d symbols of 1 to 8 bits, got %zd of %d", SIZE_MAX_SYMBOLS, size, bits);
+            return -1;
+        }
+        runs[i] = (Run){(size_t)size, bits};
+        *symbols += (size_t)size;
+    }
+    return (int)count;
+}
+
+static PyObject *repack(PyObject *args, int unpacks) {
+    Py_buffer given;
+    PyObject *described;
+    Run runs[TENSORS_MAX];
+    size_t symbols;
+    if (!PyArg_ParseTuple(args, "y*O!", &given, &PyTuple_Type, &described)) return NULL;
+    PyObject *made = NULL;
+    int count = read_runs(described, runs, &symbols);
+    if (count >= 0) {
+        size_t packed = packed_bytes(runs, count), wanted = unpacks ? packed : symbols;
+        if ((size_t)given.len != wanted) {
+            PyErr_Format(PyExc_ValueError, "%zd bytes are given, the runs have %zu", given.len, wanted);
+        } else if ((made = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(unpacks ? symbols : packed)))) {
+            uint8_t *out = (uint8_t *)PyBytes_AsString(made);
+            int sound = 1;
+            Py_BEGIN_ALLOW_THREADS
+            if (unpacks) sound = bits_unpack(runs, count, given.buf, out);
+            else bits_pack(runs, count, given.buf, out);
+            Py_END_ALLOW_THREADS
+            if (!sound) {
+                PyErr_SetString(PyExc_ValueError, "the bits that fill the last byte are not zero");
+                Py_CLEAR(made);
+            }
+        }
+    }
+    PyBuffer_Release(&given);
+    return made;
+}
+
+static PyObject *native_pack(PyObject *module, PyObject *args) {
+    (void)module;
+    return repack(args, 0);
+}
+
+static PyObject *native_unpack(PyObject *module, PyObject *args) {
+    (void)module;
+    return repack(args, 1);
+}
+
+static PyMethodDef functions[] = {
+    {"pack", native_pack, METH_VARARGS, "pack(symbols, runs) -> bytes"},
+    {"unpack", native_unpack, METH_VARARGS, "unpack(packed, runs) -> symbols"},
+    {NULL, NULL, 0, NULL},
+};
+
 static int fill(PyObject *module) {
     PyObject *type = PyType_FromModuleAndSpec(module, &coder_spec, NULL);
     if (!type) return -1;
@@ -168,7 +244,8 @@ static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill}, {0, NULL}};
 static PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "isthmus.codec._native",
-    .m_doc = "The C core of the codec; see predictor.py and rans.py for what it computes.",
+    .m_doc = "The C core of the codec; see predictor.py, rans.py and raw.py for what it computes.",
+    .m_methods = functions,
     .m_slots = module_slots,
 };
 
