@@ -1,9 +1,10 @@
 """Frames to worker threads, without timers: a free worker takes what is queued, and nothing waits for company.
 
 Under light load every frame is computed alone and at once; under heavy load batches form by themselves, because frames
-arrive while the workers are busy. Whose frame comes next is the fair queue's affair. Workers sleep on a queue of wake-ups of
-which there is at least one for every frame, so nothing is polled and the lock is held for microseconds. Results come back in one
-wake-up of the loop for all that finished meanwhile.
+arrive while the workers are busy. A batch spares a light network most of what a run costs around it: waking a thread, and
+changing hands over Python's lock. Whose frame comes next is the fair queue's affair. Workers sleep on a queue of wake-ups of
+which there is at least one for every frame, so nothing is polled and the lock is held for microseconds. Results come back in
+one wake-up of the loop for all that finished meanwhile.
 """
 
 import asyncio
@@ -24,6 +25,9 @@ Result = TypeVar("Result")
 RETRY_MIN_MS = 5
 RETRY_MAX_MS = 1000
 """Bounds of the retry hint: below, a refused device would only spin; above, it would miss a queue that emptied."""
+BATCH_MAX, BATCH_S = 8, 0.004
+"""Of a batch whose size nobody set: 8 leave each frame an eighth of what a run costs around the network. All are answered when
+the last one is computed; 4 ms are little beside the round trip of a radio."""
 
 
 @dataclass(slots=True, eq=False)
@@ -60,12 +64,13 @@ class Batcher(Generic[Work, Result]):
     """A bounded queue in front of worker threads.
 
     Args:
-        run: computes one batch in the thread of the worker whose index it gets; one result for each work, in order. What it
-            raises becomes the `error` of every job of the batch.
+        run: computes one batch in the thread of the worker whose index it gets; one result for each work, in order. Where it
+            raises, every job of the batch is computed again alone, and what is raised then is its `error`.
         workers: number of threads.
         queue_max: jobs that may wait; those being computed do not count.
         queue_bytes_max: bytes of them.
-        batch_max: jobs of the same kind in one call of `run`.
+        batch_max: jobs of the same kind in one call of `run`; None is as many as take about `BATCH_S`, at most `BATCH_MAX` and
+            the worker's share of what waits.
         clock: seconds, monotonic; `expires_at` is a time on it.
     """
 
@@ -76,7 +81,7 @@ class Batcher(Generic[Work, Result]):
         workers: int,
         queue_max: int,
         queue_bytes_max: int = 1 << 62,
-        batch_max: int = 1,
+        batch_max: int | None = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run = run
@@ -209,7 +214,8 @@ class Batcher(Generic[Work, Result]):
         with self._lock:
             self._wakes -= 1
             estimate_s = self._mean_s
-            while len(ready) < self._batch_max:
+            most = self._most(estimate_s)
+            while len(ready) < most:
                 job = self._queue.take(estimate_s, joins if ready else None)
                 if job is None:
                     break
@@ -222,6 +228,13 @@ class Batcher(Generic[Work, Result]):
                     ready.append(job)
         return ready, late
 
+    def _most(self, estimate_s: float) -> int:
+        """How many jobs the next batch may have."""
+        if self._batch_max is not None:
+            return self._batch_max
+        share = -(-len(self._queue) // len(self._threads))
+        return max(1, min(BATCH_MAX, int(BATCH_S / max(estimate_s, 1e-6)), share))
+
     def _compute(self, worker: int, jobs: list[Job[Work, Result]]) -> None:
         started = self._clock()
         try:
@@ -229,9 +242,16 @@ class Batcher(Generic[Work, Result]):
             for job, result in zip(jobs, results, strict=True):
                 job.result = result
         except Exception as error:
-            for job in jobs:
-                job.result, job.error = None, error
-        spent_s = self._clock() - started
+            jobs[0].result = None
+            if len(jobs) > 1:
+                # One frame shall not spoil those of others.
+                for job in jobs:
+                    self._compute(worker, [job])
+                return
+            jobs[0].error = error
+        self._charge(jobs, self._clock() - started)
+
+    def _charge(self, jobs: list[Job[Work, Result]], spent_s: float) -> None:
         share_s = spent_s / len(jobs)
         with self._lock:
             for job in jobs:

@@ -223,6 +223,58 @@ async def test_a_failure_is_the_failure_of_its_batch_only(plug):
     ]
 
 
+async def test_a_frame_that_breaks_a_batch_spoils_no_other(plug):
+    def run(worker, works):
+        results = plug.run(worker, works)
+        if 2 in works:
+            raise ZeroDivisionError("two")
+        return results
+
+    batcher = Batcher(run, workers=1, queue_max=5, batch_max=5)
+    plug.open.clear()
+    done = []
+    for work in range(5):
+        batcher.submit(work, done.append)
+        await asyncio.to_thread(plug.entered.wait, 30)
+    plug.open.set()
+    await batcher.close()
+    assert plug.batches == [[0], [1, 2, 3, 4], [1], [2], [3], [4]]
+    assert [(job.result, repr(job.error)) for job in done if job.work in (1, 2)] == [
+        (2, "None"),
+        (None, "ZeroDivisionError('two')"),
+    ]
+
+
+@pytest.mark.parametrize(("frame_s", "workers", "most"), [(0.0009, 1, 4), (0.0001, 1, 8), (0.01, 1, 1), (0.0001, 4, 4)])
+async def test_without_a_size_a_batch_is_of_a_few_milliseconds_and_leaves_other_workers_their_share(frame_s, workers, most):
+    plugs = [Plug() for _ in range(workers)]
+    now = 0.0
+
+    def run(worker, works):
+        nonlocal now
+        now += frame_s * len(works)
+        return plugs[worker].run(worker, works)
+
+    batcher = Batcher(run, workers=workers, queue_max=99, batch_max=None, clock=lambda: now)
+    for _ in range(200):
+        await submit_all(batcher, [0])  # one at a time: they tell how long a frame takes
+    before = [len(plug.batches) for plug in plugs]
+    for plug in plugs:
+        plug.open.clear()
+        plug.entered.clear()
+    for _ in range(workers):
+        batcher.submit(1, lambda _job: None)
+    for plug in plugs:
+        await asyncio.to_thread(plug.entered.wait, 30)
+    for _ in range(16):
+        batcher.submit(2, lambda _job: None)
+    for plug in plugs:
+        plug.open.set()
+    await batcher.close()
+    sizes = [len(batch) for plug, start in zip(plugs, before, strict=True) for batch in plug.batches[start:] if 2 in batch]
+    assert (max(sizes), sum(sizes)) == (most, 16)
+
+
 async def test_a_batch_that_loses_a_result_fails_as_a_whole():
     batcher = Batcher(lambda _worker, works: works[:-1], workers=1, queue_max=5)
     (job,) = await submit_all(batcher, [1])
