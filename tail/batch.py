@@ -195,12 +195,16 @@ class Batcher(Generic[Work, Result]):
     def _serve(self, worker: int) -> None:
         """Life of one worker thread."""
         while self._wake.get():
-            ready, late = self._take()
-            if late:
-                self._post(late)
-            if ready:
-                self._compute(worker, ready)
-                self._post(ready)
+            self._serve_batch(worker)
+
+    def _serve_batch(self, worker: int) -> None:
+        """Compute what is next. By itself, so that a worker that sleeps holds no frame."""
+        ready, late = self._take()
+        if late:
+            self._post(late)
+        if ready:
+            self._compute(worker, ready)
+            self._post(ready)
 
     def _take(self) -> tuple[list[Job[Work, Result]], list[Job[Work, Result]]]:
         """The next batch, and what was found expired on the way to it."""

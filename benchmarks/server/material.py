@@ -74,6 +74,19 @@ def make_echo(folder: Path, size_bytes: int) -> Material:
     return _material(folder, _first_codes(shape), codes, bits=8, told="the first codes as floats")
 
 
+def make_wide(folder: Path) -> Material:
+    """A bundle whose frames are 250 kB, whose answers are a megabyte, and whose tail takes a dozen milliseconds."""
+    shape = (1, 250, _ROW)
+    codes = np.random.default_rng(0).integers(-128, 128, (2, *shape)).astype(np.int8)
+    pads = "<pads = [1, 1, 1, 1]>"
+    body = f"floats = Cast <to = 1> (codes) wide = Conv {pads} (floats, out) narrow = Conv {pads} (wide, back)"
+    model = _parse(shape, shape[1] * _ROW, f"{body} scores = Flatten (narrow)")
+    for name, sizes in (("out", (8, 1, 3, 3)), ("back", (1, 8, 3, 3))):
+        weights = np.random.default_rng(1).normal(size=sizes).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(weights, name))
+    return _material(folder, model, codes, bits=8, told="two convolutions of 3x3 over 250 x 1000 places")
+
+
 def nearest(time_of: Callable[[int], float], wanted: float, most: int) -> int:
     """The count from 1 to `most` whose time is nearest to `wanted`, for times that grow with the count.
 

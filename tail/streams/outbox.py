@@ -157,6 +157,8 @@ class Outbox:
     def _send(self, ready: _Ready) -> None:
         if self._pending.pop(ready.pending.sequence, None) is not None:
             self._client.in_flight -= 1
+        # The frame and a second copy of the outputs go with it.
+        ready.pending.job = None
         self._messages.append(ready)
         self._wake.set()
 

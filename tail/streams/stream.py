@@ -233,19 +233,22 @@ class DeviceStream:
             self._reader.cancel()
 
     async def _read_all(self) -> None:
-        while True:
-            message = await self._read()
-            if message is self._end_marker:
-                return
-            kind = message.WhichOneof("message")
-            if kind == "capture":
-                await self._take(message.capture)
-            elif kind == "evidence":
-                self._inquiries.answered(message.evidence)
-            elif kind == "close":
-                return
-            else:
-                raise RemoteProtocolError(f"an open stream takes capture, evidence or close, got {kind or 'an empty message'}")
+        while await self._take_next():
+            pass
+
+    async def _take_next(self) -> bool:
+        """Read one message and see to it; false after the last. The message goes with it: each stream would keep megabytes."""
+        message = await self._read()
+        if message is self._end_marker:
+            return False
+        kind = message.WhichOneof("message")
+        if kind == "capture":
+            await self._take(message.capture)
+        elif kind == "evidence":
+            self._inquiries.answered(message.evidence)
+        elif kind != "close":
+            raise RemoteProtocolError(f"an open stream takes capture, evidence or close, got {kind or 'an empty message'}")
+        return kind != "close"
 
     async def _take(self, capture: wire.Capture) -> None:
         pending = self._admit(capture)
