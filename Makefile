@@ -10,12 +10,13 @@ FUZZ_SECONDS ?= 600
 # The oldest protoc whose output every supported protobuf runtime takes.
 PROTOC := grpcio-tools==1.76.0
 
-.PHONY: demo test test-arm64 fuzz lint types imports bench bench-server bench-codec zoo proto proto-check slim clean help
+.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-server bench-codec zoo proto proto-check slim clean help
 
 help:
 	@echo "make demo         train, cut, export, serve, stream and measure a small network (about 4 minutes)"
 	@echo "make test         run the tests"
 	@echo "make test-arm64   the codec's golden streams on an emulated 64-bit ARM; says so where the tools are missing"
+	@echo "make test-tritonclient  Triton's own client, in an environment of its own, against isthmus serve"
 	@echo "make fuzz         feed the codec's C core wrong bytes for FUZZ_SECONDS (600) under clang's sanitizers"
 	@echo "make lint types   ruff, import-linter; mypy"
 	@echo "make bench        benchmarks: server (quick, without peers), agent footprint, shaper accuracy"
@@ -39,6 +40,10 @@ test: $(READY)
 
 test-arm64: $(READY)
 	$(BIN)/python tests/arm64.py
+
+# A part of `make test` too, where it is passed over if the client cannot be installed.
+test-tritonclient: $(READY)
+	$(BIN)/python -m pytest tests/test_triton_client.py
 
 # Guided by coverage; new inputs go to build/fuzz, the few that a clone starts from are in tests/codec/corpus.
 fuzz:

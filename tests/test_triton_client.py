@@ -46,10 +46,11 @@ def run(python, program, *arguments):
     return done.stdout.splitlines()
 
 
-def test_an_unmodified_client_loads_asks_streams_and_unloads(triton_python, make_tiny_bundle, tmp_path):
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_an_unmodified_client_loads_asks_streams_and_unloads(triton_python, make_tiny_bundle, tmp_path, processes):
     bundle = make_tiny_bundle("cups")
     shutil.copytree(bundle.folder, tmp_path / "cups" / "1")
-    with programs.server(tmp_path, extra=["--mode", "explicit"]) as server:
+    with programs.server(tmp_path, extra=["--mode", "explicit", "--workers", processes]) as server:
         lines = run(triton_python, "tests/triton_client.py", server.match["grpc"], "cups", bundle.path("golden.npz"))
     asked = ["metadata", "tail", "whole_network", "compressed", "without_waiting", "stream", "refusals"]
     assert lines == ["server", "index", "load", *asked, "unload"]

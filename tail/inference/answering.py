@@ -86,10 +86,16 @@ class Answering:
         return _work(model, question, tensors)
 
     async def _compute(self, model: Model, work: Work, caller: Caller, expires_at: float | None) -> Computed:
-        done: asyncio.Future[Job[Work, Computed]] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def is_done(_job: Job[Work, Computed]) -> None:
+            # A call that is cancelled cancels this future at once, and its job only when it runs again.
+            if not done.done():
+                done.set_result(None)
+
         job = model.served.batcher.submit(
             work,
-            done.set_result,
+            is_done,
             kind=work.company,
             expires_at=expires_at,
             client=caller.client,

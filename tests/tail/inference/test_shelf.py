@@ -1,6 +1,7 @@
 import shutil
 
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from isthmus.contract.generated import open_inference_pb2 as wire
 from isthmus.tail.repository.folder import RepositoryFolder
@@ -52,6 +53,15 @@ async def test_a_model_is_loaded_asked_and_unloaded_by_a_client(explicit, index,
     assert (await explicit.infer(request)).model_version == "2"
     await explicit.stub.RepositoryModelUnload(unload(model_name="cups"))
     assert (await explicit.refused(request))[0] == "NOT_FOUND"
+
+
+async def test_health_follows_what_is_loaded(explicit):
+    health = health_pb2_grpc.HealthStub(explicit.channel)
+    question = health_pb2.HealthCheckRequest(service="cups")
+    await explicit.stub.RepositoryModelLoad(load(model_name="cups"))
+    assert (await health.Check(question)).status == health_pb2.HealthCheckResponse.SERVING
+    await explicit.stub.RepositoryModelUnload(unload(model_name="cups"))
+    assert (await health.Check(question)).status == health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 async def test_one_version_is_loaded_beside_another_and_unloaded(explicit, index, ask, golden_frames):
