@@ -29,11 +29,12 @@ def from_codes(codes: Sequence[np.ndarray], boundary: Boundary, point: Operating
         ContractMismatch: the arrays are not those of the boundary.
     """
     boundary.check(codes)
+    # Bytes that wrap around at 256: the difference is below that.
     parts = [
-        (array[:channels].astype(np.int16) - tensor.lowest).astype(np.uint8).ravel()
+        (array[:channels].view(np.uint8) - np.uint8(tensor.lowest & 0xFF)).reshape(-1)
         for tensor, channels, array in zip(boundary.tensors, point.channels, codes, strict=True)
     ]
-    return np.concatenate(parts)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def to_codes(symbols: Symbols, boundary: Boundary, point: OperatingPoint) -> tuple[np.ndarray, ...]:
@@ -52,7 +53,10 @@ def to_codes(symbols: Symbols, boundary: Boundary, point: OperatingPoint) -> tup
             raise MalformedPayload(
                 f"a symbol of {tensor.name!r} is {int(part.max())}, {tensor.bits} bits allow {2**tensor.bits - 1}"
             )
-        whole = np.zeros(tensor.shape, dtype=tensor.dtype)
-        whole[:channels] = (part.astype(np.int16) + tensor.lowest).astype(tensor.dtype).reshape(channels, *tensor.shape[1:])
-        codes.append(whole)
+        crossed = (part + np.uint8(tensor.lowest & 0xFF)).view(tensor.dtype).reshape(channels, *tensor.shape[1:])
+        if channels < tensor.channels:
+            whole = np.zeros(tensor.shape, dtype=tensor.dtype)
+            whole[:channels] = crossed
+            crossed = whole
+        codes.append(crossed)
     return tuple(codes)
