@@ -241,7 +241,7 @@ class DeviceStream:
         message = await self._read()
         if message is self._end_marker:
             return False
-        kind = message.WhichOneof("message")
+        kind: str | None = message.WhichOneof("message")
         if kind == "capture":
             await self._take(message.capture)
         elif kind == "evidence":
