@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from benchmarks.server import latency, material, page, peers, summary, throughput
-from benchmarks.server.contenders import isthmus_server
+from benchmarks.server import flood, latency, material, page, peers, summary, throughput
+from benchmarks.server.contenders import isthmus_inference, isthmus_server
 from benchmarks.server.summary import Row
 from benchmarks.server.throughput import BARE, Contender, Plan, Say
 
@@ -30,10 +30,17 @@ from isthmus.devices.detect import detect
 
 COMMAND = "make bench-server"
 FULL, QUICK = Plan(rounds=6, seconds=2.0), Plan(rounds=2, seconds=1.0)
-_OWN = Contender(
-    name=summary.ISTHMUS,
-    told="`isthmus serve` with one instance and otherwise its defaults; its own stream, codes compressed by the codec (zstd)",
-    start=isthmus_server,
+_OWN = (
+    Contender(
+        name=summary.ISTHMUS,
+        told="`isthmus serve` with one instance and otherwise its defaults; its own stream, codes compressed by the codec (zstd)",
+        start=isthmus_server,
+    ),
+    Contender(
+        name=f"{summary.ISTHMUS}, Open Inference Protocol",
+        told="the same server, unary calls with raw contents, as MLServer is asked",
+        start=isthmus_inference,
+    ),
 )
 
 
@@ -49,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [] if options.quick else peers.ALL
     if options.peers is not None:
         chosen = [peer for peer in peers.ALL if peer.name in options.peers.split(",")]
-    contenders = [_OWN, *(Contender(name=peer.name, told=peer.told, start=peer.running) for peer in chosen)]
+    contenders = [*_OWN, *(Contender(name=peer.name, told=peer.told, start=peer.running) for peer in chosen)]
     plan = QUICK if options.quick else FULL
     started = time.monotonic()
 
@@ -76,6 +83,7 @@ async def measure(contenders: Sequence[Contender], plan: Plan, work: Path, say: 
     tail = material.make_tail(work / "tail")
     rows = summary.load_rows(await throughput.measure(contenders, tail, work, plan, say))
     rows += summary.latency_rows(await latency.measure(work, say, rounds=plan.rounds))
+    rows.append(summary.flood_row(await flood.measure(tail, work, say, rounds=min(plan.rounds, 4))))
     return tail.told, rows + summary.targets(rows)
 
 

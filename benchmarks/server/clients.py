@@ -43,9 +43,10 @@ class Client(ABC):
 class Device:
     """One stream of `isthmus.v1.Tail`, several captures in flight."""
 
-    def __init__(self, address: str, digest: bytes, modes: Sequence[int], payload: bytes) -> None:
+    def __init__(self, address: str, digest: bytes, modes: Sequence[int], payload: bytes, *, token: str = "") -> None:
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-        self._call = split_pb2_grpc.TailStub(self._channel).Stream()
+        metadata = (("authorization", f"Bearer {token}"),) if token else None
+        self._call = split_pb2_grpc.TailStub(self._channel).Stream(metadata=metadata)
         self._open = wire.Open(contract_digest=digest, modes=[wire.Mode.Name(mode) for mode in modes])
         self._payload = payload
         self._sent = 0

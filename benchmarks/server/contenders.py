@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from benchmarks.server.clients import Client, Devices
+from benchmarks.server.clients import Client, Devices, GrpcCalls
 from benchmarks.server.environment import PeerUnavailable
 from benchmarks.server.material import Material
 from benchmarks.server.process import ServerProcess
@@ -16,6 +16,7 @@ from benchmarks.server.process import ServerProcess
 from isthmus.bench import programs
 from isthmus.codec.codec import Codec
 from isthmus.codec.payload import Mode
+from isthmus.contract.generated import open_inference_pb2 as oip
 
 START_TIMEOUT_S = 90.0
 TOLERANCE = 1e-4
@@ -67,16 +68,51 @@ def _compare(found: np.ndarray, expected: np.ndarray) -> None:
 
 
 @contextlib.contextmanager
-def isthmus_server(material: Material, _work: Path, *, mode: Mode = Mode.ZSTD, extra: tuple[str, ...] = ()) -> Iterator[Running]:
-    """`isthmus serve` with one worker and everything else at its default."""
-    bundle = material.bundle
-    codec = Codec(bundle.manifest.boundary, bundle.manifest.points, [mode])
-    payload = codec.encode(tuple(material.codes))
-    with programs.server(bundle.folder, extra=extra) as server:
-        address = server.match["grpc"]
+def isthmus_server(material: Material, _work: Path, *, mode: Mode = Mode.ZSTD) -> Iterator[Running]:
+    """`isthmus serve` with one instance and everything else at its default, asked by devices over their streams."""
+    with programs.server(material.bundle.folder) as server:
+        address, payload = server.match["grpc"], encoded(material, mode)
+        digest = bytes.fromhex(material.bundle.digest)
 
         def client(in_flight: int) -> Client:
-            digest = bytes.fromhex(bundle.digest)
             return Devices(address, in_flight, digest=digest, modes=[int(mode)], payload=payload)
 
         yield Running(name="Isthmus", pid=server.pid, client=client)
+
+
+@contextlib.contextmanager
+def isthmus_inference(material: Material, _work: Path) -> Iterator[Running]:
+    """The same server, asked as other servers are: unary calls of the Open Inference Protocol."""
+    name = material.bundle.manifest.id
+    with programs.server(material.bundle.folder) as server:
+        yield Running(
+            name="Isthmus, Open Inference Protocol",
+            pid=server.pid,
+            client=lambda in_flight: open_inference(server.match["grpc"], in_flight, model=name, material=material),
+        )
+
+
+def encoded(material: Material, mode: Mode) -> bytes:
+    """The frame as a payload of the codec, in one mode."""
+    manifest = material.bundle.manifest
+    return Codec(manifest.boundary, manifest.points, [mode]).encode(tuple(material.codes))
+
+
+def open_inference(address: str, in_flight: int, *, model: str, material: Material) -> Client:
+    """A client of the Open Inference Protocol."""
+    return GrpcCalls(
+        address,
+        in_flight,
+        method="/inference.GRPCInferenceService/ModelInfer",
+        message=inference_request(material, model),
+        outputs=material.expected.size,
+    )
+
+
+def inference_request(material: Material, model: str) -> bytes:
+    """The frame as a request of the Open Inference Protocol, with raw contents."""
+    codes = material.codes
+    tensor = oip.ModelInferRequest.InferInputTensor(name="codes", datatype="INT8", shape=codes.shape)
+    request = oip.ModelInferRequest(model_name=model, inputs=[tensor], raw_input_contents=[codes.tobytes()])
+    serialised: bytes = request.SerializeToString()
+    return serialised

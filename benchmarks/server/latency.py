@@ -17,10 +17,10 @@ import grpc
 import numpy as np
 from benchmarks.server import echo, material
 from benchmarks.server.certificate import HOST, Certificate, make
+from benchmarks.server.contenders import encoded
 from benchmarks.server.material import Material
 
 from isthmus.bench import programs
-from isthmus.codec.codec import Codec
 from isthmus.codec.payload import Mode
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
@@ -124,7 +124,7 @@ def _tcp(sizes: Sizes, certificate: Certificate | None) -> Iterator[Pinger]:
 @contextlib.asynccontextmanager
 async def _isthmus(served: Material, certificate: Certificate | None) -> AsyncIterator[tuple[Pinger, Sizes]]:
     """Over one stream of grpc.aio: of Python's clients the one that adds least of its own."""
-    payload = encoded(served)
+    payload = encoded(served, Mode.RAW)
     with programs.server(served.bundle.folder, extra=certificate.arguments if certificate else ()) as server:
         async with _channel(server.match["grpc"], certificate) as channel:
             call = split_pb2_grpc.TailStub(channel).Stream()
@@ -153,7 +153,7 @@ async def _isthmus(served: Material, certificate: Certificate | None) -> AsyncIt
 @contextlib.contextmanager
 def _device(served: Material) -> Iterator[Pinger]:
     """As a device asks: with `isthmus.head`, its threads and futures."""
-    payload = encoded(served)
+    payload = encoded(served, Mode.RAW)
     with programs.server(served.bundle.folder) as server:
         manifest = served.bundle.manifest
         hello = greeting(manifest.id, served.bundle.digest, (Mode.RAW,), "benchmark", b"")
@@ -171,12 +171,6 @@ def _device(served: Material) -> Iterator[Pinger]:
             yield ping
         finally:
             stream.close()
-
-
-def encoded(served: Material) -> bytes:
-    """The frame as a payload of the codec that compresses nothing."""
-    manifest = served.bundle.manifest
-    return Codec(manifest.boundary, manifest.points, [Mode.RAW]).encode(tuple(served.codes))
 
 
 def _channel(address: str, certificate: Certificate | None) -> grpc.aio.Channel:

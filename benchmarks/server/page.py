@@ -154,7 +154,7 @@ def _how(meta: Mapping[str, Any], rows: Sequence[Row]) -> str:
 
 
 def _kind(name: str) -> int:
-    return 2 if name == BARE else int(name == ISTHMUS)
+    return 2 if name == BARE else int(name.startswith(ISTHMUS))
 
 
 def _rate_plot(loads: Sequence[Row]) -> str:

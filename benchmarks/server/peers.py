@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from benchmarks.server.clients import Client, GrpcCalls, HttpPosts
-from benchmarks.server.contenders import Running
+from benchmarks.server.contenders import Running, open_inference
 from benchmarks.server.environment import PEERS, prepare
 from benchmarks.server.material import ONNXRUNTIME, Material
 from benchmarks.server.process import ServerProcess, free_ports
+from google.protobuf.wrappers_pb2 import BytesValue
 
 MakeClient = Callable[[str, int, Material], Client]
 
@@ -83,17 +83,11 @@ class Peer:
 
 
 def _oip(address: str, in_flight: int, material: Material) -> Client:
-    return GrpcCalls(
-        address,
-        in_flight,
-        method="/inference.GRPCInferenceService/ModelInfer",
-        message=infer_request("tail", "codes", material.codes),
-        outputs=material.expected.size,
-    )
+    return open_inference(address, in_flight, model="tail", material=material)
 
 
 def _bytes_value(address: str, in_flight: int, material: Material) -> Client:
-    message = _field(1, material.codes.tobytes())
+    message = BytesValue(value=material.codes.tobytes()).SerializeToString()
     return GrpcCalls(address, in_flight, method="/tail.Tail/Predict", message=message, outputs=material.expected.size)
 
 
@@ -101,22 +95,6 @@ def _base64_in_json(address: str, in_flight: int, material: Material) -> Client:
     body = json.dumps({"codes": base64.b64encode(material.codes.tobytes()).decode()}).encode()
     size = material.expected.size
     return HttpPosts(address, in_flight, path="/predict", content_type="application/json", body=body, outputs=size)
-
-
-def infer_request(model: str, name: str, codes: np.ndarray) -> bytes:
-    """A serialised `inference.ModelInferRequest` of the Open Inference Protocol, with raw contents."""
-    tensor = _field(1, name.encode()) + _field(2, b"INT8") + _field(3, b"".join(_varint(size) for size in codes.shape))
-    return _field(1, model.encode()) + _field(5, tensor) + _field(7, codes.tobytes())
-
-
-def _field(number: int, value: bytes) -> bytes:
-    """A length-delimited field of protobuf."""
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
-
-
-def _varint(value: int) -> bytes:
-    head = [value >> shift & 0x7F | 0x80 for shift in range(0, max(1, value.bit_length()), 7)]
-    return bytes([*head[:-1], head[-1] & 0x7F])
 
 
 ALL = (

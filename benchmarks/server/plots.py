@@ -9,7 +9,7 @@ from isthmus.bench.drawing import Drawing
 from isthmus.bench.look import BLUE, GREY, ORANGE
 
 WIDTH = 860
-_LEFT, _RIGHT, _TOP, _BAR, _GAP = 190, 90, 62, 14, 14
+_LEFT, _RIGHT, _TOP, _BAR, _GAP = 230, 90, 62, 14, 14
 
 
 @dataclass(frozen=True, slots=True)

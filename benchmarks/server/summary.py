@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from benchmarks.server import latency
+from benchmarks.server import flood, latency
 from benchmarks.server.figures import Figures
+from benchmarks.server.flood import Flood
 from benchmarks.server.latency import Latency, Ping
 from benchmarks.server.throughput import BARE, Throughput
 
@@ -72,6 +73,21 @@ def latency_rows(found: Latency) -> list[Row]:
 
 def _without_compute_us(pings: Sequence[Ping]) -> float:
     return float(np.median([ping.trip_s - ping.compute_s for ping in pings])) * 1e6
+
+
+def flood_row(found: Flood) -> Row:
+    """The polite client's latencies without and with the flood."""
+    alone, beside = flood.percentiles_ms(found.alone_s), flood.percentiles_ms(found.beside_s)
+    return {
+        "kind": "flood",
+        "alone": alone,
+        "beside": beside,
+        "p95_ratio": round(beside["p95_ms"] / alone["p95_ms"], 3),
+        "answered_per_s": round(found.answered / found.seconds, 1),
+        "refused_per_s": round(found.refused / found.seconds, 1),
+        "failed": found.failed,
+        "told": flood.told(),
+    }
 
 
 def targets(rows: Sequence[Row]) -> list[Row]:
