@@ -92,11 +92,12 @@ def peer() -> Iterator[Callable[[Script | None], str]]:
     """A function that starts a gRPC server whose streams follow a script, and gives its address; None: it knows no such call."""
     with contextlib.ExitStack() as stack:
 
-        def start(script: Script | None) -> str:
+        def start(script: Script | split_pb2_grpc.TailServicer | None) -> str:
             pool = stack.enter_context(ThreadPoolExecutor(4))
             server = grpc.server(pool, options=[("grpc.so_reuseport", 0)])
             if script:
-                split_pb2_grpc.add_TailServicer_to_server(_Scripted(script), server)
+                servicer = script if isinstance(script, split_pb2_grpc.TailServicer) else _Scripted(script)
+                split_pb2_grpc.add_TailServicer_to_server(servicer, server)
             port = server.add_insecure_port("127.0.0.1:0")
             server.start()
             stack.callback(lambda: server.stop(None).wait())

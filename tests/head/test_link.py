@@ -1,13 +1,16 @@
 import socket
 import threading
 
+import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.codec.codec import Codec
 from isthmus.contract.generated import split_pb2 as wire
-from isthmus.errors import ConfigError, ContractMismatch, RemoteProtocolError, TailUnavailable
+from isthmus.contract.generated import split_pb2_grpc
+from isthmus.contract.overload import retry_metadata
+from isthmus.errors import ConfigError, ContractMismatch, Overloaded, RemoteProtocolError, TailUnavailable
 from isthmus.head.link import Link, LinkSettings, check_address, preferred_order
 from isthmus.head.model import DeviceModel
 
@@ -161,7 +164,30 @@ def test_a_pause_that_the_server_asked_for_ends_by_itself(peer, connect):
     link = connect(peer(script))
     assert link.send(wire.Capture(sequence=0)).result(WAIT_S).status == "overloaded"
     assert not link.wait_credit(0)
-    assert link.wait_credit(WAIT_S)
+    # Nothing else wakes it: a link that does not look by itself waits ten minutes, and this test one.
+    assert link.wait_credit(600)
+
+
+class Full(split_pb2_grpc.TailServicer):
+    """A server without room for an hour."""
+
+    def __init__(self):
+        self.asked = threading.Semaphore(0)
+
+    def Stream(self, _requests, context):  # noqa: N802
+        self.asked.release()
+        context.set_trailing_metadata(retry_metadata(3_600_000))
+        context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no room")
+
+
+def test_a_full_server_is_not_asked_again_before_it_said(peer, tiny_bundle):
+    full = Full()
+    with Link(tiny_bundle, [peer(full)], device_id="camera") as link:
+        with pytest.raises(Overloaded, match="no room"):
+            link.wait_connected(1)
+        assert full.asked.acquire(timeout=WAIT_S)
+        # Without the hint it is asked every 0.1 to 0.5 s.
+        assert not full.asked.acquire(timeout=1)
 
 
 def test_after_a_reset_the_session_goes_on_with_all_credits(serve, connect, shaped, capture):
