@@ -64,7 +64,14 @@ class Server:
         self._stopping = False
         self._sampling: asyncio.Task[None] | None = None
         self._tracing: Tracing | None = None
-        self._metrics = Metrics(served=lambda: self._catalog, sessions=lambda: len(self._sessions), ready=lambda: self.ready)
+        self._clients = Clients(settings.client)
+        self._metrics = Metrics(
+            served=lambda: self._catalog,
+            sessions=lambda: len(self._sessions),
+            session_bytes=lambda: self._sessions.size_bytes,
+            delayed=lambda: self._clients.delayed,
+            ready=lambda: self.ready,
+        )
         self.repository: Repository = self._make_repository(source)
         """What can be loaded and unloaded, and in what state it is."""
         self.grpc_port = 0
@@ -153,11 +160,10 @@ class Server:
             tracing=self._tracing,
         )
         self.relay = Relay(self._sessions, self._settings.limits, self._elsewhere)
-        clients = Clients(self._settings.client)
-        self._service = TailService(house, self.relay, clients, streams_max=self._settings.streams_max)
+        self._service = TailService(house, self.relay, self._clients, streams_max=self._settings.streams_max)
         split_pb2_grpc.add_TailServicer_to_server(self._service, self._grpc)
         self._inference = InferenceService(
-            self._catalog, self.repository, self._settings, self._metrics, clients, ready=lambda: self.ready
+            self._catalog, self.repository, self._settings, self._metrics, self._clients, ready=lambda: self.ready
         )
         open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self._inference, self._grpc)
         self.pages = self._make_pages()

@@ -52,6 +52,7 @@ INSTANCES = Family(name="isthmus_instances", kind="gauge", help="Threads that co
 QUEUE_LENGTH = Family(name="isthmus_queue_length", kind="gauge", help="Frames that wait for an instance.", labels=_OF)
 STREAMS = Family(name="isthmus_streams", kind="gauge", help="Device streams that are open.", labels=_OF)
 SESSIONS = Family(name="isthmus_sessions", kind="gauge", help="Sessions held, with and without a stream.")
+SESSION_BYTES = Family(name="isthmus_session_bytes", kind="gauge", help="Decoded frames that sessions keep as references.")
 OPENED = Family(
     name="isthmus_streams_opened_total",
     kind="counter",
@@ -66,6 +67,11 @@ ENDED = Family(
 )
 REFUSED = Family(
     name="isthmus_refused_total", kind="counter", help="Streams and requests that were turned away.", labels=("reason",)
+)
+DELAYED = Family(
+    name="isthmus_credits_delayed_total",
+    kind="counter",
+    help="Credits that devices had to wait for, and calls refused, because their client is over its rate or bytes.",
 )
 CAPTURES = Family(name="isthmus_captures_total", kind="counter", help="Captures answered.", labels=(*_OF, "placement", "status"))
 STAGE_SECONDS = Family(
@@ -100,9 +106,11 @@ FAMILIES = (
     QUEUE_LENGTH,
     STREAMS,
     SESSIONS,
+    SESSION_BYTES,
     OPENED,
     ENDED,
     REFUSED,
+    DELAYED,
     CAPTURES,
     STAGE_SECONDS,
     PAYLOAD_BYTES,

@@ -56,14 +56,24 @@ class Metrics(Collector):
     Args:
         served: gives what is served at the time of a scrape.
         sessions: gives the number of sessions.
+        session_bytes: gives the memory of their frames.
+        delayed: gives how many credits and calls had to wait.
         ready: tells whether new streams are taken.
     """
 
     def __init__(
-        self, *, served: Callable[[], Iterable[Served]], sessions: Callable[[], int], ready: Callable[[], bool] = lambda: True
+        self,
+        *,
+        served: Callable[[], Iterable[Served]],
+        sessions: Callable[[], int],
+        session_bytes: Callable[[], int] = lambda: 0,
+        delayed: Callable[[], int] = lambda: 0,
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._served = served
         self._sessions = sessions
+        self._session_bytes = session_bytes
+        self._delayed = delayed
         self._ready = ready
         self._bundles: dict[tuple[str, str], BundleFigures] = {}
         self.incidents = Incidents()
@@ -155,6 +165,8 @@ class Metrics(Collector):
         yield _single(families.gauge(families.READY), int(self._ready()))
         yield from _served_gauges(served)
         yield _single(families.gauge(families.SESSIONS), self._sessions())
+        yield _single(families.gauge(families.SESSION_BYTES), self._session_bytes())
+        yield _single(families.counter(families.DELAYED), self._delayed())
         yield _by_label(families.ENDED, self._ended)
         yield _by_label(families.REFUSED, self._refused)
         yield from _stream_counts(self.bundles)

@@ -17,6 +17,7 @@ from isthmus.errors import (
     TailUnavailable,
     Unauthenticated,
 )
+from isthmus.tail.admission.limits import ClientLimits
 from isthmus.tail.watching import metrics as counting
 from isthmus.tail.watching.families import FAMILIES, PROCESS
 from isthmus.tail.watching.metrics import ENDINGS, REFUSALS, Metrics, refusal
@@ -75,6 +76,17 @@ async def test_streams_and_sessions_are_gauged_and_resumes_counted(serve, connec
     assert value(samples, "isthmus_sessions") == 1
     assert value(samples, "isthmus_streams_opened_total", resumed="true", **TINY) == 1
     assert value(samples, "isthmus_streams_ended_total", reason="closed") == 1
+
+
+async def test_memory_of_sessions_and_credits_that_came_later_are_told(serve, connect, payload):
+    server = await serve(metrics_port=0, client=ClientLimits(rate_per_s=0.001, burst=2))
+    device = connect(server)
+    await device.open()
+    await device.ask(1, codes=payload)
+    samples = await scrape(server)
+    assert value(samples, "isthmus_session_bytes") == 64
+    # The third of its first three, and the one that its answer would have brought.
+    assert value(samples, "isthmus_credits_delayed_total") == 2
 
 
 async def test_a_served_bundle_is_there_before_its_first_frame(serve, tiny_bundle):
