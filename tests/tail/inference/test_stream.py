@@ -67,20 +67,21 @@ async def test_no_more_requests_are_taken_than_may_be_in_flight(serve, client_of
 
 
 async def test_a_stream_that_is_cancelled_leaves_nothing_behind(serve, client_of, frame, monkeypatch, queued):
-    gate, computed = threading.Event(), []
+    gate, entered, computed = threading.Event(), threading.Event(), []
     compute = TailModel.compute
 
     def held(model, worker, works):
+        entered.set()
         gate.wait(10)
         computed.append(len(works))
         return compute(model, worker, works)
 
     monkeypatch.setattr(TailModel, "compute", held)
-    server = await serve()
+    server = await serve(batch_max=1)
     client = client_of(server)
     call = client.stub.ModelStreamInfer(frame(number) for number in range(3))
     async with asyncio.timeout(10):
-        while queued(server) < 2:
+        while not entered.is_set() or queued(server) < 2:
             await asyncio.sleep(0.001)
         call.cancel()
         while server._inference._calls:
