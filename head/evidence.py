@@ -16,7 +16,7 @@ from isthmus.head.frame import Frame
 from isthmus.head.mailbox import Mailbox
 
 FORMAT, QUALITY = "jpeg", 85
-"""Good enough to relabel from; about 60 kB at 640x480."""
+"""Good enough to relabel from."""
 _WAITING_MAX = 2
 """Frames that wait for compression: a camera's frame is up to 25 MB."""
 

@@ -14,6 +14,7 @@ from benchmarks.codec.plots import Bar, bars
 from benchmarks.codec.rivals import OPTIONAL, optional
 from benchmarks.codec.sizes import MIXED, MIXED_CODES_MAX
 from benchmarks.codec.targets import SCORE_LEAST, Entry, equal_h265, per_ten_thousand, targets
+from benchmarks.markdown import table
 
 COMMAND = "make bench-codec"
 Pictures = dict[str, dict[str, list[dict[str, Any]]]]
@@ -37,9 +38,7 @@ def write(folder: Path, docs: Path, entries: Sequence[Entry]) -> Path:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
+    return table(columns, rows, _cell)
 
 
 def _cell(value: object) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.markdown import table
 from benchmarks.server import latency, plots, summary
 from benchmarks.server.plots import Bar
 from benchmarks.server.summary import ISTHMUS, Row
@@ -59,9 +60,7 @@ def write(docs: Path, meta: Mapping[str, Any], rows: Sequence[Row]) -> Path:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
+    return table(columns, rows, _cell)
 
 
 def _cell(value: object) -> str:

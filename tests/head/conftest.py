@@ -15,10 +15,15 @@ import pytest
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
+from isthmus.contract.manifest import Task
 from isthmus.devices import link as profiles
 from isthmus.devices.shaper_thread import run_in_thread
+from isthmus.head.agent import Agent
 from isthmus.head.frame import Frame, Source
+from isthmus.head.ledger import Ledger
 from isthmus.head.link import Link, LinkSettings
+from isthmus.head.placement import Local, Split
+from isthmus.head.sink import Callback
 from isthmus.tail.server import Server
 from isthmus.tail.settings import ServerSettings
 
@@ -161,3 +166,41 @@ def pictures() -> type[Pictures]:
 def picture() -> np.ndarray:
     """uint8[32, 32, 3]."""
     return np.random.default_rng(7).integers(0, 256, size=(32, 32, 3), dtype=np.uint8)
+
+
+class AgentRun:
+    """An agent with its ledger, and what came of it."""
+
+    WAIT_S = 20
+
+    def __init__(self, bundle, source, *, placement=None, deadline_s=None, on_record=None, labels=None, link=None, **options):
+        self.records = []
+        task = Task() if labels is None else Task(kind="classification", labels=labels)
+        self.ledger = Ledger(
+            bundle.manifest.model_copy(update={"task": task}),
+            device_id="camera",
+            deadline_s=deadline_s,
+            sinks=[Callback(self.records.append), Callback(on_record or (lambda _record: None))],
+            session=(lambda: link.session) if link else bytes,
+        )
+        placement = placement or (Split(bundle) if link else Local(bundle))
+        options = {"drop_policy": "wait", "finish_s": self.WAIT_S, **options}
+        self.agent = Agent(source=source, placement=placement, ledger=self.ledger, link=link, **options)
+
+    def go(self):
+        return self.agent.run()
+
+    @property
+    def fates(self):
+        return [record.reason or "answered" for record in sorted(self.records, key=lambda record: record.sequence)]
+
+    def assert_every_frame_once(self, count, *, first=0):
+        summary = self.ledger.summary
+        assert sorted(record.sequence for record in self.records) == list(range(first, first + count))
+        assert summary.frames == count == summary.answered + sum(summary.dropped.values())
+
+
+@pytest.fixture
+def agent_run() -> type[AgentRun]:
+    """A run of the agent that remembers its records."""
+    return AgentRun

@@ -1,7 +1,6 @@
 """How a client that sends too much is slowed down on a real stream, and what it never loses by it."""
 
 import asyncio
-import threading
 
 import grpc
 import pytest
@@ -10,26 +9,6 @@ from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
 from isthmus.contract.overload import retry_after_ms
 from isthmus.tail.admission.limits import ClientLimits
-from isthmus.tail.model import TailModel
-
-
-@pytest.fixture
-def gate(monkeypatch):
-    """Holds every computation until `open` is set; `entered` tells that one began."""
-
-    class Gate:
-        entered, open = threading.Event(), threading.Event()
-
-    compute = TailModel.compute
-
-    def wait(self, worker, works):
-        Gate.entered.set()
-        assert Gate.open.wait(30)
-        return compute(self, worker, works)
-
-    monkeypatch.setattr(TailModel, "compute", wait)
-    yield Gate
-    Gate.open.set()
 
 
 async def send_all(device, opened, count, payload):
