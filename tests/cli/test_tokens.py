@@ -72,7 +72,7 @@ def test_the_list_shows_everything_but_the_token():
     assert (row["scopes"], row["state"]) == (["stream", "evidence"], "good")
     shown = isthmus("tokens list tokens.jsonl").stdout
     assert "camera-1" in shown
-    assert made["token"].rpartition("_")[2] not in shown + Path("tokens.jsonl").read_text()
+    assert made["token"].split("_", 2)[2] not in shown + Path("tokens.jsonl").read_text()
 
 
 def test_a_revoked_token_says_so():
@@ -132,5 +132,5 @@ def test_a_server_with_everything_lets_in_who_may_and_nobody_logs_a_token(make_t
         log = server._errors.read()
     assert "call refused" in log
     for file in Path().glob("*.token"):
-        secret = file.read_text().strip().rpartition("_")[2]
+        secret = file.read_text().strip().split("_", 2)[2]
         assert all(secret[:12] not in text for text in (*said, log))
