@@ -5,6 +5,9 @@ arrive while the workers are busy. A batch spares a light network most of what a
 changing hands over Python's lock. Whose frame comes next is the fair queue's affair. Workers sleep on a queue of wake-ups of
 which there is at least one for every frame, so nothing is polled and the lock is held for microseconds. Results come back in
 one wake-up of the loop for all that finished meanwhile.
+
+A frame that finds nobody at work and is known to take less than `LOOP_S` is computed by the event loop itself: the way to a
+thread and back costs a tenth of a millisecond, and the loop would do nothing else meanwhile.
 """
 
 import asyncio
@@ -13,14 +16,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic
 
 from isthmus.errors import Overloaded, TailUnavailable
 from isthmus.tail.admission.fair import FairQueue
-
-Work = TypeVar("Work")
-Result = TypeVar("Result")
+from isthmus.tail.job import Job, Result, Work
 
 RETRY_MIN_MS = 5
 RETRY_MAX_MS = 1000
@@ -28,36 +28,8 @@ RETRY_MAX_MS = 1000
 BATCH_MAX, BATCH_S = 8, 0.004
 """Of a batch whose size nobody set: 8 leave each frame an eighth of what a run costs around the network. All are answered when
 the last one is computed; 4 ms are little beside the round trip of a radio."""
-
-
-@dataclass(slots=True, eq=False)
-class Job(Generic[Work, Result]):
-    """One piece of work on its way through the queue. After `on_done` was called, exactly one of these holds:
-    `result` is set, `error` is set, or `expired` is true."""  # noqa: D205, D209
-
-    work: Work
-    kind: Hashable
-    expires_at: float | None
-    on_done: "Callable[[Job[Work, Result]], None]"
-    queued_at: float
-    client: Hashable = None
-    estimate_s: float = 0.0
-    """What it was charged in the fair queue when it was taken."""
-    queue_s: float = 0.0
-    compute_s: float = 0.0
-    result: Result | None = None
-    error: Exception | None = None
-    expired: bool = False
-    cancelled: bool = False
-
-    def cancel(self) -> None:
-        """Let it not be computed if it was not begun; `on_done` will not be called."""
-        self.cancelled = True
-
-    def lapsed(self, now: float) -> bool:
-        """Whether nobody waits for its result any more; `expired` tells if time was the reason."""
-        self.expired = self.expired or (self.expires_at is not None and now >= self.expires_at)
-        return self.expired or self.cancelled
+LOOP_S = 0.001
+"""How long the event loop may compute: other frames wait meanwhile; gRPC's own threads go on and answer pings."""
 
 
 class Batcher(Generic[Work, Result]):
@@ -95,7 +67,11 @@ class Batcher(Generic[Work, Result]):
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
         """True: look for a job; False: end."""
         self._wakes = 0
-        """Trues that no worker has taken yet; never fewer than jobs."""
+        """Trues that no worker has taken yet; never fewer than jobs, but for one that the loop has taken on."""
+        self._busy = 0
+        """Workers between taking a batch and having computed it."""
+        self._taken_on = False
+        """The loop will look at the queue in its next turn."""
         self._finished: deque[Job[Work, Result]] = deque()
         self._posted = False
         self._closed = False
@@ -128,6 +104,7 @@ class Batcher(Generic[Work, Result]):
         client: Hashable = None,
         stream: Hashable = None,
         size_bytes: int = 0,
+        light: bool = False,
     ) -> Job[Work, Result]:
         """Queue one piece of work; call it on the event loop.
 
@@ -141,6 +118,7 @@ class Batcher(Generic[Work, Result]):
             client: whose it is; the time of the workers is shared between clients.
             stream: jobs of one stream keep their order, and the streams of a client take turns.
             size_bytes: what it holds in memory while it waits.
+            light: it takes no longer than others of its batcher, so that the event loop may compute it if they are quick.
 
         Raises:
             Overloaded: the queue is full and nobody holds more of it than this client.
@@ -158,14 +136,18 @@ class Batcher(Generic[Work, Result]):
             if not self._queue.has_room(size_bytes):
                 self._make_room(now, client, stream, size_bytes)
             self._queue.put(job, client=client, stream=stream, size_bytes=size_bytes)
-            if self._wakes < len(self._queue):
-                self._wakes += 1
-                self._wake.put(True)
+            if light and self._mean_s < LOOP_S and not self._busy and len(self._queue) == 1:
+                self._taken_on = True
+                self._loop.call_soon(self._serve_here)
+            else:
+                self._wake_workers()
         return job
 
     async def close(self) -> None:
         """Take nothing more, finish what is queued and not cancelled, and end the threads."""
         self._closed = True
+        with self._lock:
+            self._wake_workers()
         for _ in self._threads:
             self._wake.put(False)
         for thread in self._threads:
@@ -192,19 +174,42 @@ class Batcher(Generic[Work, Result]):
             if idle:
                 self._post(idle)
 
+    def _wake_workers(self) -> None:
+        """See that there is a wake-up for every job; under the lock."""
+        self._taken_on = False
+        while self._wakes < len(self._queue):
+            self._wakes += 1
+            self._wake.put(True)
+
     def _serve(self, worker: int) -> None:
         """Life of one worker thread."""
         while self._wake.get():
-            self._serve_batch(worker)
+            with self._lock:
+                self._wakes -= 1
+                self._busy += 1
+            self._serve_batch(worker, self._post)
+            with self._lock:
+                self._busy -= 1
 
-    def _serve_batch(self, worker: int) -> None:
+    def _serve_here(self) -> None:
+        """The event loop's turn, if the job it took on is still alone; else all are for the workers."""
+        with self._lock:
+            if not self._taken_on:
+                return
+            if len(self._queue) > 1:
+                self._wake_workers()
+                return
+            self._taken_on = False
+        self._serve_batch(0, self._tell)
+
+    def _serve_batch(self, worker: int, tell: Callable[[list[Job[Work, Result]]], None]) -> None:
         """Compute what is next. By itself, so that a worker that sleeps holds no frame."""
         ready, late = self._take()
         if late:
-            self._post(late)
+            tell(late)
         if ready:
             self._compute(worker, ready)
-            self._post(ready)
+            tell(ready)
 
     def _take(self) -> tuple[list[Job[Work, Result]], list[Job[Work, Result]]]:
         """The next batch, and what was found expired on the way to it."""
@@ -216,7 +221,6 @@ class Batcher(Generic[Work, Result]):
             return job.lapsed(now) or job.kind == ready[0].kind
 
         with self._lock:
-            self._wakes -= 1
             estimate_s = self._mean_s
             most = self._most(estimate_s)
             while len(ready) < most:
@@ -273,6 +277,9 @@ class Batcher(Generic[Work, Result]):
     def _deliver(self) -> None:
         self._posted = False
         while self._finished:
-            job = self._finished.popleft()
+            self._tell([self._finished.popleft()])
+
+    def _tell(self, jobs: list[Job[Work, Result]]) -> None:
+        for job in jobs:
             if not job.cancelled:
                 job.on_done(job)

@@ -6,6 +6,8 @@ from typing import Self
 
 import structlog
 
+from isthmus.codec.codec import PLAIN_MODES
+from isthmus.codec.payload import mode_of
 from isthmus.contract.bundle import Bundle
 from isthmus.tail.batch import Batcher
 from isthmus.tail.model import Computed, TailModel, Work
@@ -13,6 +15,8 @@ from isthmus.tail.settings import ServerSettings
 
 INLINE_CODES_MAX = 65_536
 """Codes of one frame that are decoded on the event loop: about a millisecond. Larger frames go to a thread."""
+INLINE_PLAIN_CODES_MAX = 524_288
+"""The same where nothing is predicted: a check sum, and bytes that are copied or a zstd frame."""
 
 _log = structlog.get_logger(__name__)
 
@@ -26,12 +30,11 @@ class Served:
     version: str
     model: TailModel
     batcher: Batcher[Work, Computed]
-    decodes_aside: bool = field(init=False)
-    """Whether frames are too large to be decoded on the event loop."""
+    codes: int = field(init=False)
+    """Of one frame."""
 
     def __post_init__(self) -> None:
-        size = sum(tensor.size() for tensor in self.bundle.manifest.boundary.tensors)
-        object.__setattr__(self, "decodes_aside", size > INLINE_CODES_MAX)
+        object.__setattr__(self, "codes", sum(tensor.size() for tensor in self.bundle.manifest.boundary.tensors))
 
     @classmethod
     async def load(cls, bundle: Bundle, settings: ServerSettings, *, name: str = "", version: str = "") -> Self:
@@ -83,6 +86,10 @@ class Served:
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+    def decodes_aside(self, payload: bytes) -> bool:
+        """Whether decoding this frame would hold the event loop for too long."""
+        return self.codes > (INLINE_PLAIN_CODES_MAX if mode_of(payload) in PLAIN_MODES else INLINE_CODES_MAX)
 
     async def close(self) -> None:
         """Finish what is queued and let the networks go."""

@@ -15,10 +15,10 @@ import structlog
 from isthmus.contract.generated import open_inference_pb2 as wire
 from isthmus.contract.models import TAIL
 from isthmus.errors import DeadlinePassed, DeviceError, IsthmusError, LimitExceeded
-from isthmus.tail.batch import Job
 from isthmus.tail.inference import question as questions
 from isthmus.tail.inference.models import Model
 from isthmus.tail.inference.question import Question
+from isthmus.tail.job import Job
 from isthmus.tail.model import Computed, Work
 from isthmus.tail.settings import ServerSettings
 
@@ -101,6 +101,7 @@ class Answering:
             client=caller.client,
             stream=caller.stream,
             size_bytes=work.size_bytes,
+            light=work.kind == "codes",
         )
         try:
             await done

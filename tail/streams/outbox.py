@@ -15,7 +15,7 @@ import structlog
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.errors import Overloaded
 from isthmus.tail.admission.client import Client
-from isthmus.tail.batch import Job
+from isthmus.tail.job import Job
 from isthmus.tail.model import Computed, Work
 from isthmus.tail.watching.figures import STATUSES, StreamFigures
 from isthmus.tail.watching.text import printable

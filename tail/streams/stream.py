@@ -34,8 +34,8 @@ from isthmus.errors import (
     TailUnavailable,
 )
 from isthmus.tail.admission.client import Client
-from isthmus.tail.batch import Job
 from isthmus.tail.catalog import Catalog
+from isthmus.tail.job import Job
 from isthmus.tail.model import Computed, Work
 from isthmus.tail.security.identity import current
 from isthmus.tail.served import Served
@@ -251,9 +251,11 @@ class DeviceStream:
         return kind != "close"
 
     async def _take(self, capture: wire.Capture) -> None:
-        pending = self._admit(capture)
+        # Once: protobuf copies the bytes with every look at them.
+        data = capture.codes or capture.picture.data
+        pending = self._admit(capture, len(data))
         try:
-            work = await self._work(capture, pending)
+            work = await self._work(capture, data, pending)
         except ReferenceMissing as error:
             self._outbox.answer(pending, wire.STATUS_KEY_FRAME_NEEDED, str(error))
             return
@@ -263,7 +265,7 @@ class DeviceStream:
         expires_at = pending.arrived_at + capture.deadline_us / 1e6 if capture.HasField("deadline_us") else None
         self._submit(pending, work, expires_at)
 
-    def _admit(self, capture: wire.Capture) -> Pending:
+    def _admit(self, capture: wire.Capture, size_bytes: int) -> Pending:
         """Check the rules of the conversation.
 
         Raises:
@@ -281,7 +283,6 @@ class DeviceStream:
             raise RemoteProtocolError(f"sequence {capture.sequence} follows {self._session.last_sequence}; it must grow")
         self._session.last_sequence = capture.sequence
         placement = "offload" if capture.HasField("picture") else "split"
-        size_bytes = len(capture.codes) or len(capture.picture.data)
         self._client.spend(size_bytes)
         self._figures.received(placement, size_bytes)
         pending = Pending(sequence=capture.sequence, placement=placement, arrived_at=arrived_at, figures=self._figures)
@@ -290,27 +291,27 @@ class DeviceStream:
         self._outbox.expect(pending)
         return pending
 
-    async def _work(self, capture: wire.Capture, pending: Pending) -> Work:
+    async def _work(self, capture: wire.Capture, data: bytes, pending: Pending) -> Work:
         content = capture.WhichOneof("content")
         if content == "codes":
-            return await self._decode(capture, pending)
+            return await self._decode(capture, data, pending)
         if content != "picture":
             raise MalformedPayload("a capture carries codes or a picture, this one has neither")
         if not self._served.model.takes_pictures:
             raise RemoteProtocolError(f"bundle {self._served.bundle.manifest.id!r} takes no pictures; send codes")
-        size_bytes, bytes_max = len(capture.picture.data), self._house.limits.picture_bytes
-        if size_bytes > bytes_max:
-            raise LimitExceeded(f"picture of {size_bytes} bytes, at most {bytes_max} are taken")
-        return Work(kind="picture", picture_format=capture.picture.format, picture_data=capture.picture.data)
+        bytes_max = self._house.limits.picture_bytes
+        if len(data) > bytes_max:
+            raise LimitExceeded(f"picture of {len(data)} bytes, at most {bytes_max} are taken")
+        return Work(kind="picture", picture_format=capture.picture.format, picture_data=data)
 
-    async def _decode(self, capture: wire.Capture, pending: Pending) -> Work:
+    async def _decode(self, capture: wire.Capture, data: bytes, pending: Pending) -> Work:
         """Decode codes and keep them as a reference, in the order of arrival."""
         reference = self._session.reference(capture.reference) if capture.HasField("reference") else None
         if capture.HasField("reference") and reference is None:
             raise ReferenceMissing(f"frame {capture.reference} is not held; send a key frame")
-        decode = functools.partial(self._codec.decode, capture.codes, point=capture.point, reference=reference)
+        decode = functools.partial(self._codec.decode, data, point=capture.point, reference=reference)
         started = self._house.clock()
-        if self._served.decodes_aside:
+        if self._served.decodes_aside(data):
             codes = await asyncio.to_thread(decode)
             self._check_attached()
         else:
@@ -341,6 +342,7 @@ class DeviceStream:
                 client=self._client.name,
                 stream=self.number,
                 size_bytes=work.size_bytes,
+                light=work.kind == "codes",
             )
         except Overloaded as error:
             self._outbox.answer_overloaded(pending, error)

@@ -275,6 +275,69 @@ async def test_without_a_size_a_batch_is_of_a_few_milliseconds_and_leaves_other_
     assert (max(sizes), sum(sizes)) == (most, 16)
 
 
+class Threads:
+    """A network that remembers in which thread it ran; a frame takes `frame_s` on its clock."""
+
+    def __init__(self, frame_s):
+        self.now, self.frame_s, self.ran = 0.0, frame_s, []
+
+    def run(self, _worker, works):
+        self.now += self.frame_s * len(works)
+        self.ran += [threading.current_thread().name.partition("-")[0]] * len(works)
+        return works
+
+    async def settled(self):
+        """A batcher that knows how long a frame takes."""
+        batcher = Batcher(self.run, workers=1, queue_max=99, clock=lambda: self.now)
+        for _ in range(100):
+            await submit_all(batcher, [0])
+        self.ran.clear()
+        return batcher
+
+
+@pytest.mark.parametrize(
+    ("frame_s", "light", "works", "ran"),
+    [
+        (0.0005, True, [1], ["MainThread"]),
+        (0.0005, False, [1], ["isthmus"]),
+        (0.002, True, [1], ["isthmus"]),
+        (0.0005, True, [1, 2, 3], ["isthmus"] * 3),
+    ],
+    ids=["alone and quick", "not light", "slow", "in company"],
+)
+async def test_the_loop_computes_what_is_quick_and_alone(frame_s, light, works, ran):
+    threads = Threads(frame_s)
+    batcher = await threads.settled()
+    done = await submit_all(batcher, works, light=light)
+    assert (threads.ran, [job.result for job in done]) == (ran, works)
+    done = await submit_all(batcher, works, light=light)
+    assert (threads.ran, [job.result for job in done]) == (2 * ran, works)
+    await batcher.close()
+
+
+async def test_what_the_loop_has_taken_on_is_computed_before_the_end():
+    threads, done = Threads(0.0005), []
+    batcher = await threads.settled()
+    batcher.submit(1, done.append, light=True)
+    await batcher.close()
+    assert [job.result for job in done] == [1]
+
+
+async def test_the_loop_leaves_a_frame_to_the_workers_while_one_is_at_work(plug):
+    threads = Threads(0.0005)
+    batcher = await threads.settled()
+    batcher._run = plug.run
+    plug.open.clear()
+    batcher.submit(1, lambda _job: None)
+    await asyncio.to_thread(plug.entered.wait, 30)
+    batcher.submit(2, lambda _job: None, light=True)
+    await asyncio.sleep(0)
+    assert (batcher.queued, plug.batches) == (1, [[1]])
+    plug.open.set()
+    await batcher.close()
+    assert plug.batches == [[1], [2]]
+
+
 async def test_a_batch_that_loses_a_result_fails_as_a_whole():
     batcher = Batcher(lambda _worker, works: works[:-1], workers=1, queue_max=5)
     (job,) = await submit_all(batcher, [1])

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from isthmus.tail.batch import Job
 from isthmus.tail.inference.answering import Answering, Caller
 from isthmus.tail.inference.models import Model
 from isthmus.tail.interface import tail_interface
+from isthmus.tail.job import Job
 from isthmus.tail.settings import ServerSettings
 
 
