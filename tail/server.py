@@ -30,8 +30,8 @@ from isthmus.tail.security.transport import transport_options
 from isthmus.tail.served import Served
 from isthmus.tail.service import TailService
 from isthmus.tail.settings import ServerSettings
+from isthmus.tail.streams.house import House
 from isthmus.tail.streams.sessions import Sessions
-from isthmus.tail.streams.stream import House
 from isthmus.tail.watching.history import History
 from isthmus.tail.watching.metrics import Metrics, refusal
 from isthmus.tail.watching.pages import READY, application

@@ -17,8 +17,9 @@ from isthmus.tail.admission.clients import Clients
 from isthmus.tail.evidence import Relay
 from isthmus.tail.security import identity
 from isthmus.tail.served import Served
+from isthmus.tail.streams.house import House
 from isthmus.tail.streams.opening import peer_limits
-from isthmus.tail.streams.stream import DeviceStream, House
+from isthmus.tail.streams.stream import DeviceStream
 from isthmus.tail.watching.metrics import refusal
 
 _log = structlog.get_logger(__name__)

@@ -4,49 +4,28 @@ Three tasks: the handler waits for the end, a reader takes one message at a time
 grows with what the device does: it may have `captures_in_flight` captures unanswered, and the reader reads no further message
 while it works on one, so HTTP/2 flow control holds the rest back at the device.
 
-What is wrong with one capture is answered (`Answer.status`) and the stream goes on. What breaks the conversation (no `open`,
-more captures than allowed, sequence numbers that do not grow) ends it with a gRPC status.
+What becomes of a capture is `captures.py`'s affair. What breaks the conversation (no `open`, a message out of turn) ends it with
+a gRPC status.
 """
 
 import asyncio
-import functools
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
 from google.protobuf.message import DecodeError
 
 from isthmus import __version__
-from isthmus.codec.codec import Codec
 from isthmus.contract.generated import split_pb2 as wire
-from isthmus.contract.limits import Limits
-from isthmus.devices.tracing import Tracing
-from isthmus.errors import (
-    ContractMismatch,
-    IsthmusError,
-    LimitExceeded,
-    MalformedPayload,
-    Overloaded,
-    ReferenceMissing,
-    RemoteProtocolError,
-    TailUnavailable,
-)
+from isthmus.errors import RemoteProtocolError, TailUnavailable
 from isthmus.tail.admission.client import Client
-from isthmus.tail.catalog import Catalog
-from isthmus.tail.job import Job
-from isthmus.tail.model import Computed, Work
 from isthmus.tail.security.identity import current
 from isthmus.tail.served import Served
+from isthmus.tail.streams.captures import TAKEN_OVER, Captures
+from isthmus.tail.streams.house import House
 from isthmus.tail.streams.inquiries import Inquiries
 from isthmus.tail.streams.opening import opened, read_open
-from isthmus.tail.streams.outbox import Outbox, Pending
-from isthmus.tail.streams.sessions import Session, Sessions
-from isthmus.tail.watching.figures import StreamFigures
-from isthmus.tail.watching.metrics import Metrics
+from isthmus.tail.streams.outbox import Outbox
 from isthmus.tail.watching.text import printable
-from isthmus.tail.watching.tracing import trace_of
 
 OPEN_TIMEOUT_S = 10.0
 """From the start of a stream to its `open`: several round trips of the worst link, too short to hold streams for nothing."""
@@ -54,7 +33,6 @@ DRAIN_LINGER_S = 1.0
 """How long captures are still read after `drain` was sent, and half of the grace at most: they left the device before it knew,
 one round trip ago, and the worst links take that long. A well-mannered device closes as soon as it has its answers."""
 
-_TAKEN_OVER = "another stream of this device took the session over"
 _log = structlog.get_logger(__name__)
 
 
@@ -66,18 +44,6 @@ class Pipe(Protocol):
 
     async def write(self, message: wire.FromTail) -> None:
         """Send one message; returns when the transport has taken it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class House:
-    """What all streams of a server share."""
-
-    catalog: Catalog
-    sessions: Sessions
-    metrics: Metrics
-    limits: Limits
-    tracing: Tracing | None = None
-    clock: Callable[[], float] = time.monotonic
 
 
 class DeviceStream:
@@ -105,11 +71,6 @@ class DeviceStream:
         self.served: Served | None = None
         """What the device opened, None before that."""
         self.ended = asyncio.Event()
-        self._served: Served
-        self._codec: Codec
-        self._session: Session
-        self._figures: StreamFigures
-        self._received = 0
         self.device_id = ""
         """As the device calls itself, once it did."""
         self.drained = False
@@ -125,27 +86,46 @@ class DeviceStream:
         self.device_id = offer.device_id
         if self.drained:
             raise TailUnavailable("this server is draining; use another one, or come back later")
-        self._served = self.served = self._house.catalog.find_contract(offer.contract_digest.hex(), offer.bundle)
-        self._codec = self._served.model.codec(offer.modes)
-        self._session, resumed = self._house.sessions.attach(
-            self,
-            device_id=offer.device_id,
-            digest=self._served.bundle.digest,
-            owner=current().owner,
-            wanted=offer.session,
+        served = self.served = self._house.catalog.find_contract(offer.contract_digest.hex(), offer.bundle)
+        codec = served.model.codec(offer.modes)
+        session, resumed = self._house.sessions.attach(
+            self, device_id=offer.device_id, digest=served.bundle.digest, owner=current().owner, wanted=offer.session
         )
-        session = self._session.id.hex()[:8]
-        self._log = self._log.bind(device=printable(offer.device_id), caller=str(current()), session=session)
-        self._figures = self._house.metrics.of(self._served).open_stream(
-            number=self.number, device_id=offer.device_id, session=session, resumed=resumed, opened_at=self._house.clock()
+        name = session.id.hex()[:8]
+        self._log = self._log.bind(device=printable(offer.device_id), caller=str(current()), session=name)
+        figures = self._house.metrics.of(served).open_stream(
+            number=self.number, device_id=offer.device_id, session=name, resumed=resumed, opened_at=self._house.clock()
+        )
+        captures = Captures(
+            self._house,
+            served=served,
+            codec=codec,
+            session=session,
+            stream=self,
+            number=self.number,
+            client=self._client,
+            outbox=self._outbox,
+            figures=figures,
+            log=self._log,
         )
         self._log.info("stream opened", resumed=resumed, client_version=printable(offer.client_version))
         try:
-            await self._converse(resumed)
+            self._outbox.put(
+                opened(
+                    session,
+                    resumed=resumed,
+                    codec=codec,
+                    model=served.model,
+                    limits=self._house.limits,
+                    allowed=self._outbox.begin(),
+                    server_version=__version__,
+                )
+            )
+            await self._converse(captures)
         finally:
-            self._figures.close()
-            self._house.sessions.detach(self._session, self)
-            self._log.info("stream ended", captures=self._received, drained=self.drained)
+            figures.close()
+            self._house.sessions.detach(session, self)
+            self._log.info("stream ended", captures=captures.received, drained=self.drained)
 
     def drain(self, reason: str, grace_s: float) -> None:
         """Ask the device to leave; what it has sent is answered, then the stream ends."""
@@ -162,7 +142,7 @@ class DeviceStream:
         """Another stream serves the session: end this one."""
         self.superseded = True
         self._outbox.cancel()
-        self._end(RemoteProtocolError(_TAKEN_OVER))
+        self._end(RemoteProtocolError(TAKEN_OVER))
 
     async def fetch(self, sequence: int, timeout_s: float) -> wire.Evidence:
         """Ask the device for the picture of a frame; see `Inquiries.ask`."""
@@ -184,20 +164,8 @@ class DeviceStream:
         except DecodeError as error:
             raise RemoteProtocolError(f"the device sent bytes that are no message of isthmus.v1 ({error})") from error
 
-    async def _converse(self, resumed: bool) -> None:
-        house = self._house
-        self._outbox.put(
-            opened(
-                self._session,
-                resumed=resumed,
-                codec=self._codec,
-                model=self._served.model,
-                limits=house.limits,
-                allowed=self._outbox.begin(),
-                server_version=__version__,
-            )
-        )
-        self._reader = asyncio.create_task(self._read_all())
+    async def _converse(self, captures: Captures) -> None:
+        self._reader = asyncio.create_task(self._read_all(captures))
         writer = asyncio.create_task(self._outbox.write_all(self._pipe.write))
         self._reader.add_done_callback(self._reader_ended)
         writer.add_done_callback(self._writer_ended)
@@ -232,130 +200,20 @@ class DeviceStream:
         if self._reader is not None:
             self._reader.cancel()
 
-    async def _read_all(self) -> None:
-        while await self._take_next():
+    async def _read_all(self, captures: Captures) -> None:
+        while await self._take_next(captures):
             pass
 
-    async def _take_next(self) -> bool:
+    async def _take_next(self, captures: Captures) -> bool:
         """Read one message and see to it; false after the last. The message goes with it: each stream would keep megabytes."""
         message = await self._read()
         if message is self._end_marker:
             return False
         kind: str | None = message.WhichOneof("message")
         if kind == "capture":
-            await self._take(message.capture)
+            await captures.take(message.capture)
         elif kind == "evidence":
             self._inquiries.answered(message.evidence)
         elif kind != "close":
             raise RemoteProtocolError(f"an open stream takes capture, evidence or close, got {kind or 'an empty message'}")
         return kind != "close"
-
-    async def _take(self, capture: wire.Capture) -> None:
-        # Once: protobuf copies the bytes with every look at them.
-        data = capture.codes or capture.picture.data
-        pending = self._admit(capture, len(data))
-        try:
-            work = await self._work(capture, data, pending)
-        except ReferenceMissing as error:
-            self._outbox.answer(pending, wire.STATUS_KEY_FRAME_NEEDED, str(error))
-            return
-        except (RemoteProtocolError, ContractMismatch) as error:
-            self._outbox.answer(pending, wire.STATUS_INVALID, str(error))
-            return
-        expires_at = pending.arrived_at + capture.deadline_us / 1e6 if capture.HasField("deadline_us") else None
-        self._submit(pending, work, expires_at)
-
-    def _admit(self, capture: wire.Capture, size_bytes: int) -> Pending:
-        """Check the rules of the conversation.
-
-        Raises:
-            LimitExceeded: more captures than the window allows.
-            RemoteProtocolError: the sequence does not grow.
-        """
-        arrived_at = self._house.clock()
-        self._received += 1
-        if self._received > self._outbox.allowed:
-            raise LimitExceeded(
-                f"capture {self._received} of this stream came while {self._outbox.allowed} were allowed; wait for answers"
-            )
-        self._check_attached()
-        if capture.sequence <= self._session.last_sequence:
-            raise RemoteProtocolError(f"sequence {capture.sequence} follows {self._session.last_sequence}; it must grow")
-        self._session.last_sequence = capture.sequence
-        placement = "offload" if capture.HasField("picture") else "split"
-        self._client.spend(size_bytes)
-        self._figures.received(placement, size_bytes)
-        pending = Pending(sequence=capture.sequence, placement=placement, arrived_at=arrived_at, figures=self._figures)
-        if self._house.tracing is not None:
-            pending.trace = trace_of(self._house.tracing, capture, self._figures, placement, size_bytes)
-        self._outbox.expect(pending)
-        return pending
-
-    async def _work(self, capture: wire.Capture, data: bytes, pending: Pending) -> Work:
-        content = capture.WhichOneof("content")
-        if content == "codes":
-            return await self._decode(capture, data, pending)
-        if content != "picture":
-            raise MalformedPayload("a capture carries codes or a picture, this one has neither")
-        if not self._served.model.takes_pictures:
-            raise RemoteProtocolError(f"bundle {self._served.bundle.manifest.id!r} takes no pictures; send codes")
-        bytes_max = self._house.limits.picture_bytes
-        if len(data) > bytes_max:
-            raise LimitExceeded(f"picture of {len(data)} bytes, at most {bytes_max} are taken")
-        return Work(kind="picture", picture_format=capture.picture.format, picture_data=data)
-
-    async def _decode(self, capture: wire.Capture, data: bytes, pending: Pending) -> Work:
-        """Decode codes and keep them as a reference, in the order of arrival."""
-        reference = self._session.reference(capture.reference) if capture.HasField("reference") else None
-        if capture.HasField("reference") and reference is None:
-            raise ReferenceMissing(f"frame {capture.reference} is not held; send a key frame")
-        decode = functools.partial(self._codec.decode, data, point=capture.point, reference=reference)
-        started = self._house.clock()
-        if self._served.decodes_aside(data):
-            codes = await asyncio.to_thread(decode)
-            self._check_attached()
-        else:
-            codes = decode()
-        pending.decode_s = self._house.clock() - started
-        pending.decoded = True
-        self._house.sessions.remember(self._session, capture.sequence, codes)
-        return Work(kind="codes", codes=codes)
-
-    def _check_attached(self) -> None:
-        if self._session.stream is not self:
-            raise RemoteProtocolError(_TAKEN_OVER)
-
-    def _submit(self, pending: Pending, work: Work, expires_at: float | None) -> None:
-        def done(job: Job[Work, Computed]) -> None:
-            if job.result is not None:
-                self._outbox.answer_computed(pending, job, job.result)
-            else:
-                self._answer_failed(pending, job)
-
-        try:
-            self._client.check_in_flight()
-            pending.job = self._served.batcher.submit(
-                work,
-                done,
-                kind=work.company,
-                expires_at=expires_at,
-                client=self._client.name,
-                stream=self.number,
-                size_bytes=work.size_bytes,
-                light=work.kind == "codes",
-            )
-        except Overloaded as error:
-            self._outbox.answer_overloaded(pending, error)
-
-    def _answer_failed(self, pending: Pending, job: Job[Work, Computed]) -> None:
-        if job.expired:
-            self._outbox.answer(pending, wire.STATUS_EXPIRED, "the deadline passed before the frame was computed")
-        elif isinstance(job.error, Overloaded):
-            self._outbox.answer_overloaded(pending, job.error)
-        elif isinstance(job.error, RemoteProtocolError):
-            self._outbox.answer(pending, wire.STATUS_INVALID, str(job.error))
-        elif isinstance(job.error, IsthmusError):
-            self._outbox.answer(pending, wire.STATUS_FAILED, str(job.error))
-        else:
-            self._log.error("computing failed", sequence=pending.sequence, error=repr(job.error))
-            self._outbox.answer(pending, wire.STATUS_FAILED, "the server failed on this frame; its log says why")

@@ -25,6 +25,7 @@ from isthmus.errors import UsageError
 if TYPE_CHECKING:
     from isthmus.tail.server import Source
 
+_REPOSITORY, _COMPUTING, _SECURITY = "Repository", "Computing", "Security"
 TERMINATED = 143
 READY = "ready"
 """First word of the line on standard output that says where the server listens; programs wait for it."""
@@ -43,45 +44,85 @@ def serve(
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for metrics and health; 0 takes a free one.")] = 8002,
     mode: Annotated[
         Literal["none", "poll", "explicit"],
-        typer.Option(help="Of a repository: serve what is there at the start, what is there now, or what clients ask to load."),
+        typer.Option(
+            rich_help_panel=_REPOSITORY,
+            help="Of a repository: serve what is there at the start, what is there now, or what clients ask to load.",
+        ),
     ] = "none",
-    poll: Annotated[str, typer.Option(help="How often --mode poll looks at the repository.")] = "15s",
+    poll: Annotated[
+        str, typer.Option(rich_help_panel=_REPOSITORY, help="How often --mode poll looks at the repository.")
+    ] = "15s",
     load: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Load this at the start, with --mode explicit; repeatable.")
+        list[str] | None,
+        typer.Option(
+            rich_help_panel=_REPOSITORY, metavar="NAME", help="Load this at the start, with --mode explicit; repeatable."
+        ),
     ] = None,
     strict_readiness: Annotated[
-        bool, typer.Option("--strict-readiness/--no-strict-readiness", help="Ready only while every bundle is served.")
+        bool,
+        typer.Option(
+            "--strict-readiness/--no-strict-readiness",
+            rich_help_panel=_REPOSITORY,
+            help="Ready only while every bundle is served.",
+        ),
     ] = True,
     provider: Annotated[
         Literal["auto", "cpu", "cuda", "tensorrt"],
-        typer.Option(help="What computes; auto is CUDA where onnxruntime has it and it starts, else the CPU."),
+        typer.Option(
+            rich_help_panel=_COMPUTING, help="What computes; auto is CUDA where onnxruntime has it and it starts, else the CPU."
+        ),
     ] = "auto",
     pictures: Annotated[
         Literal["loaded", "lazy", "off"],
-        typer.Option(help="For devices that offload, load whole.onnx at the start, with the first picture, or never."),
+        typer.Option(
+            rich_help_panel=_COMPUTING,
+            help="For devices that offload, load whole.onnx at the start, with the first picture, or never.",
+        ),
     ] = "loaded",
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes on the one port, each with its networks.")] = 1,
-    instances: Annotated[int, typer.Option(min=1, help="Threads that compute, one onnxruntime session each.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="onnxruntime threads of each instance.")] = 1,
-    queue_max: Annotated[int, typer.Option(min=1, help="Frames of one bundle that may wait.")] = 64,
+    workers: Annotated[
+        int, typer.Option(rich_help_panel=_COMPUTING, min=1, max=64, help="Processes on the one port, each with its networks.")
+    ] = 1,
+    instances: Annotated[
+        int, typer.Option(rich_help_panel=_COMPUTING, min=1, help="Threads that compute, one onnxruntime session each.")
+    ] = 1,
+    threads: Annotated[int, typer.Option(rich_help_panel=_COMPUTING, min=1, help="onnxruntime threads of each instance.")] = 1,
+    queue_max: Annotated[int, typer.Option(rich_help_panel=_COMPUTING, min=1, help="Frames of one bundle that may wait.")] = 64,
     batch_max: Annotated[
         int | None,
-        typer.Option(min=1, help="Frames in one run of the tail; default up to 8 that take about 4 ms; 8 to 32 on GPUs."),
+        typer.Option(
+            rich_help_panel=_COMPUTING,
+            min=1,
+            help="Frames in one run of the tail; default up to 8 that take about 4 ms; 8 to 32 on GPUs.",
+        ),
     ] = None,
     allow_nonfinite: Annotated[
-        bool, typer.Option("--allow-nonfinite", help="Take NaN and infinity in the inputs of Open Inference requests.")
+        bool,
+        typer.Option(
+            "--allow-nonfinite",
+            rich_help_panel=_COMPUTING,
+            help="Take NaN and infinity in the inputs of Open Inference requests.",
+        ),
     ] = False,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate of this server, PEM; both ports speak TLS then.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its private key; PEM, not encrypted.")] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(rich_help_panel=_SECURITY, help="Certificate of this server, PEM; both ports speak TLS then.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(rich_help_panel=_SECURITY, help="Its private key; PEM, not encrypted.")] = None,
     tls_client_ca: Annotated[
-        Path | None, typer.Option(help="Ask clients for a certificate by this authority; may hold revocation lists too.")
+        Path | None,
+        typer.Option(
+            rich_help_panel=_SECURITY, help="Ask clients for a certificate by this authority; may hold revocation lists too."
+        ),
     ] = None,
     tokens: Annotated[
         Path | None,
-        typer.Option(help="Ask clients for a token of this file, made by isthmus tokens; hot-reloaded."),
+        typer.Option(
+            rich_help_panel=_SECURITY, help="Ask clients for a token of this file, made by isthmus tokens; hot-reloaded."
+        ),
     ] = None,
     trust: TrustOption = None,
-    insecure: Annotated[bool, typer.Option("--insecure", help="Listen beyond loopback without TLS.")] = False,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", rich_help_panel=_SECURITY, help="Listen beyond loopback without TLS.")
+    ] = False,
     client_rate: RateOption = None,
     client_burst: BurstOption = None,
     client_bytes: BytesOption = None,
@@ -91,7 +132,9 @@ def serve(
     queue_memory: QueueMemoryOption = "64MiB",
     session_memory: SessionMemoryOption = "256MiB",
     log_format: guard.LogFormat = None,
-    engine: Annotated[Literal["native", "ray"], typer.Option(help="ray is not built yet.")] = "native",
+    engine: Annotated[
+        Literal["native", "ray"], typer.Option(rich_help_panel=_COMPUTING, help="ray is not built yet.")
+    ] = "native",
 ) -> None:
     """Serve a bundle's tail, or those of a repository, to devices; SIGTERM answers what is in flight and stops.
 

@@ -16,8 +16,9 @@ from isthmus.tail.admission.limits import ClientLimits
 from isthmus.tail.catalog import Catalog
 from isthmus.tail.served import Served
 from isthmus.tail.settings import ServerSettings
+from isthmus.tail.streams.house import House
 from isthmus.tail.streams.sessions import Sessions
-from isthmus.tail.streams.stream import DeviceStream, House
+from isthmus.tail.streams.stream import DeviceStream
 from isthmus.tail.watching.metrics import Metrics
 
 END = object()
