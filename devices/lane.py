@@ -1,8 +1,8 @@
 """One direction of a slow link, as a schedule.
 
 A lane is the bottleneck that all connections share: segments are sent one after the other, in order of arrival, each
-taking its bits over the rate. A segment that has been sent then travels in the delay line of its connection, which keeps
-order. Nothing here knows of sockets; time comes in as a clock.
+taking its bits over the rate, or the time that a trace (`rate_trace`) lets it take. A segment that has been sent then
+travels in the delay line of its connection, which keeps order. Nothing here knows of sockets; time comes in as a clock.
 
 Theory of operation: every time is computed from earlier computed times, never from when a timer fired, so a late timer
 delays one delivery and does not add up. The schedule is not made ahead of the segment being sent, so a new profile takes
@@ -68,6 +68,7 @@ class Lane:
         self.passed_bytes = 0
         self.is_open = True
         self._profile = profile
+        self._since_s = clock.time()
         self._queue: deque[tuple[float, DelayLine, bytes | Ending]] = deque()
         self._lines: set[DelayLine] = set()
         self._free_at_s = -math.inf
@@ -84,14 +85,16 @@ class Lane:
     @property
     def limit_bytes(self) -> int:
         """Most bytes that one connection may hold in this direction before its sender is stopped."""
-        if self._profile.rate_bit_s is None:
+        rate_bit_s = self._profile.mean_rate_bit_s
+        if rate_bit_s is None:
             return UNLIMITED_BYTES
         longest_s = self._profile.one_way_s + self._profile.jitter_s / 2
-        return QUEUE_BYTES + min(UNLIMITED_BYTES, int(self._profile.rate_bit_s / 8 * longest_s))
+        return QUEUE_BYTES + min(UNLIMITED_BYTES, int(rate_bit_s / 8 * longest_s))
 
     def set_profile(self, profile: LinkProfile) -> None:
-        """Send what waits by another rate and delay; what already travels keeps its time."""
+        """Send what waits by another rate and delay; what already travels keeps its time. A trace begins now."""
         self._profile = profile
+        self._since_s = self.clock.time()
         self._jitter_until_s = -math.inf
         self._send_due()
 
@@ -132,7 +135,7 @@ class Lane:
     def _segments(self, item: bytes | Ending) -> list[bytes] | list[Ending]:
         if isinstance(item, Ending):
             return [item]
-        rate_bit_s = self._profile.rate_bit_s
+        rate_bit_s = self._profile.mean_rate_bit_s
         size = len(item) if rate_bit_s is None else max(SEGMENT_BYTES, int(rate_bit_s / 8 * SEGMENT_S))
         return [item[start : start + size] for start in range(0, len(item), size)]
 
@@ -145,7 +148,7 @@ class Lane:
         self._cancel_timer()
         while self._queue and self.is_open:
             arrived_s, line, item = self._queue[0]
-            sent_s = max(self._free_at_s, arrived_s) + self._sending_s(item)
+            sent_s = self._sent_at(max(self._free_at_s, arrived_s), item)
             if sent_s > self.clock.time():
                 # A delivery can close a line and so have come here already; one timer is enough.
                 self._cancel_timer()
@@ -155,10 +158,14 @@ class Lane:
             self._free_at_s = sent_s
             line.travel(item, sent_s + self._delay_s(sent_s))
 
-    def _sending_s(self, item: bytes | Ending) -> float:
-        if self._profile.rate_bit_s is None or isinstance(item, Ending):
-            return 0.0
-        return len(item) * 8 / self._profile.rate_bit_s
+    def _sent_at(self, start_s: float, item: bytes | Ending) -> float:
+        """When the item has been sent whose turn comes at `start_s`."""
+        trace, rate_bit_s = self._profile.trace, self._profile.rate_bit_s
+        if trace is not None:
+            # What was queued before the profile took effect is sent by it too, but not before.
+            begun_s = self._since_s - self._profile.trace_offset_s
+            return trace.sent_at(max(start_s, self._since_s) - begun_s, _size(item)) + begun_s
+        return start_s if rate_bit_s is None else start_s + _size(item) * 8 / rate_bit_s
 
     def _delay_s(self, sent_s: float) -> float:
         if sent_s >= self._jitter_until_s:

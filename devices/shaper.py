@@ -231,7 +231,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m isthmus.devices.shaper", description="Put a slow link in front of a TCP server."
     )
     parser.add_argument("target", metavar="TARGET", help="host:port of the server")
-    parser.add_argument("--link", required=True, help="rate/round trip[/jitter], for example 1mbit/20ms")
+    parser.add_argument(
+        "--link", required=True, help="rate/round trip[/jitter], as 1mbit/20ms, or trace:FILE[@offset]/round trip"
+    )
     parser.add_argument("--listen", default=ANY_LOOPBACK_PORT, help="host:port for clients (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from isthmus.devices.lane import QUEUE_BYTES, DelayLine, Ending, Lane
 from isthmus.devices.link import LinkProfile, parse
+from isthmus.devices.rate_trace import RateTrace
 
 
 class Call:
@@ -223,3 +224,42 @@ def test_a_line_that_closes_while_it_is_delivered_to_leaves_one_timer():
 def test_a_line_may_hold_the_queue_and_what_travels():
     assert Road("8mbit/200ms").lane.limit_bytes == QUEUE_BYTES + 100_000
     assert Road("1mbit/0ms").lane.limit_bytes == QUEUE_BYTES
+
+
+PAUSING = RateTrace.of_rates([(1, 8000), (9, 0)])
+"""1000 bytes in the first second, then nothing for nine."""
+
+
+def test_a_trace_is_followed_from_its_offset_on_and_looped():
+    road = Road(profile=LinkProfile(trace=PAUSING, trace_offset_s=0.5, round_trip_s=0.2))
+    road.line().put(bytes(1000))
+    road.line().put(bytes(500))
+    road.clock.pass_until(30.0)
+    assert [when for when, _ in road.arrived] == [pytest.approx(10.0 + 0.1), pytest.approx(10.5 + 0.1)]
+
+
+def test_a_trace_that_nobody_sent_on_saves_no_credit():
+    road = Road(profile=LinkProfile(trace=PAUSING))
+    road.clock.pass_until(0.9)
+    road.line().put(bytes(1000))
+    road.clock.pass_until(30.0)
+    assert [when for when, _ in road.arrived] == [pytest.approx(10.9)]
+
+
+def test_a_trace_begins_when_it_takes_effect_for_bytes_that_wait_too():
+    road = Road("0.1kbit/0ms")
+    road.line().put(bytes(1000))
+    road.clock.pass_until(9.5)
+    road.lane.set_profile(LinkProfile(trace=PAUSING))
+    road.clock.pass_until(30.0)
+    assert [when for when, _ in road.arrived] == [pytest.approx(10.5)]
+
+
+def test_an_outage_stops_a_trace_that_goes_on_by_the_clock():
+    road = Road(profile=LinkProfile(trace=PAUSING))
+    road.lane.set_open(False)
+    road.line().put(bytes(1000))
+    road.clock.pass_until(0.5)
+    road.lane.set_open(True)
+    road.clock.pass_until(30.0)
+    assert [when for when, _ in road.arrived] == [pytest.approx(10.5)]

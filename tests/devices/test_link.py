@@ -101,3 +101,43 @@ def test_a_rate_that_no_link_has_is_refused(rate_bit_s):
 
 def test_profiles_that_differ_in_name_only_are_equal():
     assert LinkProfile(name="wifi", rate_bit_s=1e6) == LinkProfile(name="lte", rate_bit_s=1e6)
+
+
+@pytest.fixture
+def trace_file(tmp_path):
+    """A recording whose name holds all that a link can hold."""
+    path = tmp_path / "a b@5s" / "lte!1s+1s,Ä" / "20ms"
+    path.parent.mkdir(parents=True)
+    path.write_text("0 1\n1 1\n2 3\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("rest", "offset_s", "round_trip_s", "jitter_s", "outages"),
+    [
+        ("@0s/0ms/0ms", 0.0, 0.0, 0.0, ()),
+        ("@90s/40ms", 90.0, 0.040, 0.0, ()),
+        ("/40ms/3ms", 0.0, 0.040, 0.003, ()),
+        ("@2s/40ms±3ms!1s+2s!5s+1s", 2.0, 0.040, 0.003, ((1.0, 2.0), (5.0, 1.0))),
+    ],
+)
+def test_a_trace_has_offset_delays_and_outages(trace_file, rest, offset_s, round_trip_s, jitter_s, outages):
+    found = parse(f" trace:{trace_file}{rest}\n")
+    assert (found.trace_file, found.trace_offset_s) == (str(trace_file), offset_s)
+    assert (found.round_trip_s, found.jitter_s, found.outages) == (round_trip_s, jitter_s, outages)
+    assert found.mean_rate_bit_s == 2e6
+    assert parse(str(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("trace:", "names no file"), ("trace:gone/40ms", "gone is not there"), ("trace:gone/40ms/50ms", "jitter")],
+)
+def test_a_trace_that_cannot_be_is_refused(text, words):
+    with pytest.raises(UsageError, match=words):
+        parse(text)
+
+
+def test_a_rate_beside_a_trace_is_refused(trace_file):
+    with pytest.raises(UsageError, match="give one of them"):
+        LinkProfile(rate_bit_s=1e6, trace=parse(f"trace:{trace_file}/0ms/0ms").trace)

@@ -275,3 +275,13 @@ def test_a_shaper_that_does_not_run_says_so(echo):
     with pytest.raises(DeviceError, match="not running"):
         idle.counters()
     idle.stop()
+
+
+def test_a_trace_holds_bytes_while_it_lets_nothing_pass(echo, tmp_path):
+    path = tmp_path / "silent.trace"
+    path.write_text("0 0\n3600 0\n3601 1\n")
+    with run_in_thread(echo, parse(f"trace:{path}/0ms")) as shaper, connect(shaper.address) as connection:
+        connection.sendall(b"x")
+        assert_silent(connection)
+        shaper.set_profile(parse(f"trace:{path}@3600s/0ms"))
+        assert receive(connection, 1) == b"x"

@@ -45,7 +45,9 @@ def bench(
     placements: Annotated[
         str, typer.Option(help="Of local, offload (jpeg-75), webp-50, jpeg-90, split, ...")
     ] = "local,offload,split",
-    links: Annotated[str, typer.Option(help="Rates and round trips, as 1mbit/20ms,10mbit/5ms; or unlimited.")] = "5mbit/20ms",
+    links: Annotated[
+        str, typer.Option(help="Rates and round trips, as 1mbit/20ms,10mbit/5ms; unlimited; trace:FILE/40ms.")
+    ] = "5mbit/20ms",
     frames: Annotated[int | None, typer.Option(min=1, help="Take at most so many frames of the source.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Answer only every so many-th frame that passes the gate.")] = 1,
     gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Drop frames in which nothing moves.")] = True,
