@@ -31,6 +31,7 @@ from isthmus.export.record import Making, named
 from isthmus.export.samples import Samples, prepared
 from isthmus.export.settings import ExportSettings
 from isthmus.export.targets import tensorrt
+from isthmus.export.training import tail_weights
 from isthmus.export.training.distill import Learned, Progress, learn
 
 __all__ = ["ExportSettings", "Exported", "export"]
@@ -81,9 +82,11 @@ def export(
         gates.same_after_split(opened.source, opened.halves, pictures),
     ]
     bottlenecks, learned = _bottlenecks(opened, data, settings, output, on_step, on_progress)
-    coded = assembled(opened.halves, bottlenecks)
+    coded = assembled(_with_trained_tail(opened.halves, learned), bottlenecks)
     if learned is not None:
         passed.append(gates.same_codes_as_torch(learned, coded, pictures))
+    if learned is not None and learned.tail is not None:
+        passed.append(gates.same_answers_as_torch(learned, coded, pictures))
     coded, candidate = _with_int8(coded, data, opened.preparation, pictures, settings, on_step)
     codec_tables = tables.learned(coded, points.of(bottlenecks), data, opened.preparation, on_step=on_step)
     on_step("checking the gates")
@@ -158,11 +161,20 @@ def _bottlenecks(
 ) -> tuple[Sequence[Bottleneck], Learned | None]:
     """What stands around the codes, and how it was trained if it was."""
     if settings.bottleneck != "learned":
-        on_step(f"calibrating {settings.bits}-bit codes on {len(data)} pictures")
+        on_step(f"calibrating {settings.code_bits}-bit codes on {len(data)} pictures")
         return _untrained(opened.halves, data, opened.preparation, settings), None
     learned = _learn(opened.halves, data, opened.preparation, settings, output, on_step, on_progress)
-    made = from_modules(opened.halves, learned.encoder, learned.decoder, bits=settings.bits, replaces_head=True)
+    made = from_modules(opened.halves, learned.encoder, learned.decoder, bits=settings.code_bits, replaces_head=True)
     return [made], learned
+
+
+def _with_trained_tail(halves: Halves, learned: Learned | None) -> Halves:
+    """The halves with the weights that training gave the tail; the source network stays what it was."""
+    if learned is None or learned.tail is None:
+        return halves
+    trained = tail_weights.trainable(halves.tail)
+    weights = {name: array for name, array in learned.tail.weights().items() if name in trained}
+    return replace(halves, tail=tail_weights.written(halves.tail, weights))
 
 
 def _with_int8(
@@ -199,8 +211,8 @@ def _untrained(halves: Halves, data: Samples, preparation: Preparation, settings
     if callable(settings.bottleneck):
         return settings.bottleneck(halves, data, preparation)
     if settings.bottleneck == "pca":
-        return pca.projected(halves, data, preparation, channels=settings.channels, bits=settings.bits)
-    return plain.quantised(halves, data, preparation, bits=settings.bits)
+        return pca.projected(halves, data, preparation, channels=settings.code_channels, bits=settings.code_bits)
+    return plain.quantised(halves, data, preparation, bits=settings.code_bits)
 
 
 def _check_for_tensorrt(halves: Halves, *, replaces_head: bool) -> None:
@@ -230,7 +242,7 @@ def _read(settings: ExportSettings, preparation: Preparation) -> tuple[Samples, 
         raise ExportError(
             f"{settings.data} holds {len(everything)} picture; at least 2 are needed, and some hundred for a good result"
         )
-    return everything.split(min(HELD_OUT_SHARE, HELD_OUT_MAX / len(everything)), seed=settings.distill.seed)
+    return everything.split(min(HELD_OUT_SHARE, HELD_OUT_MAX / len(everything)), seed=settings.training.seed)
 
 
 def _checkpoint(output: Path) -> Path:
@@ -249,14 +261,17 @@ def _learn(
     checkpoint = _checkpoint(output)
     if settings.resume and not checkpoint.exists():
         on_step(f"there is no checkpoint {checkpoint}; training from the start")
-    on_step(f"training a bottleneck of {settings.channels} channels x {settings.bits} bits on {len(data)} pictures")
+    on_step(
+        f"training a bottleneck of {settings.code_channels} channels x {settings.code_bits} bits on {len(data)} pictures by the "
+        f"recipe {settings.training.recipe.name}"
+    )
     return learn(
         halves,
         data,
         preparation,
-        channels=settings.channels,
-        bits=settings.bits,
-        settings=settings.distill,
+        channels=settings.code_channels,
+        bits=settings.code_bits,
+        settings=settings.training,
         checkpoint=checkpoint,
         resume=settings.resume,
         on_progress=on_progress,

@@ -28,6 +28,8 @@ SPLIT_TOLERANCE = 1e-4
 """Relative: a split moves no arithmetic, only optimisations of onnxruntime across the cut differ."""
 CHANGED_CODES_MAX = 0.005
 """Torch and onnxruntime sum in another order; values next to a rounding boundary then fall either way."""
+TORCH_TOLERANCE = 1e-3
+"""Relative, as at the torch door: sums of a whole tail in another order."""
 BOXES_MAX = overlap.DIFFERENCE_MAX
 BATCHES = (1, 3)
 
@@ -138,6 +140,17 @@ def same_codes_as_torch(learned: Learned, coded: CodedHalves, pictures: np.ndarr
         wanted = learned.encoder(torch.from_numpy(pictures)).clamp(*learned.code_range).round().to(torch.int8).numpy()
     found = head.run({head.inputs[0]: pictures})["codes_0"]
     return _passed("head codes equal torch", changed_share(found, wanted), CHANGED_CODES_MAX, f"{len(pictures)} pictures")
+
+
+def same_answers_as_torch(learned: Learned, coded: CodedHalves, pictures: np.ndarray) -> Gate:
+    """The tail with its trained weights, in onnxruntime, answers as it did in torch, where it was trained."""
+    assert learned.tail is not None
+    head, tail = Session(coded.head), Session(coded.tail)
+    codes = head.run({head.inputs[0]: pictures})
+    with torch.no_grad():
+        wanted = learned.tail.compute(learned.tail.output_names, learned.decoder(torch.from_numpy(codes["codes_0"]).float()))
+    found = relative_difference(list(tail.run(codes).values()), [answer.numpy() for answer in wanted])
+    return _passed("trained tail equals torch", found, tolerance(coded.tail, TORCH_TOLERANCE), f"{len(pictures)} pictures")
 
 
 def changed_by_order(coded: CodedHalves, pictures: np.ndarray) -> float:

@@ -116,11 +116,12 @@ def manifest(made: Making) -> Manifest:
 def _training(learned: Learned | None, data: Samples, settings: ExportSettings) -> Training | None:
     if learned is None:
         return None
-    made = {"steps": learned.steps, "interrupted": learned.interrupted, "rate_weight": settings.distill.rate_weight}
+    recipe = settings.training.resolved.model_dump(mode="json", exclude_defaults=True)
+    made = {"steps": learned.steps, "interrupted": learned.interrupted, "recipe": recipe}
     stages: tuple[dict[str, Any], ...] = (made, *learned.losses)
     return Training(
-        recipe="isthmus",
-        seed=settings.distill.seed,
+        recipe=settings.training.recipe.name,
+        seed=settings.training.seed,
         stages=stages,
         data=data.origin,
         samples=len(data),

@@ -3,9 +3,9 @@
     FOLDER/<class>/<picture>      an image folder; without class folders the pictures are unlabelled
     FILE.npz                      arrays `images` uint8[n, row, column, 3] in RGB order, and optionally `labels` int[n]
 
-For training, pictures are kept fitted to the network's input in uint8; the rest of the preparation is arithmetic on the batch, so
-training sees just what `contract.prepare` makes on the device. For evaluation they are kept as they are, for the rivals that send
-pictures.
+For training, pictures are kept at the size of the network's input in uint8, with what a crop would cut away; the rest of the
+preparation is arithmetic on the batch, so training sees just what `contract.prepare` makes on the device. For evaluation they
+are kept as they are, for the rivals that send pictures.
 """
 
 import zipfile
@@ -18,12 +18,14 @@ import cv2
 import numpy as np
 import structlog
 
-from isthmus.contract.prepare import Preparation, fit, prepare
+from isthmus.contract.prepare import Preparation, fit, geometry, prepare
 from isthmus.errors import ExportError
 
 log = structlog.get_logger()
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+MARGIN_MAX = 2
+"""Times the network's input that a picture is kept at, each side: a panorama would fill the memory with what is seldom seen."""
 MEMORY_MAX_BYTES = 8 << 30
 """Pictures are held in memory; above this the reader asks for fewer or smaller ones."""
 
@@ -83,6 +85,21 @@ def prepared(pictures: Sequence[np.ndarray], preparation: Preparation) -> np.nda
     return np.concatenate([prepare(picture, preparation) for picture in pictures])
 
 
+def sized(picture: np.ndarray, preparation: Preparation) -> np.ndarray:
+    """A picture at the size of the network's input; what a crop cuts is kept, up to as much again on each axis.
+
+    `fit` makes of the result what it would make of the picture: views for training find more in the margin.
+    """
+    if preparation.fit != "crop":
+        return fit(picture, preparation)
+    height, width = picture.shape[:2]
+    place = geometry(preparation, width, height)
+    size = {"width": max(1, round(width * place.scale_x)), "height": max(1, round(height * place.scale_y))}
+    if size["width"] > MARGIN_MAX * preparation.width or size["height"] > MARGIN_MAX * preparation.height:
+        return fit(picture, preparation)
+    return fit(picture, preparation.model_copy(update={**size, "fit": "stretch"}))
+
+
 def batches(samples: Samples, preparation: Preparation, size: int) -> Iterator[np.ndarray]:
     """Prepared batches in order."""
     for start in range(0, len(samples), size):
@@ -94,7 +111,7 @@ def read(path: str | Path, preparation: Preparation | None = None) -> Samples:
 
     Args:
         path: an image folder or an npz file.
-        preparation: pictures are fitted to its size; None keeps them as they are.
+        preparation: pictures are brought to its size, see `sized`; None keeps them as they are.
 
     Raises:
         ExportError: nothing there, nothing readable, or arrays of another kind.
@@ -137,7 +154,7 @@ def _read_folder(folder: Path, preparation: Preparation | None) -> Samples:
             if picture is None:
                 log.warning("picture left out: it cannot be read", file=str(file))
                 continue
-            pictures.append(picture if preparation is None else fit(picture, preparation))
+            pictures.append(picture if preparation is None else sized(picture, preparation))
             labels.append(index)
             held_bytes += pictures[-1].nbytes
             _check_memory(len(pictures), held_bytes)
@@ -174,7 +191,7 @@ def _read_npz(path: Path, preparation: Preparation | None) -> Samples:
     names = () if labels is None else _names(path, labels, arrays.get("names"))
     pictures = [np.ascontiguousarray(image[..., ::-1]) for image in images]
     if preparation is not None:
-        pictures = [fit(picture, preparation) for picture in pictures]
+        pictures = [sized(picture, preparation) for picture in pictures]
     return Samples(
         pictures=pictures,
         labels=None if labels is None else labels.astype(np.int64),

@@ -15,6 +15,9 @@ from isthmus.bench.results import Row
 from isthmus.contract.bundle import open_bundle
 from isthmus.errors import IsthmusError
 from isthmus.export.doors import opening
+from isthmus.export.exporter import ExportSettings, export
+from isthmus.export.training import recipe
+from isthmus.export.training.settings import TrainingSettings
 from isthmus.head.record import DROP_REASONS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,6 +50,44 @@ def test_the_bottleneck_of_the_page_is_exported(tmp_path, monkeypatch, capsys):
     exec(compile(example, "docs/bottlenecks.md", "exec"), {"__name__": "example"})
     assert "channels=(4,)" in capsys.readouterr().out
     assert open_bundle("own.isthmus").manifest.bottleneck == "own"
+
+
+def test_modules_and_a_loss_of_the_user_are_trained_as_the_page_says(tmp_path, monkeypatch):
+    page = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
+    [python] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    Path("mine.py").write_text(python)
+    Path("mine.toml").write_text(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)[1])
+    np.savez("pictures.npz", images=np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), np.uint8))
+    settings = ExportSettings(
+        cut="relu",
+        data=Path("pictures.npz"),
+        int8="off",
+        training=TrainingSettings(recipe=recipe.load("mine.toml"), steps=3, batch=4),
+    )
+    with contextlib.chdir(ROOT / "tests/export"):
+        ir.save(opening.open_model("networks:residual").model, tmp_path / "teacher.onnx")
+    made = export("teacher.onnx", Path("mine.isthmus"), settings)
+    assert (made.bundle.manifest.training.recipe, made.learned.encoder[0].kernel_size) == ("mine", (8, 8))
+
+
+def test_the_keys_of_a_recipe_on_the_page_are_those_that_there_are():
+    page = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)[0]
+    assert recipe.parse(shown, "docs/recipes.md").name == "mine"
+    parts = (
+        recipe.Recipe,
+        recipe.Views,
+        recipe.Stage,
+        recipe.Matched,
+        recipe.Answers,
+        recipe.Rate,
+        recipe.Optimiser,
+        recipe.Schedule,
+    )
+    assert [key for part in parts for key in part.model_fields if key not in page] == []
 
 
 def test_result_fields_are_documented():

@@ -14,7 +14,8 @@ from isthmus.export.cutting import cuts
 from isthmus.export.cutting.split import Halves, split
 from isthmus.export.doors.opening import open_model
 from isthmus.export.graph.session import Session
-from isthmus.export.training.distill import DistillSettings, Learned, learn
+from isthmus.export.training import recipe
+from isthmus.export.training.distill import Learned, TrainingSettings, learn
 
 FRAMES = 120
 """Of each film."""
@@ -127,7 +128,12 @@ def make(plan: Plan, bench: Workbench) -> Made:
 
 
 def _learned(plan: Plan, halves: Halves, bench: Workbench) -> Learned:
-    # The answers of a detector are no class scores: it learns from the features alone.
-    share = 1.0 if plan.network == "FastestDet" else DistillSettings().feature_share
-    settings = DistillSettings(steps=plan.steps, batch=plan.batch, feature_share=share, rate_weight=plan.rate_weight)
+    made = recipe.load()
+    # The network behind the codes stays the same for all bottlenecks, and every photo is seen as it is.
+    stages = [stage.model_copy(update={"trains": ("encoder", "decoder")}) for stage in made.stages]
+    if plan.network == "FastestDet":
+        # The answers of a detector are no class scores: it learns from the features alone.
+        stages = [stages[0].model_copy(update={"share": 1.0})]
+    made = made.model_copy(update={"stages": tuple(stages), "views": recipe.Views()})
+    settings = TrainingSettings(recipe=made, steps=plan.steps, batch=plan.batch, rate_weight=plan.rate_weight or None)
     return learn(halves, bench.train, bench.known.preparation, channels=plan.channels, bits=plan.bits, settings=settings)

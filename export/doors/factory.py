@@ -17,7 +17,7 @@ def build(reference: str) -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
         UsageError: the module or function does not exist, or gives something else than `(nn.Module, (tensor, ...))`.
         ExportError: the function itself fails.
     """
-    factory = _found(reference)
+    factory = function_of(reference)
     try:
         made = factory()
     except Exception as reason:
@@ -32,7 +32,13 @@ def build(reference: str) -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     return module.eval(), tuple(value.detach().cpu() for value in inputs)
 
 
-def _found(reference: str) -> Callable[[], object]:
+def function_of(reference: str) -> Callable[..., object]:
+    """The function that `package.module:function` names; modules are also looked for in the working folder.
+
+    Raises:
+        UsageError: the module or the function does not exist.
+        ExportError: importing the module fails.
+    """
     module_name, _, name = reference.partition(":")
     folder = os.getcwd()  # sys.path holds strings
     if folder not in sys.path:
@@ -47,5 +53,5 @@ def _found(reference: str) -> Callable[[], object]:
     factory = getattr(module, name, None)
     if not callable(factory):
         raise UsageError(f"module {module_name!r} has no function {name!r}")
-    found: Callable[[], object] = factory
+    found: Callable[..., object] = factory
     return found

@@ -6,7 +6,7 @@ inference semantics: dropout passes through, batch normalisation uses its stored
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -21,19 +21,19 @@ from isthmus.export.training.operators import TABLE, Call, Operator
 class OnnxModule(torch.nn.Module):
     """A torch module that computes what an ONNX model computes.
 
-    Float initialisers are parameters with `trainable=True`, else buffers, so that the module moves with `.to(device)`; integer
+    Float initialisers are parameters or buffers, so that the module moves with `.to(device)`; integer
     ones are kept on the CPU, where shape arithmetic happens, until data meets them. Names in `state_dict` are the
     ONNX names with everything but letters, digits and underscores replaced; `weights` gives the original ones.
 
     Args:
         model: without control flow; functions inlined, as after a door.
-        trainable: whether gradients reach the weights too.
+        trainable: names of float initialisers that are parameters, so that gradients reach them; all others are buffers.
 
     Raises:
         ExportError: the model uses operators that are not in the table; all of them are listed.
     """
 
-    def __init__(self, model: ir.Model, *, trainable: bool = False) -> None:
+    def __init__(self, model: ir.Model, *, trainable: Container[str] = ()) -> None:
         super().__init__()
         graph, opset = model.graph, model.opset_imports.get("", 0)
         nodes = needed(graph)
@@ -41,13 +41,13 @@ class OnnxModule(torch.nn.Module):
         self.input_names: tuple[str, ...] = tuple(map(name_of, data_inputs(graph)))
         self.output_names: tuple[str, ...] = tuple(map(name_of, graph.outputs))
         self._steps = [_Step(node, opset) for node in nodes]
-        self._last_use = _last_uses(self._steps, self.output_names)
+        self._plans: dict[tuple[str, ...], list[tuple[_Step, list[str]]]] = {}
         self._attributes: dict[str, str] = {}
         self._constants: dict[str, Tensor] = {}
         read = {name for step in self._steps for name in step.inputs} | set(self.output_names)
         for name, value in graph.initializers.items():
             if name in read:
-                self._hold(name, value, trainable=trainable)
+                self._hold(name, value, trainable=name in trainable)
 
     def _hold(self, name: str, value: ir.Value, *, trainable: bool) -> None:
         if value.const_value is None:
@@ -79,17 +79,42 @@ class OnnxModule(torch.nn.Module):
         Raises:
             ExportError: the number of inputs is wrong, or an operator is used in a way that is not covered.
         """
+        results = self.compute(self.output_names, *inputs)
+        return results[0] if len(results) == 1 else results
+
+    def compute(self, wanted: Sequence[str], *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Compute any values of the graph, and nothing that they do not need.
+
+        Args:
+            wanted: names of inputs, outputs or values between them that an output depends on.
+            inputs: in the order of `input_names`.
+
+        Returns:
+            The values in the order of `wanted`.
+
+        Raises:
+            ExportError: as for `forward`, or the graph has no such value.
+        """
         if len(inputs) != len(self.input_names):
             raise ExportError(f"{len(inputs)} inputs given, the model takes {', '.join(self.input_names)}")
         values: dict[str, Tensor] = dict(self._constants)
         values |= {name: getattr(self, attribute) for name, attribute in self._attributes.items()}
         values |= dict(zip(self.input_names, inputs, strict=True))
-        for step, finished in zip(self._steps, self._last_use, strict=True):
+        for step, finished in self._plan(tuple(wanted), known=values):
             step.run(values)
             for name in finished:
                 del values[name]
-        results = tuple(values[name] for name in self.output_names)
-        return results[0] if len(results) == 1 else results
+        return tuple(values[name] for name in wanted)
+
+    def _plan(self, wanted: tuple[str, ...], *, known: Container[str]) -> list[tuple["_Step", list[str]]]:
+        """Steps on the way to some values, each with what nothing after it reads; made once."""
+        if wanted not in self._plans:
+            steps, missing = _way_to(self._steps, wanted)
+            unknown = [name for name in missing if name not in known]
+            if unknown:
+                raise ExportError(f"the model computes no {', '.join(sorted(unknown))}")
+            self._plans[wanted] = list(zip(steps, _last_uses(steps, wanted), strict=True))
+        return self._plans[wanted]
 
 
 class _Step:
@@ -123,6 +148,17 @@ def _refuse_unknown(nodes: Sequence[ir.Node]) -> None:
     }
     if unknown:
         raise ExportError(f"torch cannot run these operators of the model: {', '.join(sorted(unknown))}; cut after them")
+
+
+def _way_to(steps: Sequence[_Step], wanted: Sequence[str]) -> tuple[list[_Step], set[str]]:
+    """The steps that some values depend on, in order, and what none of them computes."""
+    missing, kept = set(wanted), []
+    for step in reversed(steps):
+        if not missing.isdisjoint(step.outputs):
+            missing -= set(step.outputs)
+            missing |= step.inputs
+            kept.append(step)
+    return kept[::-1], missing
 
 
 def _last_uses(steps: Sequence[_Step], outputs: Sequence[str]) -> list[list[str]]:

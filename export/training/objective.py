@@ -1,4 +1,4 @@
-"""What the second stage of training asks of the answers behind the frozen tail.
+"""What training asks of the answers behind the tail.
 
 A classifier's chances are distilled at a temperature (Hinton et al. 2015, "Distilling the Knowledge in a Neural Network"), with
 the labels where there are any. Outputs of any other kind (boxes, maps, several tensors) are no chances: they shall come out as
@@ -6,7 +6,7 @@ they were, in squared error over their variance and without labels, as generalis
 maps (Matsubara and Levorato 2020, "Neural Compression and Filtering for Edge-assisted Real-time Object Detection").
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,22 +14,24 @@ import torch
 from torch.nn import functional
 
 from isthmus.export.samples import Samples
+from isthmus.export.training.recipe import Answers
+from isthmus.export.training.teacher import SEEN, VARIANCE_MIN, Batch
 
-SEEN = 512
-"""Answers from which variances are taken."""
-VARIANCE_MIN = 1e-6
-"""What never varies, as the chance of a class that no picture shows, must not weigh without bound."""
+OwnLoss = Callable[[Sequence[torch.Tensor], Sequence[torch.Tensor], torch.Tensor | None], torch.Tensor]
+"""Answers of the split and of the unsplit network, float[batch, ...] each, and int64[batch] labels where they are known -> a
+scalar with gradients."""
 
 
 class Objective(Protocol):
     """Measures how far answers are from the unsplit network's."""
 
-    def loss(self, answers: Sequence[torch.Tensor], indices: torch.Tensor) -> torch.Tensor:
+    def loss(self, answers: Sequence[torch.Tensor], batch: Batch, asked: Answers) -> torch.Tensor:
         """Distance as a scalar with gradients.
 
         Args:
             answers: the outputs of the tail in order, float[batch, ...].
-            indices: int64[batch], of which samples.
+            batch: what they answer, and what the unsplit network said.
+            asked: weights.
         """
         ...
 
@@ -39,24 +41,19 @@ class ClassScores:
     """For a classifier.
 
     Attributes:
-        scores: float32[sample, class] of the unsplit network.
         labels: int64[sample], or None where they are not known.
-        temperature: of both distributions.
-        label_weight: of the labels beside the chances.
     """
 
-    scores: torch.Tensor
     labels: torch.Tensor | None
-    temperature: float
-    label_weight: float
 
-    def loss(self, answers: Sequence[torch.Tensor], indices: torch.Tensor) -> torch.Tensor:
+    def loss(self, answers: Sequence[torch.Tensor], batch: Batch, asked: Answers) -> torch.Tensor:
         """Kullback-Leibler divergence of the chances, and cross entropy of the labels."""
-        answered = answers[0].float()
-        student, teacher = answered / self.temperature, self.scores[indices] / self.temperature
-        loss = functional.kl_div(student.log_softmax(1), teacher.softmax(1), reduction="batchmean") * self.temperature**2
-        if self.labels is not None:
-            loss = loss + self.label_weight * functional.cross_entropy(answered, self.labels[indices])
+        answered, heat = answers[0].float(), asked.temperature
+        student, teacher = answered / heat, batch.answers[0].float() / heat
+        loss = functional.kl_div(student.log_softmax(1), teacher.softmax(1), reduction="batchmean") * heat**2 * asked.distillation
+        if self.labels is not None and asked.labels:
+            wanted = self.labels[batch.photos]
+            loss = loss + asked.labels * functional.cross_entropy(answered, wanted, label_smoothing=asked.smoothing)
         return loss
 
 
@@ -65,39 +62,63 @@ class RawOutputs:
     """For everything else.
 
     Attributes:
-        outputs: of the unsplit network, float[sample, ...] each, by their place among its outputs.
-        variances: of each output, see `variance`.
+        variances: of each output that is a float, by its place among them, see `variance`.
     """
 
-    outputs: dict[int, torch.Tensor]
     variances: dict[int, torch.Tensor]
 
     @classmethod
     def of(cls, outputs: Sequence[torch.Tensor]) -> "RawOutputs":
-        """Take the outputs of all samples; those that are no floats teach nothing and are left out."""
-        floats = {place: compact(value) for place, value in enumerate(outputs) if value.is_floating_point()}
-        return cls(outputs=floats, variances={place: variance(value) for place, value in floats.items()})
+        """Take some outputs of each kind, float[sample, ...]; those that are no floats teach nothing and are left out."""
+        return cls(variances={place: variance(value) for place, value in enumerate(outputs) if value.is_floating_point()})
 
-    def loss(self, answers: Sequence[torch.Tensor], indices: torch.Tensor) -> torch.Tensor:
+    def loss(self, answers: Sequence[torch.Tensor], batch: Batch, asked: Answers) -> torch.Tensor:
         """Mean over the outputs of the squared error over the variance."""
         found = [
-            ((answers[place].float() - wanted[indices].float()).square() / self.variances[place]).mean()
-            for place, wanted in self.outputs.items()
+            ((answers[place].float() - batch.answers[place].float()).square() / varying).mean()
+            for place, varying in self.variances.items()
         ]
-        return torch.stack(found).mean() if found else torch.zeros(())
+        return asked.distillation * torch.stack(found).mean() if found else torch.zeros(())
 
 
-def objective(outputs: Sequence[torch.Tensor], samples: Samples, *, temperature: float, label_weight: float) -> Objective:
-    """The objective for a network that gives `outputs` for all samples: one of [sample, class] makes it a classifier."""
-    if len(outputs) > 1 or outputs[0].ndim != 2 or outputs[0].shape[1] < 2 or not outputs[0].is_floating_point():
-        return RawOutputs.of(outputs)
-    labels = samples.classes((), outputs[0].shape[1])
-    return ClassScores(
-        scores=outputs[0].float(),
-        labels=None if labels is None else torch.from_numpy(labels),
-        temperature=temperature,
-        label_weight=label_weight,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WithOwn:
+    """An objective, and losses of the user beside it.
+
+    Attributes:
+        objective: of the network.
+        labels: int64[sample], or None where they are not known.
+        losses: of the user, by the name that a recipe calls them.
+    """
+
+    objective: Objective
+    labels: torch.Tensor | None
+    losses: dict[str, OwnLoss]
+
+    def loss(self, answers: Sequence[torch.Tensor], batch: Batch, asked: Answers) -> torch.Tensor:
+        """The sum of both."""
+        loss = self.objective.loss(answers, batch, asked)
+        if not asked.own:
+            return loss
+        labels = None if self.labels is None else self.labels[batch.photos]
+        return loss + asked.own_weight * self.losses[asked.own]([one.float() for one in answers], batch.answers, labels)
+
+
+def objective(outputs: Sequence[torch.Tensor], samples: Samples) -> Objective:
+    """The objective for a network that gives `outputs` for some samples: one of [sample, class] makes it a classifier."""
+    labels = known_labels(outputs, samples)
+    return ClassScores(labels=labels) if _are_scores(outputs) else RawOutputs.of(outputs)
+
+
+def known_labels(outputs: Sequence[torch.Tensor], samples: Samples) -> torch.Tensor | None:
+    """int64[sample] labels of a classifier's pictures; None where they are not known, or for any other network."""
+    labels = samples.classes((), outputs[0].shape[1]) if _are_scores(outputs) else None
+    return None if labels is None else torch.from_numpy(labels)
+
+
+def _are_scores(outputs: Sequence[torch.Tensor]) -> bool:
+    first = outputs[0]
+    return len(outputs) == 1 and first.ndim == 2 and first.shape[1] > 1 and first.is_floating_point()
 
 
 def variance(outputs: torch.Tensor) -> torch.Tensor:
@@ -117,8 +138,3 @@ def variance(outputs: torch.Tensor) -> torch.Tensor:
     along = [each.mean([other for other in axes if other != axis], keepdim=True) if each.ndim > 2 else each for axis in axes]
     floored = [one + VARIANCE_MIN for one in along]
     return max(floored, key=lambda one: float(one.log().std(correction=0)), default=each + VARIANCE_MIN)
-
-
-def compact(values: torch.Tensor) -> torch.Tensor:
-    """As float16 where all values fit, which halves the memory and changes nothing at the weight of a training target."""
-    return values.half() if float(values.abs().max()) < torch.finfo(torch.float16).max else values

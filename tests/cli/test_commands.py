@@ -38,7 +38,6 @@ def test_what_is_not_built_says_so_in_one_line(command):
     "arguments",
     [
         ["export", "m.onnx", "-o", "b", "--filter"],
-        ["export", "m.onnx", "-o", "b", "--recipe", "ghnd"],
         ["serve", "b", "--engine", "ray"],
         ["demo", "--llm"],
     ],

@@ -78,4 +78,17 @@ def test_the_weight_of_the_rate_reaches_the_training(make_tiny_bundle, pictures,
     whole, output = make_tiny_bundle().folder / "whole.onnx", tmp_path / "b.isthmus"
     done = _export(whole, "-o", output, "--data", pictures, "--cut", "folded", "--budget", "1s", "--rate-weight", "0.5")
     assert done.exit_code == 0, done.stderr
-    assert open_bundle(output).manifest.training.stages[0]["rate_weight"] == 0.5
+    assert open_bundle(output).manifest.training.stages[0]["recipe"]["stages"][-1]["rate"]["weight"] == 0.5
+
+
+def test_an_unknown_recipe_is_refused_before_the_model_is_opened(pictures, tmp_path):
+    done = _export("no.onnx", "-o", tmp_path / "b", "--data", pictures, "--recipe", "botlefit")
+    assert done.exit_code == 2
+    assert "did you mean bottlefit?" in " ".join(done.stderr.split())
+
+
+def test_a_recipe_with_a_wrong_key_is_a_configuration_error_in_one_line(pictures, tmp_path):
+    (tmp_path / "mine.toml").write_text('name = "mine"\nstags = 1\n')
+    done = _export("no.onnx", "-o", tmp_path / "b", "--data", pictures, "--recipe", tmp_path / "mine.toml")
+    assert done.exit_code == 3
+    assert "there is no key stags; did you mean stages?" in " ".join(done.stderr.split())

@@ -93,3 +93,23 @@ class Scaled(nn.Module):
 
     def forward(self, x):
         return x.float() / 255
+
+
+class Normalised(nn.Module):
+    """A batch norm behind a nonlinearity, where no convolution takes it in."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+        self.narrow = nn.Conv2d(3, 4, 3, 2, 1)
+
+    def forward(self, x):
+        return self.narrow(self.norm(torch.relu(x))).mean((2, 3))
+
+
+def normalised():
+    torch.manual_seed(0)
+    network = Normalised().train()
+    network(torch.rand(8, 3, 16, 16))
+    network.norm.bias.data += 0.5
+    return network.eval(), (torch.rand(2, 3, 16, 16),)

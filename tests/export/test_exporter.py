@@ -14,10 +14,11 @@ from isthmus.devices.runtime import Network
 from isthmus.errors import BundleError, ExportError, UsageError
 from isthmus.export import gates
 from isthmus.export.bottlenecks.bottleneck import from_modules
+from isthmus.export.doors.opening import open_model
 from isthmus.export.exporter import ExportSettings, export
 from isthmus.export.targets import tensorrt
-from isthmus.export.training import distill
-from isthmus.export.training.distill import DistillSettings
+from isthmus.export.training import recipe, run
+from isthmus.export.training.distill import TrainingSettings
 from isthmus.export.training.pace import Pace
 
 FIXED = """
@@ -27,13 +28,13 @@ n (float[1, 3, 8, 8] x) => (float[1, 4, 8, 8] y) {
     y = Softmax <axis = 0> (u)
 }
 """
-TRAINING = DistillSettings(steps=30, batch=8)
+TRAINING = TrainingSettings(steps=30, batch=8)
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(distill, "fastest", lambda step: (step(way := Pace(threads=1, half_precision=False)), way)[1])
+    monkeypatch.setattr(run, "fastest", lambda step: (step(way := Pace(threads=1, half_precision=False)), way)[1])
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +155,7 @@ def test_what_tensorrt_would_refuse_is_found_before_the_pictures_are_read(tmp_pa
 
 def test_a_factory_is_exported_with_a_learned_bottleneck_to_a_folder(networks, data, tmp_path):
     seen = []
-    settings = ExportSettings(cut="relu", channels=4, bits=3, data=data, int8="off", distill=TRAINING, licence="none")
+    settings = ExportSettings(cut="relu", channels=4, bits=3, data=data, int8="off", training=TRAINING, licence="none")
     made = export("networks:residual", tmp_path / "deeper" / "made", settings, on_progress=seen.append)
     bundle = open_bundle(tmp_path / "deeper" / "made")
     assert bundle.folder == tmp_path / "deeper" / "made"
@@ -164,6 +165,7 @@ def test_a_factory_is_exported_with_a_learned_bottleneck_to_a_folder(networks, d
             "imported ONNX equals torch",
             *SPLIT_GATES,
             "head codes equal torch",
+            "trained tail equals torch",
             "head, codec, tail equal the quantised whole",
         ],
     )
@@ -171,9 +173,33 @@ def test_a_factory_is_exported_with_a_learned_bottleneck_to_a_folder(networks, d
     manifest = bundle.manifest
     assert (manifest.cut.replaces_head, manifest.source, manifest.licence) == (True, "networks:residual", "none")
     assert [(tensor.shape, tensor.bits) for tensor in manifest.boundary.tensors] == [((4, 4, 4), 3)]
-    assert manifest.training.stages[0] == {"steps": 30, "interrupted": False, "rate_weight": 0.0}
-    assert (manifest.training.samples, len(seen), made.learned.steps) == (22, 30, 30)
+    assert (manifest.training.recipe, manifest.training.stages[0]["steps"]) == ("isthmus", 30)
+    assert (manifest.training.samples, made.learned.steps) == (22, 30)
+    assert len([progress for progress in seen if progress.loss is not None]) == 30
     assert list((tmp_path / "deeper").iterdir()) == [tmp_path / "deeper" / "made"]
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_every_recipe_makes_a_bundle_with_its_own_number_of_channels_and_bits(networks, data, tmp_path, name):
+    made = recipe.load(name)
+    training = TrainingSettings(recipe=made, steps=4, batch=8)
+    bundle = export(
+        "networks:residual", tmp_path / "a", ExportSettings(cut="relu", data=data, int8="off", training=training)
+    ).bundle
+    check_on_this_machine(bundle)
+    (tensor,) = bundle.manifest.boundary.tensors
+    assert (tensor.channels, tensor.bits, bundle.manifest.training.recipe) == (made.channels, made.bits, name)
+    assert ("trained tail equals torch" in [gate.name for gate in bundle.manifest.gates]) == made.trains_tail
+
+
+def test_a_trained_tail_goes_into_the_bundle_and_the_unsplit_network_stays(networks, data, tmp_path):
+    settings = ExportSettings(cut="relu", channels=4, data=data, int8="off", training=TRAINING)
+    bundle = export("networks:residual", tmp_path / "a", settings).bundle
+    tail, whole = (ir.load(bundle.path(name)).graph.initializers for name in ("tail.onnx", "whole.onnx"))
+    before = open_model("networks:residual").model.graph.initializers["head.weight"].const_value.numpy()
+    assert np.array_equal(whole["head.weight"].const_value.numpy(), before)
+    moved = np.abs(tail["head.weight"].const_value.numpy() - before).max()
+    assert 0 < moved < 0.1
 
 
 CHANNELS_LAST = """
@@ -191,14 +217,14 @@ n (float[batch, 16, 16, 3] x) => (float[batch, 5] y) {
 
 def test_a_bottleneck_is_learned_where_pictures_have_their_channels_last(data, tmp_path, proto_of):
     onnx.save(proto_of(CHANNELS_LAST), tmp_path / "last.onnx")
-    settings = ExportSettings(cut="c", channels=4, data=data, int8="on", distill=TRAINING)
+    settings = ExportSettings(cut="c", channels=4, data=data, int8="on", training=TRAINING)
     bundle = export(str(tmp_path / "last.onnx"), tmp_path / "a", settings).bundle
     check_on_this_machine(bundle)
     assert (bundle.manifest.preparation.layout, bundle.manifest.input.shape) == ("nhwc", (None, 16, 16, 3))
 
 
 def test_a_bottleneck_is_learned_for_a_network_of_half_precision(networks, data, tmp_path):
-    settings = ExportSettings(cut="relu", channels=4, data=data, int8="off", distill=TRAINING)
+    settings = ExportSettings(cut="relu", channels=4, data=data, int8="off", training=TRAINING)
     bundle = export("networks:half", tmp_path / "a", settings).bundle
     check_on_this_machine(bundle)
     assert bundle.manifest.cut.replaces_head
@@ -214,26 +240,31 @@ def test_modules_around_a_tensor_of_half_precision_work_in_float32(networks, dat
 
 
 def test_a_bottleneck_is_learned_for_a_detector(tiny_detector, data, tmp_path):
-    settings = ExportSettings(cut="mixed", channels=4, data=data, int8="off", distill=TRAINING)
+    settings = ExportSettings(cut="mixed", channels=4, data=data, int8="off", training=TRAINING)
     bundle = export(str(tiny_detector), tmp_path / "a", settings).bundle
     check_on_this_machine(bundle)
     assert bundle.manifest.task.kind == "detection"
 
 
+def told_of(made):
+    told = made.bundle.manifest.training.stages[0]
+    return {key: told[key] for key in ("steps", "interrupted")}
+
+
 def test_ctrl_c_while_training_still_gives_a_bundle_and_can_be_resumed(skip_file, data, tmp_path):
     def interrupt(progress):
-        if progress.step == 12:
+        if progress.step == 12 and progress.loss is not None:
             raise KeyboardInterrupt
 
-    settings = ExportSettings(cut="active", data=data, distill=TRAINING)
+    settings = ExportSettings(cut="active", data=data, training=TRAINING)
     made = export(skip_file, tmp_path / "a.isthmus", settings, on_progress=interrupt)
-    assert made.bundle.manifest.training.stages[0] == {"steps": 12, "interrupted": True, "rate_weight": 0.0}
+    assert told_of(made) == {"steps": 12, "interrupted": True}
     assert (tmp_path / "a.checkpoint").is_file()
     seen = []
-    resumed = ExportSettings(cut="active", data=data, distill=TRAINING, resume=True)
+    resumed = ExportSettings(cut="active", data=data, training=TRAINING, resume=True)
     made = export(skip_file, tmp_path / "a.isthmus", resumed, on_progress=seen.append)
-    assert made.bundle.manifest.training.stages[0] == {"steps": 30, "interrupted": False, "rate_weight": 0.0}
-    assert [progress.step for progress in seen] == list(range(13, 31))
+    assert told_of(made) == {"steps": 30, "interrupted": False}
+    assert [progress.step for progress in seen if progress.loss is not None] == list(range(13, 31))
     assert not (tmp_path / "a.checkpoint").exists()
 
 

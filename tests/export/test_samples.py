@@ -173,3 +173,19 @@ def test_batches_hold_every_picture_in_order():
 def test_labels_become_classes_of_a_network_only_where_it_is_clear_which(names, known, count, classes):
     found = plain(2, labels=np.array([0, 1]), names=names).classes(known, count)
     assert (None if found is None else found.tolist()) == classes
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(40, 40), (60, 44), (33, 61), (30, 200), (8, 9)])
+@pytest.mark.parametrize("fit", ["crop", "stretch", "letterbox"])
+def test_a_picture_with_its_margin_prepares_to_the_same_bytes(rows, columns, fit):
+    preparation = Preparation(width=24, height=20, fit=fit)
+    picture = np.random.default_rng(0).integers(0, 256, (rows, columns, 3), np.uint8)
+    kept = samples.sized(picture, preparation)
+    assert np.array_equal(prepare(kept, preparation), prepare(picture, preparation))
+    assert kept.shape[0] <= 40
+    assert kept.shape[1] <= 48
+
+
+def test_a_crop_keeps_its_margin_for_training():
+    picture = np.zeros((30, 60, 3), np.uint8)
+    assert samples.sized(picture, Preparation(width=20, height=20, fit="crop")).shape == (20, 40, 3)

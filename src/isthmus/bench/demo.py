@@ -111,11 +111,12 @@ def _teach(folder: Path, material: Material, settings: DemoSettings, on_progress
 
 def _export(folder: Path, material: Material, settings: DemoSettings, on_progress: Callable[[Progress], None]) -> Bundle:
     from isthmus.export.exporter import ExportSettings, export
-    from isthmus.export.training.distill import DistillSettings
     from isthmus.export.training.distill import Progress as Trained
+    from isthmus.export.training.distill import TrainingSettings
 
     def show(progress: Trained) -> None:
-        words = f"training the bottleneck, {progress.stage}, loss {progress.loss:.3f}"
+        loss = "" if progress.loss is None else f", loss {progress.loss:.3f}"
+        words = f"training the bottleneck, {progress.stage}{loss}"
         on_progress(Progress(part=words, share=progress.step / progress.steps))
 
     made = export(
@@ -126,7 +127,7 @@ def _export(folder: Path, material: Material, settings: DemoSettings, on_progres
             channels=settings.channels,
             bits=settings.bits,
             data=material.train,
-            distill=DistillSettings(budget_s=settings.bottleneck_s, seed=settings.seed),
+            training=TrainingSettings(budget_s=settings.bottleneck_s, seed=settings.seed),
             licence="trained by `isthmus demo`",
         ),
         on_step=lambda words: on_progress(Progress(part=words)),

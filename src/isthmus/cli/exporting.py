@@ -15,6 +15,7 @@ from isthmus.cli.keys import open_private
 from isthmus.cli.quantity import seconds
 from isthmus.cli.results import print_json, print_table
 from isthmus.errors import UsageError
+from isthmus.export.training import recipe as recipes
 
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="model.onnx, program.pt2, a Hugging Face folder, or package.module:factory.")
@@ -29,9 +30,13 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="Bundle to write; a folder unless it ends with .isthmus.")],
     cut: Annotated[str, typer.Option(help="auto, a tensor's name, a number from `isthmus cuts`, or 25% of the FLOPs.")] = "auto",
     bottleneck: Annotated[Literal["learned", "pca", "none"], typer.Option(help="What makes the codes.")] = "learned",
-    recipe: Annotated[str, typer.Option(help="Training recipe.")] = "isthmus",
-    channels: Annotated[int, typer.Option(min=1, max=1024, help="Channels of a pca or learned bottleneck.")] = 8,
-    bits: Annotated[int, typer.Option(min=1, max=8, help="Bits of a code.")] = 4,
+    recipe: Annotated[
+        str, typer.Option(help="How a learned bottleneck is trained: isthmus, bottlefit, entropic, ghnd, hnd, or a TOML file.")
+    ] = "isthmus",
+    channels: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Channels of a pca or learned bottleneck; default the recipe's, else 8.")
+    ] = None,
+    bits: Annotated[int | None, typer.Option(min=1, max=8, help="Bits of a code; default the recipe's, else 4.")] = None,
     data: Annotated[Path | None, typer.Option(help="Pictures: FOLDER/<class>/<picture>, or an npz with images, labels.")] = None,
     preprocess: Annotated[
         str | None,
@@ -47,11 +52,16 @@ def export(
     score_min: Annotated[
         float | None, typer.Option(help="Score from which a detector's boxes are shown; default by its family.")
     ] = None,
-    budget: Annotated[str, typer.Option(help="Time for training, for example 15m.")] = "5m",
+    budget: Annotated[
+        str | None, typer.Option(help="Time for training, for example 15m; default the recipe's epochs, else 5m.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of weights, order and the held-out part.")] = 0,
     rate_weight: Annotated[
-        float, typer.Option(min=0, help="Weight of a code's bits in training: fewer bytes, less accuracy; 0.05 to 0.5, 0: none.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            min=0, help="Weight of a code's bits in training: fewer bytes, less accuracy; 0.05 to 0.5, default the recipe's."
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted export.")] = False,
     int8: Annotated[
         Literal["auto", "on", "off"], typer.Option(help="Ship an int8 head: if it is faster here, in any case, or never.")
@@ -71,19 +81,18 @@ def export(
     if neural_filter or layout:
         option = "--filter" if neural_filter else "--layout"
         raise guard.later(option, "leave it out")
-    if recipe != "isthmus":
-        raise guard.later(f"recipe {recipe!r}", "this version trains with --recipe isthmus")
     # What can be said at once is said before torch is imported and the model is opened and run.
-    budget_s = seconds(budget, "--budget")
+    budget_s = None if budget is None else seconds(budget, "--budget")
     signer = open_private(sign) if sign else None
     _check_data(bottleneck, data)
+    chosen = recipes.load(recipe)
 
     from isthmus.contract.sealing import sign_bundle
     from isthmus.export.detectors.labels import read as read_labels
     from isthmus.export.exporter import ExportSettings
     from isthmus.export.exporter import export as make
-    from isthmus.export.training.distill import DistillSettings
     from isthmus.export.training.distill import Progress as TrainingProgress
+    from isthmus.export.training.distill import TrainingSettings
 
     settings = ExportSettings(
         cut=cut,
@@ -95,7 +104,7 @@ def export(
         detector=detector,
         labels=() if labels is None else read_labels(labels),
         score_min=score_min,
-        distill=DistillSettings(budget_s=budget_s, seed=seed, rate_weight=rate_weight),
+        training=TrainingSettings(recipe=chosen, budget_s=budget_s, seed=seed, rate_weight=rate_weight),
         int8=int8,
         runtime=runtime,
         resume=resume,
@@ -113,14 +122,14 @@ def export(
         task = bar.add_task("training", total=None, loss="", visible=False)
 
         def show(progress: TrainingProgress) -> None:
-            words = f"training, {progress.stage}"
+            words = f"training, {progress.stage}" if progress.loss is not None else "asking the unsplit network"
             bar.update(
                 task,
                 visible=True,
                 total=progress.steps,
                 completed=progress.step,
                 description=words,
-                loss=f"loss {progress.loss:.3f}",
+                loss="" if progress.loss is None else f"loss {progress.loss:.3f}",
             )
 
         made = make(model, output, settings, on_step=lambda words: guard.err.print(words, highlight=False), on_progress=show)

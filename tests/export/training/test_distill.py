@@ -11,13 +11,15 @@ from isthmus.errors import ExportError
 from isthmus.export.cutting import cuts
 from isthmus.export.cutting.split import split
 from isthmus.export.samples import Samples, prepared
-from isthmus.export.training import distill
-from isthmus.export.training.distill import DistillSettings, learn
+from isthmus.export.training import loss as losses
+from isthmus.export.training import recipe
+from isthmus.export.training import run as running
+from isthmus.export.training.distill import TrainingSettings, learn
 from isthmus.export.training.pace import Pace
 from isthmus.export.training.tariff import Tariff
 
 PREPARATION = Preparation(width=16, height=16)
-SETTINGS = DistillSettings(steps=20, batch=8)
+SETTINGS = TrainingSettings(steps=20, batch=8)
 RENEW = Tariff.renew
 
 
@@ -25,7 +27,7 @@ RENEW = Tariff.renew
 def _one_pace(monkeypatch):
     """The measured pace may differ from run to run, and with it the last bit."""
     monkeypatch.setattr(
-        distill, "fastest", lambda step: (step(way := Pace(threads=1, half_precision=False, step_s=0.01)), way)[1]
+        running, "fastest", lambda step: (step(way := Pace(threads=1, half_precision=False, step_s=0.01)), way)[1]
     )
 
 
@@ -47,13 +49,24 @@ def gradients(count, labels=None, names=()):
     return Samples(pictures=[ramp.astype(np.uint8) for ramp in ramps], labels=labels, names=names, origin="ramps")
 
 
-def run(halves, samples, **changed):
+def run(halves, samples, on_progress=lambda _progress: None, **changed):
+    """Train, and hear of the steps alone."""
     arguments = {"channels": 4, "bits": 4, "settings": SETTINGS, **changed}
-    return learn(halves, samples, PREPARATION, **arguments)
+    return learn(halves, samples, PREPARATION, on_progress=lambda one: one.loss is None or on_progress(one), **arguments)
 
 
 def weights(learned):
-    return {**learned.encoder.state_dict(prefix="encoder."), **learned.decoder.state_dict(prefix="decoder.")}
+    parts = {"encoder": learned.encoder, "decoder": learned.decoder, "tail": learned.tail}
+    return {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
+
+
+def with_rate(learning_rate):
+    made = recipe.load()
+    moved = [
+        stage.model_copy(update={"optimiser": stage.optimiser.model_copy(update={"learning_rate": learning_rate})})
+        for stage in made.stages
+    ]
+    return made.model_copy(update={"stages": tuple(moved)})
 
 
 def assert_same_weights(one, other):
@@ -71,15 +84,15 @@ def interrupting(at):
 
 
 def test_training_lowers_the_loss_of_both_stages(halves, pictures):
-    losses = {"features": [], "distillation": []}
+    seen = {"features": [], "distillation": []}
     run(
         halves,
         pictures,
-        settings=DistillSettings(steps=80, batch=16),
-        on_progress=lambda progress: losses[progress.stage].append(progress.loss),
+        settings=TrainingSettings(steps=80, batch=16),
+        on_progress=lambda progress: seen[progress.stage].append(progress.loss),
     )
-    for stage, found in losses.items():
-        assert len(found) == 40
+    assert [len(found) for found in seen.values()] == [48, 32]
+    for stage, found in seen.items():
         assert 0 < np.mean(found[-5:]) < 0.9 * np.mean(found[:5]), stage
 
 
@@ -94,7 +107,7 @@ def test_what_comes_back_is_trained_and_in_eval_mode(halves, pictures):
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(halves, pictures):
     first, again = run(halves, pictures), run(halves, pictures)
-    other = run(halves, pictures, settings=DistillSettings(steps=20, batch=8, seed=1))
+    other = run(halves, pictures, settings=TrainingSettings(steps=20, batch=8, seed=1))
     assert_same_weights(first, again)
     assert first.losses == again.losses
     assert not torch.equal(first.encoder.gain, other.encoder.gain)
@@ -113,7 +126,7 @@ def test_a_run_that_was_interrupted_and_resumed_ends_at_the_same_bits(halves, pi
 
 def test_ctrl_c_in_the_middle_of_a_step_lets_the_step_end(halves, pictures, tmp_path, monkeypatch, ctrl_c):
     calls = []
-    real = distill.functional.mse_loss
+    real = losses.functional.mse_loss
 
     def loss(*arguments):
         calls.append(1)
@@ -121,7 +134,7 @@ def test_ctrl_c_in_the_middle_of_a_step_lets_the_step_end(halves, pictures, tmp_
             signal.raise_signal(signal.SIGINT)
         return real(*arguments)
 
-    monkeypatch.setattr(distill.functional, "mse_loss", loss)
+    monkeypatch.setattr(losses.functional, "mse_loss", loss)
     partly = run(halves, pictures, checkpoint=tmp_path / "c")
     assert partly.interrupted
     assert signal.getsignal(signal.SIGINT) is ctrl_c
@@ -130,9 +143,9 @@ def test_ctrl_c_in_the_middle_of_a_step_lets_the_step_end(halves, pictures, tmp_
 
 def test_a_resumed_run_keeps_its_pace_and_steps(halves, pictures, tmp_path, monkeypatch):
     run(halves, pictures, checkpoint=tmp_path / "c", on_progress=interrupting(3))
-    monkeypatch.setattr(distill, "fastest", lambda _step: pytest.fail("the pace was measured again"))
+    monkeypatch.setattr(running, "fastest", lambda _step: pytest.fail("the pace was measured again"))
     seen = []
-    other = DistillSettings(budget_s=1.0, batch=8)
+    other = TrainingSettings(budget_s=1.0, batch=8)
     run(halves, pictures, settings=other, checkpoint=tmp_path / "c", resume=True, on_progress=seen.append)
     assert [progress.step for progress in seen] == list(range(4, 21))
     assert {progress.steps for progress in seen} == {20}
@@ -141,13 +154,13 @@ def test_a_resumed_run_keeps_its_pace_and_steps(halves, pictures, tmp_path, monk
 def test_measuring_the_pace_leaves_the_weights_alone(halves, pictures, monkeypatch):
     before = run(halves, pictures)
     pace = Pace(threads=1, half_precision=False)
-    monkeypatch.setattr(distill, "fastest", lambda step: [step(pace), step(pace), step(pace), pace][-1])
+    monkeypatch.setattr(running, "fastest", lambda step: [step(pace), step(pace), step(pace), pace][-1])
     assert_same_weights(before, run(halves, pictures))
 
 
 def test_a_budget_becomes_steps_by_the_measured_pace(halves, pictures):
     # 30 steps by the pinned pace; fewer, but at least the least, where this machine is slower than that.
-    assert 20 <= run(halves, pictures, settings=DistillSettings(budget_s=0.3, batch=8)).steps <= 30
+    assert 20 <= run(halves, pictures, settings=TrainingSettings(budget_s=0.3, batch=8)).steps <= 30
 
 
 def test_without_resume_an_old_checkpoint_is_not_read(halves, pictures, tmp_path):
@@ -159,8 +172,8 @@ def test_without_resume_an_old_checkpoint_is_not_read(halves, pictures, tmp_path
     ("changed", "difference"),
     [
         ({"bits": 5}, r"code range \(-8, 7\), this training \(-16, 15\)"),
-        ({"settings": DistillSettings(steps=20, batch=8, seed=4)}, "seed 0, this training 4"),
-        ({"settings": DistillSettings(steps=20, batch=4)}, "batch 8, this training 4"),
+        ({"settings": TrainingSettings(steps=20, batch=8, seed=4)}, "seed 0, this training 4"),
+        ({"settings": TrainingSettings(steps=20, batch=4)}, "batch 8, this training 4"),
         ({"channels": 5}, "size mismatch"),
     ],
 )
@@ -220,8 +233,8 @@ def test_one_picture_is_too_few(halves):
 
 
 def test_a_loss_that_leaves_the_numbers_is_named(halves, pictures):
-    with pytest.raises(ExportError, match=r"training diverged at step \d+ \(loss nan\); lower the learning rate"):
-        run(halves, pictures, settings=DistillSettings(steps=20, batch=8, feature_weight=float("nan")))
+    with pytest.raises(ExportError, match=r"training diverged at step \d+ \(loss (nan|inf)\); lower the learning rate"):
+        run(halves, pictures, settings=replace(SETTINGS, recipe=with_rate(1e30)))
 
 
 def payload_bits(learned, samples):
@@ -236,10 +249,10 @@ def payload_bits(learned, samples):
 
 def test_a_rate_weight_makes_codes_cheaper(halves, pictures):
     found = [
-        payload_bits(run(halves, pictures, settings=DistillSettings(steps=120, batch=8, rate_weight=weight)), gradients(80))
-        for weight in (0.0, 1.0)
+        payload_bits(run(halves, pictures, settings=TrainingSettings(steps=240, batch=8, rate_weight=weight)), gradients(80))
+        for weight in (0.0, 4.0)
     ]
-    assert found[1] < 0.8 * found[0]
+    assert found[1] < 0.85 * found[0]
 
 
 def test_a_resumed_training_goes_on_by_the_same_tables(halves, pictures, tmp_path):
@@ -251,7 +264,7 @@ def test_a_resumed_training_goes_on_by_the_same_tables(halves, pictures, tmp_pat
 
 def test_tables_follow_the_codes_while_they_are_trained(halves, pictures, monkeypatch):
     seen = []
-    monkeypatch.setattr(distill, "RENEW_EVERY", 5)
+    monkeypatch.setattr(running, "RENEW_EVERY", 5)
     monkeypatch.setattr(Tariff, "renew", lambda tariff, codes: seen.append(codes) or RENEW(tariff, codes))
     run(halves, pictures, settings=replace(SETTINGS, rate_weight=0.5))
     assert len(seen) == 2  # at steps 10 and 15: the first stage has no rate

@@ -1,0 +1,1 @@
+"""Encoders and decoders that recipes name, and how a pair of your own takes their place."""
