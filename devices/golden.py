@@ -7,12 +7,13 @@ within a tolerance.
 `golden.npz` holds, for n frames: `input` float[n, ...]; `codes_<i>` of the i-th boundary tensor, int8 or uint8[n, *shape], and
 `codes_int8_<i>` those of the int8 head if there is one; `outputs_<name>` [n, ...]; `payload_<mode>_<frame>_<point>`
 uint8[length], one payload of the codec each. A temporal one builds on the golden frame before its own, the first one on the last.
+Where there is a `local.onnx`, `local_<name>` [n, ...] are its outputs.
 """
 
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from isthmus.errors import BundleError, RemoteProtocolError
 HEAD = "head.onnx"
 INT8_HEAD = "head.int8.onnx"
 """The head in float32, which every bundle has, and the one in int8."""
+LOCAL = "local.onnx"
+"""What the device runs alone when no server answers in time; in bundles that were exported with it."""
 GOLDEN_NAME = "golden.npz"
 OUTPUT_ERROR_MAX = 1e-3
 """Relative to the largest output: float32 sums in another order stay below 1e-4, a wrong network is far above."""
@@ -43,6 +46,7 @@ class GoldenFrames:
         outputs: by name [n, ...].
         payloads: (mode, frame, point) -> bytes.
         int8_codes: as `codes`, of the int8 head; empty where the bundle has none.
+        local_outputs: as `outputs`, of `local.onnx`; empty where the bundle has none.
     """
 
     inputs: np.ndarray
@@ -50,6 +54,7 @@ class GoldenFrames:
     outputs: dict[str, np.ndarray]
     payloads: dict[tuple[Mode, int, int], bytes]
     int8_codes: tuple[np.ndarray, ...] = ()
+    local_outputs: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.codes[0])
@@ -60,6 +65,7 @@ class GoldenFrames:
         named |= {f"codes_{index}": codes for index, codes in enumerate(self.codes)}
         named |= {f"codes_int8_{index}": codes for index, codes in enumerate(self.int8_codes)}
         named |= {f"outputs_{name}": output for name, output in self.outputs.items()}
+        named |= {f"local_{name}": output for name, output in self.local_outputs.items()}
         for (mode, frame, point), payload in self.payloads.items():
             named[f"payload_{mode.name}_{frame}_{point}"] = np.frombuffer(payload, dtype=np.uint8)
         return named
@@ -83,6 +89,7 @@ def read(bundle: Bundle) -> GoldenFrames:
                 codes=tuple(arrays[f"codes_{index}"] for index in tensors),
                 int8_codes=tuple(arrays[f"codes_int8_{index}"] for index in tensors) if bundle.has(INT8_HEAD) else (),
                 outputs={port.name: arrays[f"outputs_{port.name}"] for port in manifest.outputs},
+                local_outputs={port.name: arrays[f"local_{port.name}"] for port in manifest.outputs if bundle.has(LOCAL)},
                 payloads={_key(name): array.tobytes() for name, array in arrays.items() if name.startswith("payload_")},
             )
     except KeyError as error:
@@ -90,7 +97,8 @@ def read(bundle: Bundle) -> GoldenFrames:
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise BundleError(f"{bundle.origin}: {GOLDEN_NAME} cannot be read ({error})") from error
     _check_numeric(bundle, frames)
-    lengths = {len(frames.inputs), *map(len, frames.codes), *map(len, frames.int8_codes), *map(len, frames.outputs.values())}
+    outputs = (*frames.outputs.values(), *frames.local_outputs.values())
+    lengths = {len(frames.inputs), *map(len, frames.codes), *map(len, frames.int8_codes), *map(len, outputs)}
     if len(lengths) != 1 or 0 in lengths:
         raise BundleError(f"{bundle.origin}: {GOLDEN_NAME} holds {sorted(lengths)} frames in its arrays; they must agree")
     for frame in range(len(frames)):
@@ -101,7 +109,8 @@ def read(bundle: Bundle) -> GoldenFrames:
 
 
 def _check_numeric(bundle: Bundle, frames: GoldenFrames) -> None:
-    for array in (frames.inputs, *frames.codes, *frames.int8_codes, *frames.outputs.values()):
+    outputs = (*frames.outputs.values(), *frames.local_outputs.values())
+    for array in (frames.inputs, *frames.codes, *frames.int8_codes, *outputs):
         if array.dtype.kind not in "fiub" or not array.ndim:
             raise BundleError(
                 f"{bundle.origin}: {GOLDEN_NAME} holds {array.dtype}{list(array.shape)}; numbers [frame, ...] are needed"
@@ -213,20 +222,47 @@ def check_tail(bundle: Bundle, frames: GoldenFrames, network: Network) -> Gate:
     Raises:
         BundleError: an output differs by more than the tolerance.
     """
+    tensors = bundle.manifest.boundary.tensors
+    feeds = [
+        {tensor.name: codes[frame : frame + 1] for tensor, codes in zip(tensors, frames.codes, strict=True)}
+        for frame in range(len(frames))
+    ]
+    return _check_outputs(bundle, "tail", network, feeds, frames.outputs, difference_max(bundle.manifest.task))
+
+
+def check_local(bundle: Bundle, frames: GoldenFrames, network: Network) -> Gate:
+    """Run the golden inputs through `local.onnx`, frame by frame.
+
+    Raises:
+        BundleError: an output differs by more than the manifest allows, or the manifest does not speak of it.
+    """
+    record, name = bundle.manifest.local, bundle.manifest.input.name
+    if record is None:
+        raise BundleError(f"{bundle.origin} holds {LOCAL}, and its manifest does not say what that is; export the bundle again")
+    feeds = [{name: frames.inputs[frame : frame + 1]} for frame in range(len(frames))]
+    return _check_outputs(bundle, "local", network, feeds, frames.local_outputs, record.output_error_max)
+
+
+def _check_outputs(
+    bundle: Bundle,
+    side: str,
+    network: Network,
+    feeds: Sequence[Mapping[str, np.ndarray]],
+    golden: Mapping[str, np.ndarray],
+    limit: float,
+) -> Gate:
     task, errors = bundle.manifest.task, []
-    for frame in range(len(frames)):
-        feeds = {
-            tensor.name: codes[frame : frame + 1]
-            for tensor, codes in zip(bundle.manifest.boundary.tensors, frames.codes, strict=True)
-        }
-        outputs = network.run(feeds)
-        wanted = {name: output[frame : frame + 1] for name, output in frames.outputs.items()}
+    for frame, given in enumerate(feeds):
+        outputs = network.run(given)
+        wanted = {name: output[frame : frame + 1] for name, output in golden.items()}
         missing = [name for name in wanted if name not in outputs]
         if missing:
-            raise BundleError(f"{bundle.origin}: the tail gives {', '.join(outputs)}, the manifest promises {missing[0]!r}")
+            raise BundleError(
+                f"{bundle.origin}: the {side} network gives {', '.join(outputs)}, the manifest promises {missing[0]!r}"
+            )
         errors.append(output_difference(task, outputs, wanted))
     what = "share of boxes that differ" if task.kind == "detection" else "largest relative difference"
-    return _passed(bundle, "tail outputs", max(errors), difference_max(task), f"{what}, {len(frames)} golden frames")
+    return _passed(bundle, f"{side} outputs", max(errors), limit, f"{what}, {len(feeds)} golden frames")
 
 
 def output_difference(task: Task, got: Mapping[str, np.ndarray], want: Mapping[str, np.ndarray]) -> float:

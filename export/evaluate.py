@@ -20,7 +20,7 @@ from isthmus.contract.bundle import Bundle
 from isthmus.contract.metric import Metric
 from isthmus.contract.picture import decode_picture, encode_picture
 from isthmus.contract.prepare import Preparation, fit, prepare
-from isthmus.devices.golden import HEAD, INT8_HEAD
+from isthmus.devices.golden import HEAD, INT8_HEAD, LOCAL
 from isthmus.devices.runtime import Network
 from isthmus.errors import ExportError, NotBuiltYet, UsageError
 from isthmus.export.judging import Answer, Judge, judge_of
@@ -118,6 +118,11 @@ def evaluate(
         on_step("rival local")
         mmac = manifest.whole.flops / 2e6
         rows.append(_row("rival", "local", "whole", 0.0, task.score(task.whole_answers), mmac, task.whole_ms))
+        if manifest.local is not None:
+            own = _Task(bundle, samples, manifest.preparation, task.judge, LOCAL)
+            own.release()
+            mmac = manifest.local.flops / 2e6
+            rows.append(_row("rival", "local", LOCAL, 0.0, task.score(own.whole_answers), mmac, own.whole_ms))
     for name in rivals:
         for quality in QUALITIES.get(name, ()):
             on_step(f"rival {name} {quality}")
@@ -149,10 +154,12 @@ def _payloads(bundle: Bundle) -> str:
 
 
 class _Task(Generic[Answer]):
-    """The unsplit network, and what it says to every picture."""
+    """A whole network, the unsplit one unless another is named, and what it says to every picture."""
 
-    def __init__(self, bundle: Bundle, samples: Samples, preparation: Preparation, judge: Judge[Answer]) -> None:
-        self._path = bundle.path("whole.onnx")
+    def __init__(
+        self, bundle: Bundle, samples: Samples, preparation: Preparation, judge: Judge[Answer], file: str = "whole.onnx"
+    ) -> None:
+        self._path = bundle.path(file)
         self._loaded: Network | None = None
         self.preparation = preparation
         self.judge = judge

@@ -14,7 +14,7 @@ from isthmus.contract.bundle import SUFFIX, Bundle, check_target
 from isthmus.contract.manifest import Gate
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError, UsageError
-from isthmus.export import gates, preprocessing, samples, tables, writing
+from isthmus.export import gates, preprocessing, samples, standalone, tables, writing
 from isthmus.export.bottlenecks import activations, pca, plain, points
 from isthmus.export.bottlenecks.bottleneck import Bottleneck, from_modules
 from isthmus.export.bottlenecks.halves import CodedHalves, assembled
@@ -89,6 +89,9 @@ def export(
         passed.append(gates.same_answers_as_torch(learned, coded, pictures))
     coded, candidate = _with_int8(coded, data, opened.preparation, pictures, settings, on_step)
     codec_tables = tables.learned(coded, points.of(bottlenecks), data, opened.preparation, on_step=on_step)
+    local = None
+    if settings.local is not None:
+        local = standalone.make(settings.local, opened.source, opened.detector, opened.preparation, data, on_step=on_step)
     on_step("checking the gates")
     passed.append(gates.same_when_quantised(coded, pictures, codec_tables))
     source = opened.source
@@ -106,6 +109,7 @@ def export(
         bottlenecks=tuple(bottlenecks),
         coded=coded,
         int8=candidate,
+        local=local,
         tables=codec_tables,
         learned=learned,
         data=data,

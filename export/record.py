@@ -31,6 +31,7 @@ from isthmus.export.int8.attempt import Candidate
 from isthmus.export.judging import class_count
 from isthmus.export.samples import Samples
 from isthmus.export.settings import ExportSettings
+from isthmus.export.standalone import Standalone
 from isthmus.export.training.distill import Learned
 
 ONNXRUNTIME_MIN = "1.17"
@@ -52,6 +53,7 @@ class Making:
         bottlenecks: what makes its codes.
         coded: both networks of the bundle.
         int8: what came of an int8 head; None where none was tried.
+        local: what the device runs alone; None where nothing was asked for.
         tables: of the codec, by the index of the operating point.
         learned: the trained bottleneck; None where nothing was trained.
         data: pictures that were worked on.
@@ -68,6 +70,7 @@ class Making:
     bottlenecks: tuple[Bottleneck, ...]
     coded: CodedHalves
     int8: Candidate | None
+    local: Standalone | None
     tables: CodecTables
     learned: Learned | None
     data: Samples
@@ -80,6 +83,7 @@ def manifest(made: Making) -> Manifest:
     """The manifest of an export, without files, digests and what is measured later."""
     model, coded, settings = made.source.model, made.coded, made.settings
     changed = gates.changed_by_order(coded, made.frames)
+    task = _task(made.source, made.data) if made.detector is None else made.detector.task()
     return Manifest(
         id=identifier(made.source.name),
         version=settings.version,
@@ -101,11 +105,12 @@ def manifest(made: Making) -> Manifest:
         head=_side(coded.head),
         tail=_side(coded.tail),
         whole=_side(model),
-        task=_task(made.source, made.data) if made.detector is None else made.detector.task(),
+        task=task,
         changed_code_share_max=max(CHANGED_CODES_FLOOR, 4 * changed),
         gates=made.gates,
         training=_training(made.learned, made.data, settings),
         int8=None if made.int8 is None else made.int8.record,
+        local=None if made.local is None else made.local.record(made.frames, task),
         source=made.source.reference,
         licence=settings.licence,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

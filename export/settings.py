@@ -29,6 +29,7 @@ class ExportSettings:
         score_min: from which score boxes are shown; None takes the family's.
         training: recipe and time.
         int8: `auto` ships an int8 head beside the float one if it is faster on this machine, `on` in any case, `off` never.
+        local: what goes in as `local.onnx`, see `export.standalone`; None: nothing.
         runtime: `tensorrt` refuses what its public support list does not take, see `export.targets.tensorrt`.
         resume: go on from the checkpoint beside the output.
         version: of the bundle.
@@ -46,6 +47,7 @@ class ExportSettings:
     score_min: float | None = None
     training: TrainingSettings = field(default_factory=TrainingSettings)
     int8: Literal["auto", "on", "off"] = "auto"
+    local: Literal["whole", "int8"] | Path | None = None
     runtime: Literal["onnxruntime", "tensorrt"] = "onnxruntime"
     resume: bool = False
     version: str = "1"

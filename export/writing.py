@@ -11,7 +11,7 @@ import numpy as np
 from isthmus.codec.tables import FILE_NAME
 from isthmus.contract.bundle import Bundle, write_bundle
 from isthmus.contract.manifest import Manifest
-from isthmus.devices.golden import GOLDEN_NAME, HEAD, INT8_HEAD
+from isthmus.devices.golden import GOLDEN_NAME, HEAD, INT8_HEAD, LOCAL
 from isthmus.errors import ExportError
 from isthmus.export import gates, record
 from isthmus.export.evaluate import Row, as_results, evaluate
@@ -66,7 +66,11 @@ def _files(folder: Path, made: Making, manifest: Manifest) -> dict[str, Path]:
     candidate = None if made.int8 is None else made.int8.model
     if candidate is not None:
         networks[INT8_HEAD] = candidate
-    golden = gates.golden_frames(made.coded, manifest.points, made.frames[:GOLDEN_FRAMES], made.tables, int8_head=candidate)
+    frames = made.frames[:GOLDEN_FRAMES]
+    golden = gates.golden_frames(made.coded, manifest.points, frames, made.tables, int8_head=candidate)
+    if made.local is not None:
+        networks[LOCAL] = made.local.model
+        golden = replace(golden, local_outputs=made.local.outputs(frames))
     try:
         for name, model in networks.items():
             weights.save(model, folder / name)

@@ -2,24 +2,28 @@
 
 Two threads of its own: one captures and asks the gate, one computes and sends. Between them stands a mailbox of one frame, so
 that memory is bounded and, on a live source, the newest frame wins. Answers are entered by the thread that reads them.
+
+Where the device can answer by itself (`standby`), it does so for every frame that the server does not answer in time: whatever
+would be dropped for the link, the server, a newer frame or the deadline goes to that lane first, and a frame that was captured
+is watched there until it is answered.
 """
 
 import threading
 import time
-from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any
 
 from isthmus.devices.sensors import Readings
-from isthmus.errors import ConfigError, ContractMismatch, IsthmusError, TailUnavailable
+from isthmus.errors import ConfigError, TailUnavailable
 from isthmus.head.evidence import EvidenceRing
+from isthmus.head.flight import Flight
 from isthmus.head.frame import Frame, Source
 from isthmus.head.gate import MotionGate
 from isthmus.head.ledger import Ledger, Origin, Summary
 from isthmus.head.link import Link
 from isthmus.head.mailbox import DropPolicy, Mailbox
+from isthmus.head.pending import Pending
 from isthmus.head.placement import Local, Sender
-from isthmus.head.reply import Reply
+from isthmus.head.standby import Standby
 from isthmus.head.thrift import Thrift
 from isthmus.head.tracing import FrameTraces
 
@@ -28,17 +32,7 @@ POLL_S = 0.1
 STALLED_S = 10.0
 """A frame is computed and sent in well under a second; whoever takes so long hangs in a driver or a sink."""
 _UINT32_MAX = 2**32 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    frame: Frame
-    stages_s: dict[str, float]
-
-    def stages_until_now(self) -> dict[str, float]:
-        """Stages so far, with what passed between capture and now outside of them as `wait`."""
-        waited = time.monotonic() - self.frame.captured_s - sum(self.stages_s.values())
-        return {**self.stages_s, "wait": max(0.0, waited)}
+_DOWN = "the link is down"
 
 
 class Agent:
@@ -49,6 +43,7 @@ class Agent:
         placement: `Local`, or a sender (`Split`, `Offload`) together with a link.
         ledger: gets the fate of every frame.
         link: where captures go; None only for `Local`.
+        standby: answers by itself what the server does not answer in time; None: such frames are dropped.
         gate: drops frames in which nothing moves; None lets all pass.
         drop_policy: `drop-oldest` for live sources; `wait` where every picture counts (files).
         evidence: keeps pictures of the frames that pass the gate; None keeps none.
@@ -67,6 +62,7 @@ class Agent:
         placement: Local | Sender,
         ledger: Ledger,
         link: Link | None = None,
+        standby: Standby | None = None,
         gate: MotionGate | None = None,
         drop_policy: DropPolicy = "drop-oldest",
         evidence: EvidenceRing | None = None,
@@ -80,19 +76,20 @@ class Agent:
         self._placement = placement
         self._ledger = ledger
         self._link = link
+        self._standby = None if link is None else standby
         self._gate = gate
         self._evidence = evidence
         self._traces = traces
         self._thrift = thrift
         self._finish_s = finish_s
-        self._mailbox: Mailbox[_Waiting] = Mailbox(capacity=1, policy=drop_policy)
+        self._mailbox: Mailbox[Pending] = Mailbox(capacity=1, policy=drop_policy)
+        self._flight = Flight(ledger, give_up=self._give_up, on_error=self._fail)
+        if standby is not None:
+            standby.on_error = self._fail
         self._beat_s = time.monotonic()
         # A plain flag: a signal handler may interrupt whoever holds a lock.
         self._stopped = False
         self._broken: Exception | None = None
-        self._sent: dict[int, _Waiting] = {}
-        self._due = 0
-        self._settled = threading.Condition()
 
     @property
     def summary(self) -> Summary:
@@ -113,6 +110,8 @@ class Agent:
         }
         if self._link is not None:
             facts |= {"link_up": self._link.connected, "link_reconnects": self._link.reconnects}
+        if self._standby is not None:
+            facts |= {"late_answers": self.summary.late, "unneeded_answers": self._standby.unneeded}
         return facts
 
     @property
@@ -163,15 +162,12 @@ class Agent:
 
     def _settle(self) -> None:
         """Enter what is left when the run ends: frames that wait, and after `finish_s` those that nobody answered."""
-        for waiting in self._mailbox:
-            self._ledger.drop(waiting.frame, "stopped", stages_s=waiting.stages_s)
-        with self._settled:
-            self._settled.wait_for(lambda: self._due == 0, self._finish_s)
-            late = list(self._sent.values())
-            self._sent.clear()
-        for sent in late:
-            detail = f"no answer came within {self._finish_s:g} s of the end of the run"
-            self._ledger.drop(sent.frame, "link", detail=detail, stages_s=sent.stages_s)
+        for pending in self._mailbox:
+            self._drop(pending, "stopped")
+        for pending in self._flight.wait(self._finish_s):
+            self._give_up(pending, "link", f"no answer came within {self._finish_s:g} s of the end of the run")
+        if self._standby is not None:
+            self._standby.close(self._finish_s)
 
     def _offer(self, frame: Frame) -> None:
         stages: dict[str, float] = {}
@@ -185,10 +181,23 @@ class Agent:
         if self._thrift is not None and not self._thrift.takes():
             self._ledger.drop(frame, "spared", detail=self._thrift.reason, stages_s=stages)
             return
-        displaced = self._mailbox.put(_Waiting(frame, stages))
-        if displaced is not None:
-            refused = displaced.frame is frame and self._mailbox.closed
-            self._ledger.drop(displaced.frame, "stopped" if refused else "newer", stages_s=displaced.stages_s)
+        pending = Pending(frame, stages, self._ledger.deadline_at(frame))
+        if self._standby is not None:
+            assert self._link is not None
+            if not self._link.connected:
+                self._keep(frame)
+                self._give_up(pending, "link", _DOWN)
+                return
+            self._standby.watch(pending)
+        displaced = self._mailbox.put(pending)
+        if displaced is pending and self._mailbox.closed:
+            self._drop(displaced, "stopped")
+        elif displaced is not None:
+            self._give_up(displaced, "newer")
+
+    def _keep(self, frame: Frame) -> None:
+        if self._evidence is not None:
+            self._evidence.keep(frame)
 
     def _process(self) -> None:
         while self._may_process():
@@ -199,8 +208,10 @@ class Agent:
                 continue
             if waiting is None:
                 return
-            if self._evidence is not None:
-                self._evidence.keep(waiting.frame)
+            if waiting.settled:
+                # The device has answered it while it waited.
+                continue
+            self._keep(waiting.frame)
             if isinstance(self._placement, Local):
                 self._answer(self._placement, waiting)
             else:
@@ -215,6 +226,8 @@ class Agent:
             self._beat_s = time.monotonic()
             if self._link.failure:
                 raise self._link.failure
+            if self._standby is not None and not self._link.connected:
+                self._pass_on(_DOWN)
             if self._is_over() or (self._stopped and not self._link.connected):
                 break
             if self._mailbox.closed:
@@ -227,26 +240,35 @@ class Agent:
                 self._link.check_pictures()
             return not self._is_over()
         self._mailbox.close()
-        for waiting in self._mailbox:
-            self._ledger.drop(waiting.frame, "link", detail="no link before the run ended", stages_s=waiting.stages_s)
+        self._pass_on("no link before the run ended")
         return False
+
+    def _pass_on(self, detail: str) -> None:
+        """Give up what waits for a link."""
+        while len(self._mailbox):
+            try:
+                pending = self._mailbox.get(timeout_s=0)
+            except TimeoutError:
+                return
+            if pending is not None:
+                self._give_up(pending, "link", detail)
 
     def _is_over(self) -> bool:
         """Whether the run was stopped and no frame waits; a source that hangs is not waited for."""
         return self._stopped and not len(self._mailbox)
 
-    def _answer(self, placement: Local, waiting: _Waiting) -> None:
-        stages = waiting.stages_until_now()
-        answer = placement.answer(waiting.frame.image)
+    def _answer(self, placement: Local, pending: Pending) -> None:
+        stages = pending.stages_until_now()
+        answer = placement.answer(pending.frame.image)
         origin = Origin(placement=placement.name, setting=placement.setting)
-        self._ledger.answer(waiting.frame, answer.outputs, origin, stages | answer.stages_s)
+        self._ledger.answer(pending.frame, answer.outputs, origin, stages | answer.stages_s)
 
-    def _send(self, placement: Sender, waiting: _Waiting) -> None:
-        frame = waiting.frame
-        stages = waiting.stages_until_now()
+    def _send(self, placement: Sender, pending: Pending) -> None:
+        frame = pending.frame
+        pending.stages_s = pending.stages_until_now()
         remaining = self._ledger.remaining_s(frame)
         if remaining is not None and remaining <= 0:
-            self._ledger.drop(frame, "deadline", stages_s=stages)
+            self._give_up(pending, "deadline")
             return
         assert self._link is not None
         outgoing = placement.pack(frame.image, self._link.dialogue)
@@ -254,51 +276,25 @@ class Agent:
         remaining = self._ledger.remaining_s(frame)
         if remaining is not None:
             outgoing.capture.deadline_us = min(max(1, round(remaining * 1e6)), _UINT32_MAX)
-        stages = stages | outgoing.stages_s
+        pending.stages_s |= outgoing.stages_s
+        if pending.settled:
+            # The device was faster.
+            return
         if self._traces is not None:
             outgoing.capture.traceparent = self._traces.begin(frame)
         try:
             future = self._link.send(outgoing.capture, outgoing.codes)
         except TailUnavailable as error:
-            self._ledger.drop(frame, "link", detail=str(error), stages_s=stages)
+            self._give_up(pending, "link", str(error))
             return
-        sent = _Waiting(frame, stages)
-        with self._settled:
-            self._due += 1
-            self._sent[frame.sequence] = sent
         origin = Origin(placement=placement.name, setting=placement.setting, payload_bytes=outgoing.payload_bytes)
-        future.add_done_callback(lambda done: self._receive(done, sent, origin))
+        self._flight.expect(future, pending, origin)
 
-    def _receive(self, done: Future[Reply], sent: _Waiting, origin: Origin) -> None:
-        """Enter what came of a capture; runs in the thread that reads the answers."""
-        try:
-            with self._settled:
-                awaited = self._sent.pop(sent.frame.sequence, None) is not None
-            if awaited:
-                self._enter(done, sent, origin)
-        except Exception as error:
-            # A future swallows what its callbacks raise.
-            self._fail(error)
-        finally:
-            with self._settled:
-                self._due -= 1
-                self._settled.notify_all()
+    def _give_up(self, pending: Pending, reason: str, detail: str = "") -> None:
+        """A frame that the server will not answer: the device answers it, if it has a network for that and time, or drops it."""
+        if self._standby is None or not self._standby.take(pending, reason, detail):
+            self._drop(pending, reason, detail)
 
-    def _enter(self, done: Future[Reply], sent: _Waiting, origin: Origin) -> None:
-        frame, stages = sent.frame, sent.stages_s
-        try:
-            reply = done.result()
-        except IsthmusError as error:
-            reason = "link" if isinstance(error, TailUnavailable) else "server"
-            self._ledger.drop(frame, reason, detail=str(error), stages_s=stages)
-            return
-        server = {f"server {stage}": seconds for stage, seconds in reply.server_s.items()}
-        stages = {**stages, "network": reply.network_s, **server}
-        if not reply.ok:
-            reason = "deadline" if reply.status == "expired" else "server"
-            self._ledger.drop(frame, reason, detail=reply.message or reply.status, stages_s=stages)
-            return
-        try:
-            self._ledger.answer(frame, reply.outputs, origin, stages)
-        except ContractMismatch as error:
-            self._ledger.drop(frame, "server", detail=str(error), stages_s=stages)
+    def _drop(self, pending: Pending, reason: str, detail: str = "") -> None:
+        if pending.claim():
+            self._ledger.drop(pending.frame, reason, detail=detail, stages_s=pending.stages_s)

@@ -34,6 +34,8 @@ def examine_bundle(bundle: Bundle, settings: AgentSettings) -> Iterator[Finding]
         for name in (golden.HEAD, golden.INT8_HEAD):
             if bundle.has(name):
                 golden.check_head(bundle, frames, Network.of_bundle(bundle, name))
+        if bundle.has(golden.LOCAL):
+            golden.check_local(bundle, frames, Network.of_bundle(bundle, golden.LOCAL))
         return f"{bundle.manifest.id}, contract {bundle.digest[:12]}: digests, codec and head are sound"
 
     def compute() -> str:

@@ -23,6 +23,10 @@ class Summary:
     frames: int = 0
     answered: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    fallbacks: Counter[str] = field(default_factory=Counter)
+    """Of the answered ones, those that the device answered in place of the server, by reason."""
+    late: int = 0
+    """Answers of the server that came when the device had answered already."""
     payload_bytes: int = 0
     first_answer_s: float | None = None
     """From the start of the run to the first answer."""
@@ -35,6 +39,8 @@ class Origin:
     placement: str
     setting: str
     payload_bytes: int = 0
+    fallback: str = ""
+    """Why the device answered in place of the server, a key of `record.DROP_REASONS`; empty where that was the placement."""
 
 
 class Ledger:
@@ -66,11 +72,19 @@ class Ledger:
         self._started = time.monotonic()
         self.summary = Summary()
 
+    def deadline_at(self, frame: Frame) -> float | None:
+        """`time.monotonic` at which an answer is too late; None without a deadline."""
+        return None if self._deadline_s is None else frame.captured_s + self._deadline_s
+
     def remaining_s(self, frame: Frame) -> float | None:
         """Time until the frame's deadline, negative when it has passed, None without one."""
-        if self._deadline_s is None:
-            return None
-        return self._deadline_s - (time.monotonic() - frame.captured_s)
+        deadline_at = self.deadline_at(frame)
+        return None if deadline_at is None else deadline_at - time.monotonic()
+
+    def count_late(self) -> None:
+        """An answer of the server came for a frame that the device has answered; it is not entered."""
+        with self._lock:
+            self.summary.late += 1
 
     def answer(self, frame: Frame, outputs: Mapping[str, np.ndarray], origin: Origin, stages_s: Mapping[str, float]) -> None:
         """Enter an answer; one that is late is entered as dropped.
@@ -89,6 +103,8 @@ class Ledger:
         detections = detect(outputs, self._manifest, width=width, height=height) if kind == "detection" else None
         with self._lock:
             self.summary.answered += 1
+            if origin.fallback:
+                self.summary.fallbacks[origin.fallback] += 1
             self.summary.payload_bytes += origin.payload_bytes
             if self.summary.first_answer_s is None:
                 self.summary.first_answer_s = now - self._started
@@ -100,6 +116,7 @@ class Ledger:
                 name=frame.name,
                 placement=origin.placement,
                 setting=origin.setting,
+                fallback=origin.fallback,
                 classification=classification,
                 detections=detections,
                 outputs=outputs,

@@ -47,8 +47,8 @@ class DeviceModel:
             raise ConfigError(f"{bundle.origin} does not say how a picture is prepared; export it with --preprocess")
         self.manifest = manifest
         self._preparation = manifest.preparation
-        self._network = Network.of_bundle(bundle, name, threads=threads, providers=providers)
-        self._outputs = [port.name for port in self._network.outputs]
+        self.network = Network.of_bundle(bundle, name, threads=threads, providers=providers)
+        self._outputs = [port.name for port in self.network.outputs]
 
     def compute(self, picture: np.ndarray) -> Computed:
         """Run the network on one picture.
@@ -62,14 +62,14 @@ class DeviceModel:
         started = time.perf_counter()
         prepared = prepare(picture, self._preparation)
         ready = time.perf_counter()
-        outputs = self._network.run({self.manifest.input.name: prepared})
+        outputs = self.network.run({self.manifest.input.name: prepared})
         arrays = tuple(outputs[name][0] for name in self._outputs)
         return Computed(arrays=arrays, prepare_s=ready - started, compute_s=time.perf_counter() - ready)
 
     @property
     def providers(self) -> tuple[str, ...]:
         """Execution providers that the network runs on, best first; one that failed to start is not among them."""
-        return self._network.providers
+        return self.network.providers
 
     @property
     def output_names(self) -> list[str]:

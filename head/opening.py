@@ -1,14 +1,17 @@
 """Opens an agent: source, placement, link and sinks by their settings, and closes them again."""
 
-from collections.abc import Iterator, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import TypeVar
 
 import structlog
 
 from isthmus.contract.bundle import Bundle
-from isthmus.devices import provider
+from isthmus.devices import golden, provider
+from isthmus.devices.runtime import Provider
 from isthmus.devices.tracing import open_tracing
-from isthmus.errors import BundleError, ConfigError, DeviceError
+from isthmus.errors import BundleError, ConfigError, DeviceError, TailUnavailable
 from isthmus.head.agent import Agent
 from isthmus.head.evidence import EvidenceRing, no_evidence
 from isthmus.head.gate import MotionGate
@@ -18,20 +21,30 @@ from isthmus.head.placement import Local, Sender, Split, parse_offload
 from isthmus.head.settings import AgentSettings
 from isthmus.head.sink import Sink, open_sink
 from isthmus.head.source import open_source
+from isthmus.head.standby import Standby, check_network
 from isthmus.head.thrift import Thrift
 from isthmus.head.tracing import FrameTraces
 
+FIRST_LINK_S = 1.0
+"""How long a device that can answer by itself waits for a server at its start."""
+SESSION_BYTES = 16
 _log = structlog.get_logger()
+Network = TypeVar("Network")
 
 
 @contextmanager
-def open_agent(bundle: Bundle, settings: AgentSettings, sinks: Sequence[Sink] = ()) -> Iterator[Agent]:
+def open_agent(
+    bundle: Bundle, settings: AgentSettings, sinks: Sequence[Sink] = (), *, needs_server: bool = False
+) -> Iterator[Agent]:
     """Open all that an agent needs, and wait until a server has taken its stream.
+
+    A device that can answer by itself begins without a server after `FIRST_LINK_S`.
 
     Args:
         bundle: what runs.
         settings: how.
         sinks: further ones beside those of the settings; closing them is the caller's.
+        needs_server: wait for the server in any case.
 
     Yields:
         An agent that is ready to run.
@@ -44,8 +57,10 @@ def open_agent(bundle: Bundle, settings: AgentSettings, sinks: Sequence[Sink] = 
         DeviceError: onnxruntime lacks the provider, or a broker does not answer.
     """
     placement = _placement(bundle, settings)
-    if placement.providers:
-        _log.info("network ready", placement=placement.name, setting=placement.setting, providers=placement.providers)
+    own = _own_network(bundle, settings)
+    for network in (placement, own):
+        if network is not None and network.providers:
+            _log.info("network ready", placement=network.name, setting=network.setting, providers=network.providers)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(settings.source, fps=settings.fps, form=settings.form))
         ring = None if settings.evidence_bytes is None else stack.enter_context(EvidenceRing(settings.evidence_bytes))
@@ -60,16 +75,20 @@ def open_agent(bundle: Bundle, settings: AgentSettings, sinks: Sequence[Sink] = 
             opened.append(traces)
             stack.callback(traces.close)
         if link is not None:
-            link.wait_connected(settings.connect_wait_s)
+            _wait_connected(link, settings, can_do_without=own is not None and not needs_server)
             if not isinstance(placement, Local) and placement.sends_pictures:
                 link.check_pictures()
+        # What is answered before the first stream needs a name of its own too.
+        first_session = secrets.token_bytes(SESSION_BYTES) if own is not None else b""
+        drop_policy = settings.drop_policy or ("drop-oldest" if source.live else "wait")
         ledger = Ledger(
             bundle.manifest,
             device_id=settings.device_id,
             deadline_s=settings.deadline_s,
             sinks=[*opened, *sinks],
-            session=(lambda: link.session) if link is not None else bytes,
+            session=(lambda: link.session or first_session) if link is not None else bytes,
         )
+        standby = None if own is None else stack.enter_context(Standby(own, ledger, waits=drop_policy == "wait"))
         # Of a file every picture counts, however long it takes.
         thrift = stack.enter_context(Thrift(settings.thrift)) if source.live else None
         yield Agent(
@@ -77,31 +96,57 @@ def open_agent(bundle: Bundle, settings: AgentSettings, sinks: Sequence[Sink] = 
             placement=placement,
             ledger=ledger,
             link=link,
+            standby=standby,
             gate=MotionGate() if settings.gate else None,
             evidence=ring,
             thrift=thrift,
             traces=traces,
-            drop_policy=settings.drop_policy or ("drop-oldest" if source.live else "wait"),
+            drop_policy=drop_policy,
         )
 
 
 def _placement(bundle: Bundle, settings: AgentSettings) -> Local | Sender:
     if settings.placement == "offload":
         return parse_offload(settings.picture)
+    if settings.placement == "local":
+        return _started(settings, lambda chain: Local(bundle, threads=settings.threads, providers=chain))
+    return _started(
+        settings,
+        lambda chain: Split(bundle, threads=settings.threads, point=settings.point, int8=settings.int8, providers=chain),
+    )
+
+
+def _own_network(bundle: Bundle, settings: AgentSettings) -> Local | None:
+    """What the device answers with when no server does; None where there is no such network, or nothing but it."""
+    if settings.placement == "local" or not settings.standby or not bundle.has(golden.LOCAL):
+        return None
+
+    def start(chain: Sequence[Provider]) -> Local:
+        network = Local(bundle, threads=settings.threads, providers=chain)
+        check_network(bundle, network)
+        return network
+
+    return _started(settings, start)
+
+
+def _started(settings: AgentSettings, start: Callable[[Sequence[Provider]], Network]) -> Network:
+    """A network on the first provider that it starts on."""
     *others, last = provider.candidates(settings.provider)
     for name in others:
         try:
-            return _network(bundle, settings, name)
+            return start(provider.chain(name))
         except (BundleError, DeviceError) as error:
             _log.warning("provider does not start", provider=name, reason=str(error))
-    return _network(bundle, settings, last)
+    return start(provider.chain(last))
 
 
-def _network(bundle: Bundle, settings: AgentSettings, name: str) -> Local | Split:
-    chain = provider.chain(name)
-    if settings.placement == "local":
-        return Local(bundle, threads=settings.threads, providers=chain)
-    return Split(bundle, threads=settings.threads, point=settings.point, int8=settings.int8, providers=chain)
+def _wait_connected(link: Link, settings: AgentSettings, *, can_do_without: bool) -> None:
+    try:
+        link.wait_connected(min(FIRST_LINK_S, settings.connect_wait_s) if can_do_without else settings.connect_wait_s)
+    except TailUnavailable as error:
+        if not can_do_without:
+            raise
+        _log.warning("no server yet; the device answers by itself", reason=str(error))
 
 
 def _link(bundle: Bundle, settings: AgentSettings, ring: EvidenceRing | None) -> Link:

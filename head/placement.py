@@ -19,7 +19,7 @@ from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.picture import encode_picture
 from isthmus.contract.prepare import Preparation, fit
 from isthmus.devices.golden import HEAD, INT8_HEAD
-from isthmus.devices.runtime import Provider
+from isthmus.devices.runtime import Network, Provider
 from isthmus.errors import ConfigError, ContractMismatch
 from isthmus.head.model import CPU, DeviceModel, local_network
 from isthmus.head.references import Codes, Dialogue
@@ -159,6 +159,11 @@ class Local:
         self._model = DeviceModel(bundle, file, threads=threads, providers=providers)
         self.providers = self._model.providers
         self.setting = file.removesuffix(".onnx")
+
+    @property
+    def network(self) -> Network:
+        """What answers, for checks."""
+        return self._model.network
 
     def answer(self, picture: np.ndarray) -> LocalAnswer:
         """Run the network on a picture."""

@@ -34,6 +34,7 @@ class Record:
         placement: `local`, `split`, `offload`, or `drop`.
         setting: operating point or picture setting.
         reason: a key of DROP_REASONS where the placement is `drop`, else empty.
+        fallback: the reason, a key of DROP_REASONS, for which the device answered in place of the server; else empty.
         detail: the server's or the link's words, where there are some.
         classification: the answer of a classifier.
         detections: the answer of a detector, boxes in pixels of the frame; empty where nothing was seen, None for other networks.
@@ -51,6 +52,7 @@ class Record:
     placement: str
     setting: str = ""
     reason: str = ""
+    fallback: str = ""
     detail: str = ""
     classification: Classification | None = None
     detections: tuple[Detection, ...] | None = None
@@ -85,6 +87,7 @@ class Record:
             "placement": self.placement,
             "setting": self.setting,
             "reason": self.reason,
+            "fallback": self.fallback,
             "detail": self.detail,
         }
         row = {key: value for key, value in row.items() if value != ""}

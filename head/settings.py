@@ -38,6 +38,8 @@ class AgentSettings:
     drop_policy: DropPolicy | None = None
     """None: `drop-oldest` for live sources, `wait` for files, where every picture counts."""
     device_id: str = field(default_factory=socket.gethostname)
+    standby: bool = True
+    """Whether the device answers by itself what the server does not answer in time, where the bundle has `local.onnx`."""
     connect_wait_s: float = 10.0
     """How long to wait for the server at the start: a slow radio's first connection, and a server that is just starting."""
     credentials: Credentials = field(default_factory=Credentials)

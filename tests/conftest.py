@@ -23,7 +23,7 @@ from isthmus.codec.training import train_tables
 from isthmus.contract.boundary import Boundary, CodeTensor, OperatingPoint
 from isthmus.contract.bundle import Bundle, write_bundle
 from isthmus.contract.key import PrivateKey
-from isthmus.contract.manifest import Cut, Int8Head, Manifest, Port, Side, Task
+from isthmus.contract.manifest import Cut, Int8Head, LocalNetwork, Manifest, Port, Side, Task
 from isthmus.contract.prepare import Preparation
 
 collect_ignore = ["triton_client.py"]
@@ -124,6 +124,7 @@ def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle
 
     Arguments: `name` (its id), `seed` (of the weights), `tail_body` (ONNX text in place of the tail), `without` (files left out),
     `batch` (the batch axis of the tail, a name or a number), `golden_offset` (added to the golden outputs),
+    `local` (what the device runs alone, with other weights as well, as `local.onnx`),
     `int8` (a second head as `head.int8.onnx`; its weights are others, so that one can tell which head ran),
     `tables` (whether it has codec tables).
     """
@@ -137,6 +138,7 @@ def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle
         batch: str = "batch",
         golden_offset: float = 0.0,
         int8: bool = False,
+        local: bool = False,
         tables: bool = False,
     ) -> Bundle:
         folder = tmp_path_factory.mktemp("tiny")
@@ -148,6 +150,10 @@ def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle
         if int8:
             networks["head.int8.onnx"] = _network(_HEAD, _IMAGE, _CODES, _weights(seed + 1))
             manifest = manifest.model_copy(update={"int8": Int8Head(shipped=True, changed_code_share_max=0.25)})
+        if local:
+            networks["local.onnx"] = _network(_HEAD + _TAIL, _IMAGE, _SCORES, _weights(seed + 2))
+            alone = LocalNetwork(kind="own", flops=manifest.whole.flops, parameters=manifest.whole.parameters)
+            manifest = manifest.model_copy(update={"local": alone})
         for file, model in networks.items():
             onnx.save(model, folder / file)
         images = np.random.default_rng(seed).random((3, 3, SIDE, SIDE), dtype=np.float32)
@@ -156,6 +162,8 @@ def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle
         arrays = {"input": images, "codes_0": codes, "outputs_scores": scores, **_payloads(manifest, codes)}
         if int8:
             arrays["codes_int8_0"] = _run(networks["head.int8.onnx"], image=images)
+        if local:
+            arrays["local_scores"] = _run(networks["local.onnx"], image=images)
         np.savez(folder / "golden.npz", **arrays)  # type: ignore[arg-type]
         files: dict[str, Path] = {file: folder / file for file in [*networks, "golden.npz"] if file not in without}
         if tables:

@@ -97,8 +97,8 @@ def simplified(model: ir.Model) -> ir.Model:
     return found
 
 
-def applied(prepared: Plan, boundary: Boundary, kind: Kind) -> ir.Model:
-    """The int8 head of a boundary, on activations of one kind."""
+def applied(prepared: Plan, boundary: Boundary | None, kind: Kind) -> ir.Model:
+    """The int8 head of a boundary, on activations of one kind; without a boundary a whole network, its outputs in floats."""
     model = prepared.model.clone()
     values = ir.convenience.create_value_mapping(model.graph)
     grids: dict[str, Grid] = {}
@@ -109,8 +109,8 @@ def applied(prepared: Plan, boundary: Boundary, kind: Kind) -> ir.Model:
         _quantise_weights(model, node, grids[name_of(_given(node))].scale, with_bias=kind == "uint8")
     for name, grid in grids.items():
         _insert_pair(model, values[name], grid)
-    codes = {tensor.name: tensor for tensor in boundary.tensors}
-    for output in list(model.graph.outputs):
+    codes = {} if boundary is None else {tensor.name: tensor for tensor in boundary.tensors}
+    for output in list(model.graph.outputs) if codes else ():
         tensor = codes[name_of(output)]
         # Codes of 0..255 fit no grid of int8 with the zero point 0; their `Round` stays.
         if kind == "uint8" or tensor.highest <= np.iinfo(np.int8).max:

@@ -24,6 +24,7 @@ from isthmus.head.ledger import Ledger
 from isthmus.head.link import Link, LinkSettings
 from isthmus.head.placement import Local, Split
 from isthmus.head.sink import Callback
+from isthmus.head.standby import Standby
 from isthmus.tail.server import Server
 from isthmus.tail.settings import ServerSettings
 
@@ -173,7 +174,9 @@ class AgentRun:
 
     WAIT_S = 20
 
-    def __init__(self, bundle, source, *, placement=None, deadline_s=None, on_record=None, labels=None, link=None, **options):
+    def __init__(
+        self, bundle, source, *, placement=None, deadline_s=None, on_record=None, labels=None, link=None, alone=False, **options
+    ):
         self.records = []
         task = Task() if labels is None else Task(kind="classification", labels=labels)
         self.ledger = Ledger(
@@ -185,10 +188,14 @@ class AgentRun:
         )
         placement = placement or (Split(bundle) if link else Local(bundle))
         options = {"drop_policy": "wait", "finish_s": self.WAIT_S, **options}
-        self.agent = Agent(source=source, placement=placement, ledger=self.ledger, link=link, **options)
+        self.standby = None
+        if alone:
+            self.standby = Standby(Local(bundle), self.ledger, waits=options["drop_policy"] == "wait")
+        self.agent = Agent(source=source, placement=placement, ledger=self.ledger, link=link, standby=self.standby, **options)
 
     def go(self):
-        return self.agent.run()
+        with self.standby or contextlib.nullcontext():
+            return self.agent.run()
 
     @property
     def fates(self):

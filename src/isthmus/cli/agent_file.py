@@ -115,6 +115,9 @@ class AgentFile(BaseSettings):
         None, description="drop-oldest (default of live sources), drop-latest or wait (default of files)."
     )
     device_id: str = Field("", description="Name of this device; default the host's name.")
+    standby: bool = Field(
+        True, description="Let the device answer what the server does not answer in time, where the bundle has local.onnx."
+    )
     wait: Duration = Field(10.0, description="How long to wait for the server at the start.")
     float_head: bool = Field(False, description="Run the float head even where there is one in int8.")
     threads: int = Field(1, ge=1, description="onnxruntime threads.")
@@ -174,6 +177,7 @@ class AgentFile(BaseSettings):
             fps=self.fps,
             form=Form(pixels=self.frame_format, size=self.frame_size),
             drop_policy=self.drop_policy,
+            standby=self.standby,
             connect_wait_s=self.wait,
             int8=not self.float_head,
             threads=self.threads,

@@ -62,7 +62,8 @@ def inspect(bundle: BundleArgument, key: KeyOption = None, as_json: JsonOption =
     ]
     print_table(f"Bundle {bundle.name}", ["what", "value"], facts)
     sides = [("head", manifest.head), ("tail", manifest.tail), ("unsplit", manifest.whole), ("int8 head", manifest.head)]
-    files = ("head.onnx", "tail.onnx", "whole.onnx", golden.INT8_HEAD)
+    sides.append(("device alone", manifest.local or manifest.whole))
+    files = ("head.onnx", "tail.onnx", "whole.onnx", golden.INT8_HEAD, golden.LOCAL)
     print_table(
         "Cost of one frame",
         ["network", "MMAC", "parameters", "file"],
@@ -74,7 +75,7 @@ def inspect(bundle: BundleArgument, key: KeyOption = None, as_json: JsonOption =
                 size(manifest.files[file].size_bytes) if file in manifest.files else "-",
             ]
             for (name, side), file in zip(sides, files, strict=True)
-            if file != golden.INT8_HEAD or opened.has(file)
+            if file not in (golden.INT8_HEAD, golden.LOCAL) or opened.has(file)
         ],
     )
     points = [
@@ -112,6 +113,7 @@ def verify(
         golden.check_head(opened, frames, Network.of_bundle(opened, "head.onnx")),
         *(golden.check_head(opened, frames, Network.of_bundle(opened, name)) for name in (golden.INT8_HEAD,) if opened.has(name)),
         golden.check_tail(opened, frames, Network.of_bundle(opened, "tail.onnx")),
+        *(golden.check_local(opened, frames, Network.of_bundle(opened, name)) for name in (golden.LOCAL,) if opened.has(name)),
     ]
     if runtime == "tensorrt":
         from isthmus.export.targets.tensorrt import check_files

@@ -66,6 +66,14 @@ def export(
     int8: Annotated[
         Literal["auto", "on", "off"], typer.Option(help="Ship an int8 head: if it is faster here, in any case, or never.")
     ] = "auto",
+    local: Annotated[
+        str | None,
+        typer.Option(
+            metavar="whole|int8|FILE",
+            help="Ship a network with which the device answers alone when no server does in time: the unsplit one, the same in "
+            "int8, or an .onnx file with the same input and outputs.",
+        ),
+    ] = None,
     runtime: RuntimeOption = "onnxruntime",
     neural_filter: Annotated[bool, typer.Option("--filter", help="Train the neural filter; not built yet.")] = False,
     layout: Annotated[str | None, typer.Option(help="Layout of a language model; not built yet.")] = None,
@@ -106,6 +114,7 @@ def export(
         score_min=score_min,
         training=TrainingSettings(recipe=chosen, budget_s=budget_s, seed=seed, rate_weight=rate_weight),
         int8=int8,
+        local=_local(local),
         runtime=runtime,
         resume=resume,
         version=version,
@@ -166,6 +175,18 @@ def export(
             f"Training was interrupted after {made.learned.steps} steps; --resume goes on from there.", highlight=False
         )
     guard.out.print(f"Next: isthmus inspect {output}; isthmus serve {output}", highlight=False)
+
+
+def _local(text: str | None) -> Literal["whole", "int8"] | Path | None:
+    if text is None:
+        return None
+    if text == "whole":
+        return "whole"
+    if text == "int8":
+        return "int8"
+    if not Path(text).is_file():
+        raise UsageError(f"--local {text}: whole, int8 or an .onnx file is needed, and there is no such file")
+    return Path(text)
 
 
 def _check_data(bottleneck: str, data: Path | None) -> None:

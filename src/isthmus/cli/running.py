@@ -65,6 +65,10 @@ def run(
         Literal["drop-oldest", "drop-latest", "wait"] | None,
         typer.Option(help="Frames that come too fast; default wait for files, drop-oldest for live sources and with --fps."),
     ] = None,
+    standby: Annotated[
+        bool,
+        typer.Option("--standby/--no-standby", help="Let the device answer what the server does not answer in time."),
+    ] = True,
     device_id: Annotated[str, typer.Option(help="Name of this device; default the host's name.")] = "",
     wait: Annotated[str, typer.Option(help="How long to wait for the server at the start.")] = "10s",
     float_head: Annotated[bool, typer.Option("--float-head", help="Run the float head even where there is one in int8.")] = False,
@@ -139,7 +143,7 @@ def _run(asked: "AgentFile", *, check: bool, as_json: bool) -> None:
         if guard.err.is_terminal and not check:
             shown = stack.enter_context(guard.err.status("waiting for the first frame"))
             sinks.append(Callback(lambda _record: shown.update(_counts(agent.summary))))
-        agent = stack.enter_context(open_agent(bundle, settings, sinks))
+        agent = stack.enter_context(open_agent(bundle, settings, sinks, needs_server=check))
         if check:
             servers = ", ".join(settings.tails) or "the local network"
             guard.out.print(f"{asked.bundle}, {agent.facts()['source']} and {servers} are in order", highlight=False)
@@ -196,6 +200,7 @@ def _report(summary: "Summary", ready_s: float, resident: int, *, as_json: bool)
     facts = {
         "frames": summary.frames,
         "answered": summary.answered,
+        "fallbacks": dict(summary.fallbacks),
         "dropped": dict(summary.dropped),
         "payload_bytes_mean": round(summary.payload_bytes / summary.answered, 1) if summary.answered else None,
         "ready_s": round(ready_s, 3),
@@ -211,4 +216,5 @@ def _report(summary: "Summary", ready_s: float, resident: int, *, as_json: bool)
 def _counts(summary: "Summary") -> str:
     dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(dict(summary.dropped).items())) or "none"
     sent = f", {size(summary.payload_bytes / summary.answered)} a frame" if summary.answered and summary.payload_bytes else ""
-    return f"{summary.frames} frames: {summary.answered} answered{sent}; dropped: {dropped}"
+    alone = f", {sum(summary.fallbacks.values())} by the device alone" if summary.fallbacks else ""
+    return f"{summary.frames} frames: {summary.answered} answered{sent}{alone}; dropped: {dropped}"

@@ -97,6 +97,15 @@ class Int8Head(_Part):
     int8_metric: Metric | None = None
 
 
+class LocalNetwork(Side):
+    """What `local.onnx` is: the network with which the device answers alone when no server does in time."""
+
+    kind: Literal["whole", "int8", "own"]
+    """The unsplit network, the same in int8, or another one with the same inputs and outputs."""
+    output_error_max: float = Field(default=1e-3, ge=0)
+    """How far its golden outputs may be off on another machine: of the largest output, or the share of boxes that differ."""
+
+
 class Training(_Part):
     """How the bottleneck came to be."""
 
@@ -168,6 +177,8 @@ class Manifest(_Part):
     training: Training | None = None
     int8: Int8Head | None = None
     """None where no int8 head was tried."""
+    local: LocalNetwork | None = None
+    """None where the bundle has no `local.onnx`."""
     source: str = ""
     licence: str = ""
     created: str = ""
