@@ -4,6 +4,7 @@ An unsteady run may be kept, but it is no result: other programs, heat and chang
 usually compared.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,8 +72,9 @@ class Steadiness:
         return not self.reasons
 
     def as_json(self) -> dict[str, Any]:
-        """For result files."""
-        return {"steady": self.is_steady, **asdict(self)}
+        """For result files, in the types that JSON has: what is written equals what is read."""
+        found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return {"steady": self.is_steady, **found}
 
 
 def look(time_s: float, root: Path = Path("/")) -> State:

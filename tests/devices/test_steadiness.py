@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import pytest
 
@@ -76,3 +77,4 @@ def test_a_look_reads_the_tree(tree):
 def test_a_result_file_has_all_of_it():
     found = compare(CALM, LATER).as_json()
     assert (found["steady"], found["before"]["temperature_c"], found["after"]["load"]["busy_s"]) == (True, 50.0, 61.0)
+    assert json.loads(json.dumps(found)) == found
