@@ -66,7 +66,7 @@ class Machine:
     Attributes:
         architecture: as `uname -m` says it, for example `aarch64`.
         cpu_model: the CPU's name, or `unknown`.
-        board: a single-board computer's name from its device tree, else None.
+        board: see `board`.
         cores: cores this process may use.
         memory_bytes: physical memory the kernel manages.
         operating_system: PRETTY_NAME of os-release, or `unknown`.
@@ -109,7 +109,7 @@ def detect(root: Path = Path("/")) -> Machine:
     return Machine(
         architecture=platform.machine(),
         cpu_model=_cpu_model(cpu_lines),
-        board=_read_optional(root / "proc/device-tree/model"),
+        board=board(root),
         cores=len(os.sched_getaffinity(0)) if root == Path("/") else _count_processors(cpu_lines),
         memory_bytes=_memory_bytes(root / "proc/meminfo"),
         operating_system=_operating_system(root),
@@ -120,6 +120,17 @@ def detect(root: Path = Path("/")) -> Machine:
         onnxruntime_problem=onnxruntime.problem,
         opencv=probe(_OPENCV).version,
     )
+
+
+def board(root: Path = Path("/")) -> str | None:
+    """A single-board computer's name from its device tree, or from `cpuinfo` where a container hides that; else None."""
+    named = _read_optional(root / "proc/device-tree/model")
+    if named is not None:
+        return named
+    try:
+        return dict(_read_pairs(root / "proc/cpuinfo")).get("Model")
+    except DeviceError:
+        return None
 
 
 def probe(program: str, *, timeout_s: float = PROBE_TIMEOUT_S) -> Library:

@@ -105,6 +105,13 @@ def test_a_report_of_nothing_is_a_page() -> None:
     assert "table" not in page.tags
 
 
+def test_energy_stands_beside_its_source_or_is_not_measured(content: ReportContent) -> None:
+    energy = {"kind": "modelled", "value": 0.5, "low": None, "high": None, "source": "power model of rpi4", "scope": "board"}
+    row = content.outcomes[0].row.model_copy(update={"energy_j": energy})
+    words = Page(render(ReportContent(title="t", outcomes=[Outcome(row=row), content.outcomes[1]]))).words
+    assert {"500.0 mJ modelled", "power model of rpi4, board", "not measured"} <= set(words)
+
+
 def unanswered(outcome: Outcome) -> Outcome:
     row = outcome.row.model_copy(update={"latency_ms": Latency(), "stages_ms": {}, "recall": None, "bytes_payload_mean": 0.0})
     return Outcome(row=row)

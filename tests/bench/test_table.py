@@ -4,7 +4,7 @@ from rich.console import Console
 
 from isthmus.bench.content import Outcome
 from isthmus.bench.results import Latency, Row
-from isthmus.bench.table import results_table, stage_lines
+from isthmus.bench.table import energy_lines, results_table, stage_lines
 
 
 def shown(rows: list[Row], title: str = "") -> list[str]:
@@ -34,6 +34,16 @@ def test_what_was_not_measured_is_a_dash_and_no_zero(outcomes: list[Outcome]) ->
     row = outcomes[0].row.model_copy(update={"latency_ms": Latency(), "recall": None, "stages_ms": {}})
     line = next(line for line in shown([row]) if "local" in line)
     assert line.split().count("-") == 4
+
+
+def test_energy_stands_with_its_source_and_never_alone(outcomes: list[Outcome]) -> None:
+    measured = {"kind": "measured", "value": 0.02, "low": 0.019, "high": 0.021, "source": "rapl package-0", "scope": "package"}
+    rows = [outcomes[0].row.model_copy(update={"energy_j": measured}), outcomes[3].row]
+    assert energy_lines(rows) == [
+        "local: 20.0 ± 1.0 mJ measured, rapl package-0, scope package",
+        "split full over 1mbit/20ms: not measured",
+    ]
+    assert energy_lines([outcomes[3].row]) == []
 
 
 def test_markup_in_a_setting_is_shown_as_it_is(outcomes: list[Outcome]) -> None:

@@ -65,9 +65,16 @@ def test_the_gate_keeps_the_digits(shown):
 
 
 def test_the_results_can_be_read_again(shown):
-    _, published, folder = shown
+    found, published, folder = shown
     assert read_results(folder / "results.json") == published.results
-    assert json.loads((folder / "results.json").read_text())["meta"]["energy"] == "not measured"
+    assert json.loads((folder / "results.json").read_text())["meta"]["energy"] == found.measured.energy
+
+
+def test_a_machine_that_did_not_stay_the_same_gives_no_result(shown):
+    found, published, folder = shown
+    recorded = json.loads((folder / "results.json").read_text())["meta"]["steadiness"]
+    assert recorded["steady"] == (not recorded["reasons"]) == found.measured.steadiness.is_steady
+    assert published.said[0].startswith("This run is unsteady") != found.measured.steadiness.is_steady
 
 
 def test_the_report_stands_alone_and_says_what_it_is(shown):

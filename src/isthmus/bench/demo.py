@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from isthmus.bench import energy, programs
 from isthmus.bench import material as materials
-from isthmus.bench import programs
 from isthmus.bench.material import Material
 from isthmus.bench.measure import Cell, Measured, measure
 from isthmus.bench.progress import Progress
@@ -157,6 +157,7 @@ def _use(
             tail=server.match["grpc"],
             gate=MotionGate() if material.gate else None,
             every=settings.measure_every if material.gate else 1,
+            metering=energy.here(),
             on_frame=lambda count: on_progress(
                 Progress(part="measuring local, offload and split", share=count / material.stream_frames)
             ),

@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from isthmus.bench import programs
+from isthmus.bench import energy, programs
 from isthmus.bench.scenes import Scene
 from isthmus.codec.payload import Mode, mode_of
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.classification import classify
+from isthmus.devices import pace, steadiness
+from isthmus.devices.energy.quantity import Energy
 from isthmus.devices.link import LinkProfile
+from isthmus.devices.steadiness import Steadiness
 from isthmus.errors import ConfigError, IsthmusError
 from isthmus.head.gate import MotionGate
 from isthmus.head.link import Link
@@ -26,8 +29,6 @@ from isthmus.head.placement import Local, Outgoing, Sender
 
 ANSWER_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 20.0
-WARM_UP_FRAMES = 3
-"""Frames that each cell answers unmeasured first: sessions allocate and TCP opens its window."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,9 +42,14 @@ class Cell:
         stages_s: name -> seconds, one for each answered frame.
         payload_bytes: one for each answered frame.
         modes: of the codec -> answered frames.
-        wire_bytes: all that passed the link, both ways, opening the stream and warm-up included; per answered frame.
+        sent_frames: all that were sent, measured or not.
+        sent_bytes: payload of all of them.
+        wire_bytes: of an answered frame, both ways: its payload, and what crossed beside payloads, the opening of the stream
+            included, as a mean over all frames that were sent.
         guesses: sequence -> class index.
         failures: answers that did not come, by reason.
+        energy: of one frame; None where it was not measured.
+        warmed_up: whether its times had settled before the first measured frame.
     """
 
     placement: Local | Sender
@@ -52,9 +58,13 @@ class Cell:
     stages_s: dict[str, list[float]] = field(default_factory=dict)
     payload_bytes: list[int] = field(default_factory=list)
     modes: Counter[str] = field(default_factory=Counter)
+    sent_frames: int = 0
+    sent_bytes: int = 0
     wire_bytes: float = 0.0
     guesses: dict[int, int] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
+    energy: Energy | None = None
+    warmed_up: bool = True
 
     @property
     def name(self) -> str:
@@ -78,6 +88,8 @@ class Measured:
         metric: `accuracy`, or `agreement` where the unsplit network's answers stand for the truth.
         gate_s: time of the gate on each frame.
         wall_s: of the whole run.
+        steadiness: whether the machine stayed the same while frames were answered.
+        energy: by what energy was measured or modelled, or why it was not.
     """
 
     cells: Sequence[Cell]
@@ -91,6 +103,8 @@ class Measured:
     metric: str = "accuracy"
     gate_s: list[float] = field(default_factory=list)
     wall_s: float = 0.0
+    steadiness: Steadiness | None = None
+    energy: str = "not measured"
 
     @property
     def recall(self) -> float | None:
@@ -106,6 +120,7 @@ def measure(
     tail: str,
     gate: MotionGate | None,
     every: int = 1,
+    metering: energy.Metering | None = None,
     on_frame: Callable[[int], None] = lambda _count: None,
 ) -> Measured:
     """Run the sequence through all cells.
@@ -117,6 +132,7 @@ def measure(
         tail: `host:port` of the running server.
         gate: decides once for all cells, on every frame; None lets all pass.
         every: of the frames that pass, only every so many-th is answered; the gate's figures still come from all.
+        metering: how energy is found; None where it is not asked for.
         on_frame: called with the number of frames done.
 
     Raises:
@@ -127,6 +143,7 @@ def measure(
         raise ConfigError("nothing to measure: no placement was chosen")
     result = Measured(cells=cells, every=every)
     started = time.perf_counter()
+    pace.cool_down()
     shapers: list[tuple[Cell, programs.Program]] = []
     with ExitStack() as stack:
         runners = []
@@ -139,15 +156,26 @@ def measure(
                 link = stack.enter_context(Link(bundle, [shaper.match["address"]], device_id=name))
                 link.wait_connected(CONNECT_TIMEOUT_S)
             runners.append(_Runner(bundle, cell, link))
+        kept: list[np.ndarray] = []
+        before = None
         for index, scene in enumerate(scenes):
-            if not result.frames:
+            if before is None:
                 for runner in runners:
                     runner.warm_up(scene.picture)
+                before = steadiness.look(time.monotonic())
             if _passes(result, scene, gate) and len(result.passed) % every == 0:
                 _answer(result, runners, scene, turn=index)
+                kept += [scene.picture] if len(kept) < energy.FRAMES_KEPT else []
             on_frame(result.frames)
+        if before is not None:
+            result.steadiness = steadiness.compare(before, steadiness.look(time.monotonic()))
+        if metering is not None:
+            result.energy = metering.words
+            if metering.is_possible and kept:
+                _measure_energy(result, runners, kept, metering)
     for cell, shaper in shapers:
-        cell.wire_bytes = programs.passed_bytes(shaper) / max(1, len(cell.latencies_s))
+        beside = programs.passed_bytes(shaper) - cell.sent_bytes
+        cell.wire_bytes = float(np.mean(cell.payload_bytes or [0])) + beside / max(1, cell.sent_frames)
     result.wall_s = time.perf_counter() - started
     return result
 
@@ -176,6 +204,18 @@ def _answer(result: Measured, runners: "Sequence[_Runner]", scene: Scene, *, tur
         runners[(turn + place) % len(runners)].answer(scene, result.gate_s[-1])
 
 
+def _measure_energy(
+    result: Measured, runners: "Sequence[_Runner]", frames: Sequence[np.ndarray], metering: energy.Metering
+) -> None:
+    works = [runner.work for runner in runners]
+    sends = [cell.link is not None for cell in result.cells]
+    for cell, found in zip(result.cells, energy.measure(works, frames, metering, sends=sends), strict=True):
+        if isinstance(found, Energy):
+            cell.energy = found
+        else:
+            result.energy += f"; {cell.name}: not measured, {found}"
+
+
 class _Runner:
     """Answers frames in one cell."""
 
@@ -186,8 +226,13 @@ class _Runner:
         self._sequence = 0
 
     def warm_up(self, picture: np.ndarray) -> None:
-        for _ in range(WARM_UP_FRAMES):
-            self._outputs(picture)
+        self._cell.warmed_up = pace.warm_up(lambda: self.work(picture)).settled
+
+    def work(self, picture: np.ndarray) -> float:
+        """Answer a frame without keeping the answer; seconds it took."""
+        started = time.perf_counter()
+        self._outputs(picture)
+        return time.perf_counter() - started
 
     def answer(self, scene: Scene, gate_s: float) -> None:
         cell = self._cell
@@ -219,6 +264,8 @@ class _Runner:
         outgoing = placement.pack(picture, self._link.dialogue)
         outgoing.capture.sequence = self._sequence
         self._sequence += 1
+        self._cell.sent_frames += 1
+        self._cell.sent_bytes += outgoing.payload_bytes
         reply = self._link.send(outgoing.capture, outgoing.codes).result(ANSWER_TIMEOUT_S)
         if not reply.ok:
             raise ConfigError(f"the server answered {reply.status}: {reply.message}")

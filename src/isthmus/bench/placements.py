@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from isthmus.bench import programs, scenes
+from isthmus.bench import energy, programs, scenes
 from isthmus.bench.measure import Cell, Measured, measure
 from isthmus.bench.progress import Progress
 from isthmus.bench.scenes import Scene
@@ -27,6 +27,7 @@ def run(
     limit: int | None = None,
     every: int = 1,
     gate: bool = True,
+    device: str | None = None,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
 ) -> Measured:
     """Serve the bundle and measure every placement on every link.
@@ -41,6 +42,7 @@ def run(
         limit: take at most so many frames.
         every: answer only every so many-th frame that passes the gate.
         gate: whether the motion gate drops frames.
+        device: name or file of this machine's profile; chosen by what the machine says when None.
         on_progress: called after every frame.
 
     Raises:
@@ -61,6 +63,7 @@ def run(
             tail=server.match["grpc"],
             gate=MotionGate() if gate else None,
             every=every,
+            metering=energy.here(device),
             on_frame=lambda count: on_progress(Progress(part="measuring", share=count / total)),
         )
     measured.metric = "agreement" if truths.stood_in else "accuracy"

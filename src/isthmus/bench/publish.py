@@ -12,7 +12,7 @@ from isthmus.bench import summary, verdict, words
 from isthmus.bench.content import Fact, Moment, Outcome, ReportContent, Timeline
 from isthmus.bench.demo import BANNER, Demonstrated
 from isthmus.bench.measure import Measured
-from isthmus.bench.report import bundle_facts, machine_facts, write_report
+from isthmus.bench.report import bundle_facts, machine_facts, steadiness_facts, write_report
 from isthmus.bench.results import Results, Row, write_csv, write_results
 from isthmus.bench.stream import Streamed
 from isthmus.contract.bundle import Bundle, open_bundle
@@ -22,11 +22,11 @@ NOTES = (
     "Latency: single-stream; a frame is due when the one before it is answered by all placements, which take turns. From the "
     "gate to the answer, by the device's monotonic clock.",
     "Network time is the round trip minus the server's own total; the clocks of the two sides are never compared.",
-    "Wire bytes are TCP payload both ways, counted by the link shaper, opening the stream and warm-up included.",
+    "Wire bytes are TCP payload both ways, counted by the link shaper: a frame's payload, and a frame's share of all the "
+    "rest, opening the stream included.",
     "Device and server share this machine's cores; a board is slower, a server faster.",
     "Pictures go into the network as it is; one trained on compressed pictures would lose less.",
     "Neighbouring frames are alike, so intervals that count frames are narrower than the truth.",
-    "Energy: not measured.",
 )
 
 
@@ -52,7 +52,11 @@ def demo(found: Demonstrated, folder: Path) -> Published:
         ConfigError: they cannot be written.
     """
     rows = summary.rows(found.measured)
-    said = [*verdict.sentences(rows), _streamed(found.streamed, found.settings.link)]
+    said = [
+        *verdict.steadiness_sentences(found.measured.steadiness),
+        *verdict.sentences(rows),
+        _streamed(found.streamed, found.settings.link),
+    ]
     command = "make demo"
     meta = _meta(found.bundle, found.measured, command) | {
         "banner": BANNER,
@@ -77,9 +81,9 @@ def demo(found: Demonstrated, folder: Path) -> Published:
         bundle=[Fact(name="data", value=found.material.description), *bundle_facts(found.bundle)],
         files={name: entry.size_bytes for name, entry in found.bundle.manifest.files.items()},
         gates=found.bundle.manifest.gates,
-        machine=machine_facts(detect()),
+        machine=[*machine_facts(detect()), *steadiness_facts(found.measured.steadiness)],
         commands=[command],
-        notes=NOTES,
+        notes=_notes(found.measured),
         created=_now(),
     )
     return _write(Results(meta=meta, rows=tuple(rows)), content, folder, said)
@@ -93,7 +97,7 @@ def bench(bundle: Path, source: str, measured: Measured, folder: Path, command: 
     """
     opened = open_bundle(bundle)
     rows = summary.rows(measured)
-    said = verdict.sentences(rows)
+    said = [*verdict.steadiness_sentences(measured.steadiness), *verdict.sentences(rows)]
     content = ReportContent(
         title=f"Isthmus bench: {opened.manifest.id} on {source}",
         verdict=said,
@@ -101,9 +105,9 @@ def bench(bundle: Path, source: str, measured: Measured, folder: Path, command: 
         bundle=bundle_facts(opened),
         files={name: entry.size_bytes for name, entry in opened.manifest.files.items()},
         gates=opened.manifest.gates,
-        machine=machine_facts(detect()),
+        machine=[*machine_facts(detect()), *steadiness_facts(measured.steadiness)],
         commands=[command],
-        notes=NOTES,
+        notes=_notes(measured),
         created=_now(),
     )
     meta = _meta(opened, measured, command) | {"data": source}
@@ -133,9 +137,15 @@ def _meta(bundle: Bundle, measured: Measured, command: str) -> dict[str, object]
         "frames_empty": measured.empty_frames,
         "frames_empty_dropped": measured.empty_dropped,
         "gate_ms_median": round(float(np.median(measured.gate_s)) * 1e3, 4) if measured.gate_s else None,
-        "energy": "not measured",
-        "notes": list(NOTES),
+        "energy": measured.energy,
+        "steadiness": None if measured.steadiness is None else measured.steadiness.as_json(),
+        "unsettled": [cell.name for cell in measured.cells if not cell.warmed_up],
+        "notes": _notes(measured),
     }
+
+
+def _notes(measured: Measured) -> list[str]:
+    return [*NOTES, f"Energy: {measured.energy}."]
 
 
 def _outcomes(rows: Sequence[Row], measured: Measured) -> list[Outcome]:

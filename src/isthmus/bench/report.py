@@ -15,6 +15,7 @@ from isthmus.bench.output import write_whole
 from isthmus.bench.strips import strips
 from isthmus.contract.bundle import Bundle
 from isthmus.devices.detect import Machine
+from isthmus.devices.steadiness import Steadiness
 
 
 def write_report(path: Path, content: ReportContent) -> None:
@@ -76,6 +77,25 @@ def machine_facts(machine: Machine) -> tuple[Fact, ...]:
         ("OpenCV", machine.opencv or "missing"),
     )
     return tuple(Fact(name=name, value=value) for name, value in facts if value)
+
+
+def steadiness_facts(found: Steadiness | None) -> tuple[Fact, ...]:
+    """How the machine was before and after, in words; see `devices.steadiness`."""
+    if found is None:
+        return ()
+    before, after = found.before, found.after
+    warmth = "not visible" if before.temperature_c is None else f"{before.temperature_c:.0f} to {after.temperature_c or 0:.0f} °C"
+    clock = "not visible" if before.clock_mhz is None else f"{before.clock_mhz:.0f} to {after.clock_mhz or 0:.0f} MHz"
+    others = "not visible" if found.others_share is None else words.share(found.others_share)
+    slowed = before.throttling is not None and after.throttling is not None
+    facts = (
+        ("Steady", "yes" if found.is_steady else f"no: {'; '.join(found.reasons)}"),
+        ("Clocks", f"{clock}, governor {', '.join(after.governors) or 'not visible'}"),
+        ("Temperature", warmth),
+        ("Throttling", "watched" if slowed else "not visible"),
+        ("Processor time of others", others),
+    )
+    return tuple(Fact(name=name, value=value) for name, value in facts)
 
 
 def _timelines(timeline: Timeline | None) -> list[Chart]:

@@ -62,6 +62,7 @@ class Row(_Part):
     stages_ms: dict[str, float]
     """Stage -> mean; stages do not overlap."""
     energy_j: dict[str, Any] | None = None
+    """Of one frame, with `kind`, `source`, `scope` and doubt; None where it was neither measured nor modelled."""
     metric: Metric
 
     @property

@@ -30,6 +30,7 @@ def row(measured: Measured, cell: Cell) -> Row:
         stages_ms={stage: float(np.mean(spent)) * 1e3 for stage, spent in cell.stages_s.items()},
         metric=metric(measured, cell),
         answered=len(cell.latencies_s),
+        energy_j=None if cell.energy is None else cell.energy.as_json(),
     )
 
 

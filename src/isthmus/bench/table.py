@@ -37,6 +37,16 @@ def stage_lines(rows: Sequence[Row]) -> list[str]:
     ]
 
 
+def energy_lines(rows: Sequence[Row]) -> list[str]:
+    """For each row that has it the energy of a frame, with its source; nothing where no row has."""
+    return [
+        f"{row.label}{f' over {row.link}' if row.link else ''}: {words.energy(row)}"
+        + (f", {row.energy_j['source']}, scope {row.energy_j['scope']}" if row.energy_j else "")
+        for row in rows
+        if any(one.energy_j for one in rows)
+    ]
+
+
 def _cells(row: Row, *, with_link: bool) -> list[str]:
     return [
         f"{row.label} {row.link}" if with_link and row.link else row.label,

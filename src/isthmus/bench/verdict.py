@@ -4,6 +4,14 @@ from collections.abc import Sequence
 
 from isthmus.bench import words
 from isthmus.bench.results import Row
+from isthmus.devices.steadiness import Steadiness
+
+
+def steadiness_sentences(found: Steadiness | None) -> list[str]:
+    """That a run is no result, where the machine did not stay the same meanwhile."""
+    if found is None or found.is_steady:
+        return []
+    return [f"This run is unsteady, a trial and no result: {'; '.join(found.reasons)}."]
 
 
 def sentences(rows: Sequence[Row]) -> list[str]:

@@ -49,6 +49,23 @@ def interval(metric: Metric) -> str:
     return f"{metric.low * 100:.1f} to {metric.high * 100:.1f}%"
 
 
+def energy(row: Row) -> str:
+    """What a frame took, with its doubt where that is known, and whether it was measured.
+
+    >>> energy(Row.model_construct(energy_j=None))
+    'not measured'
+    >>> energy(Row.model_construct(energy_j={"kind": "measured", "value": 0.0421, "low": 0.0401, "high": 0.0441}))
+    '42.1 ± 2.0 mJ measured'
+    >>> energy(Row.model_construct(energy_j={"kind": "modelled", "value": 1.25, "low": None, "high": None}))
+    '1250.0 mJ modelled'
+    """
+    found = row.energy_j
+    if found is None:
+        return "not measured"
+    doubt = "" if found.get("high") is None else f" ± {(found['high'] - found['value']) * 1e3:.1f}"
+    return f"{found['value'] * 1e3:.1f}{doubt} mJ {found['kind']}"
+
+
 def lost(row: Row) -> str:
     """Frames without an answer for another reason than the gate.
 

@@ -51,6 +51,9 @@ def bench(
     frames: Annotated[int | None, typer.Option(min=1, help="Take at most so many frames of the source.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Answer only every so many-th frame that passes the gate.")] = 1,
     gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Drop frames in which nothing moves.")] = True,
+    device: Annotated[
+        str | None, typer.Option(metavar="PROFILE", help="Profile of this machine, a name or a TOML file; found by itself.")
+    ] = None,
     scenario: Annotated[str, typer.Option(help="single-stream; others are not built yet.")] = "single-stream",
     profile: Annotated[bool, typer.Option("--profile", help="Fill cost tables; not built yet.")] = False,
     on: Annotated[str | None, typer.Option(help="Run on other machines; not built yet.")] = None,
@@ -71,7 +74,15 @@ def bench(
     with _bar() as bar:
         show = _Shower(bar)
         measured = choices.run(
-            bundle, source, placements.split(","), links.split(","), limit=frames, every=every, gate=gate, on_progress=show
+            bundle,
+            source,
+            placements.split(","),
+            links.split(","),
+            limit=frames,
+            every=every,
+            gate=gate,
+            device=device,
+            on_progress=show,
         )
         show.end()
     command = f"isthmus bench {bundle} -o {output} --source {source} --placements {placements} --links {links}"
@@ -112,7 +123,7 @@ class _Shower:
 
 
 def _print(published: "Published", *, as_json: bool) -> None:
-    from isthmus.bench.table import results_table, stage_lines
+    from isthmus.bench.table import energy_lines, results_table, stage_lines
 
     if as_json:
         typer.echo(published.results.model_dump_json(indent=2))
@@ -121,6 +132,11 @@ def _print(published: "Published", *, as_json: bool) -> None:
     guard.out.print("Mean stages in ms", style="bold")
     for line in stage_lines(published.results.rows):
         guard.out.print(f"  {line}", highlight=False, markup=False)
+    energies = energy_lines(published.results.rows)
+    if energies:
+        guard.out.print("Energy of a frame", style="bold")
+    for line in energies or [f"Energy: {published.results.meta['energy']}"]:
+        guard.out.print(f"  {line}" if energies else line, highlight=False, markup=False)
     guard.out.print()
     for sentence in published.said:
         guard.out.print(sentence, highlight=False, markup=False)

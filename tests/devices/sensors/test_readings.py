@@ -1,29 +1,17 @@
 import pytest
 
-from isthmus.devices.sensors import Readings, read
-
-
-@pytest.fixture
-def tree(tmp_path):
-    """A function that writes files below sys/class, and gives the root."""
-
-    def write(files):
-        for name, text in files.items():
-            path = tmp_path / "sys/class" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"{text}\n")
-        return tmp_path
-
-    return write
+from isthmus.devices.sensors.readings import Readings, read
 
 
 def battery(name, **facts):
-    return {f"power_supply/{name}/{key}": value for key, value in {"type": "Battery", **facts}.items()}
+    return {f"sys/class/power_supply/{name}/{key}": value for key, value in {"type": "Battery", **facts}.items()}
 
 
 def test_the_hottest_zone_counts_and_nonsense_does_not(tree):
     zones = {"0": 48312, "1": 61000, "2": -273000, "3": 300000, "4": "x"}
-    assert read(tree({f"thermal/thermal_zone{zone}/temp": value for zone, value in zones.items()})).temperature_c == 61.0
+    assert (
+        read(tree({f"sys/class/thermal/thermal_zone{zone}/temp": value for zone, value in zones.items()})).temperature_c == 61.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,7 +31,7 @@ def test_the_charge_is_read_in_whatever_way_it_is_told(tree, facts, share):
 
 def test_the_emptiest_battery_counts_and_that_of_a_mouse_does_not(tree):
     files = battery("BAT0", capacity=80, status="Full") | battery("BAT1", capacity=30, status="Discharging")
-    files |= battery("mouse", capacity=3, scope="Device", status="Discharging") | {"power_supply/AC/type": "Mains"}
+    files |= battery("mouse", capacity=3, scope="Device", status="Discharging") | {"sys/class/power_supply/AC/type": "Mains"}
     assert read(tree(files)) == Readings(battery_share=0.3, discharging=True)
 
 
