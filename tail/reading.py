@@ -3,6 +3,7 @@
 Only calls with one request pass here; a stream sees for itself what it reads.
 """
 
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -25,7 +26,7 @@ class Reader(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Handler]], details: Any) -> Handler:  # noqa: ANN401
         """The handler of a call that minds what cannot be read."""
         handler = await continuation(details)
-        if handler is None or handler.unary_unary is None:
+        if handler is None or not (handler.unary_unary or inspect.iscoroutinefunction(handler.unary_stream)):
             return handler
         known = self._wrapped.get(details.method)
         if known is None or known[0] is not handler:
@@ -34,6 +35,9 @@ class Reader(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
 
 def _minding(handler: Handler) -> Handler:
+    behaviour = handler.unary_unary or handler.unary_stream
+    make = grpc.unary_unary_rpc_method_handler if handler.unary_unary else grpc.unary_stream_rpc_method_handler
+
     def read(data: bytes) -> object:
         try:
             return handler.request_deserializer(data)
@@ -43,6 +47,6 @@ def _minding(handler: Handler) -> Handler:
     async def call(request: object, context: Any) -> object:  # noqa: ANN401
         if request is _UNREADABLE:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, UNREADABLE_MESSAGE)
-        return await handler.unary_unary(request, context)
+        return await behaviour(request, context)
 
-    return grpc.unary_unary_rpc_method_handler(call, read, handler.response_serializer)
+    return make(call, read, handler.response_serializer)

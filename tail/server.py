@@ -18,6 +18,7 @@ from isthmus.tail.admission.clients import Clients
 from isthmus.tail.catalog import Catalog
 from isthmus.tail.ending import Ending
 from isthmus.tail.evidence import Elsewhere, Relay
+from isthmus.tail.handout.handout import Handout
 from isthmus.tail.health import Health
 from isthmus.tail.inference.service import SERVICE_NAME as INFERENCE_NAME
 from isthmus.tail.inference.service import InferenceService
@@ -160,7 +161,8 @@ class Server:
             tracing=self._tracing,
         )
         self.relay = Relay(self._sessions, self._settings.limits, self._elsewhere)
-        self._service = TailService(house, self.relay, self._clients, streams_max=self._settings.streams_max)
+        handout = Handout(self._catalog, self._settings.handout, self._metrics.updates)
+        self._service = TailService(house, self.relay, handout, self._clients, streams_max=self._settings.streams_max)
         split_pb2_grpc.add_TailServicer_to_server(self._service, self._grpc)
         self._inference = InferenceService(
             self._catalog, self.repository, self._settings, self._metrics, self._clients, ready=lambda: self.ready

@@ -15,6 +15,7 @@ from isthmus.errors import BundleNotServed, IsthmusError, Overloaded, TailUnavai
 from isthmus.tail.admission.client import STREAM_RETRY_MS
 from isthmus.tail.admission.clients import Clients
 from isthmus.tail.evidence import Relay
+from isthmus.tail.handout.handout import Handout
 from isthmus.tail.security import identity
 from isthmus.tail.served import Served
 from isthmus.tail.streams.house import House
@@ -31,15 +32,17 @@ class TailService(split_pb2_grpc.TailServicer):
     Args:
         house: catalogue, sessions, figures and limits.
         relay: fetches pictures from devices.
+        handout: sends bundles.
         clients: who may use how much.
         streams_max: device streams at a time.
     """
 
-    def __init__(self, house: House, relay: Relay, clients: Clients, *, streams_max: int) -> None:
+    def __init__(self, house: House, relay: Relay, handout: Handout, clients: Clients, *, streams_max: int) -> None:
         self._house = house
         self._clients = clients
         self._streams_max = streams_max
         self._relay = relay
+        self._handout = handout
         self._streams: set[DeviceStream] = set()
         self._started = 0
         self.draining = False
@@ -125,13 +128,23 @@ class TailService(split_pb2_grpc.TailServicer):
         except IsthmusError as error:
             await _refuse(context, error)
 
-    async def FetchBundle(self, _request: wire.FetchBundleRequest, context: Any) -> None:  # noqa: ANN401, N802
+    async def FetchBundle(self, request: wire.FetchBundleRequest, context: Any) -> None:  # noqa: ANN401, N802
         """A bundle for an update over the air."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version hands out no bundles; copy the file")
+        try:
+            self._check_not_draining()
+            self._clients.find(identity.current()).admit(request.ByteSize())
+            # By itself, as for a stream: a status that follows at once would cut in on the first chunk.
+            await context.send_initial_metadata(())
+            await self._handout.send(request, context.write, by=str(identity.current()))
+        except IsthmusError as error:
+            await _refuse(context, error)
 
-    def _check_room(self) -> None:
+    def _check_not_draining(self) -> None:
         if self.draining:
             raise TailUnavailable("this server is draining; use another one, or come back later")
+
+    def _check_room(self) -> None:
+        self._check_not_draining()
         if len(self._streams) >= self._streams_max:
             raise Overloaded(
                 f"all {self._streams_max} streams are taken; try another server, or again later", retry_after_ms=STREAM_RETRY_MS

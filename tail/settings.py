@@ -7,6 +7,7 @@ from typing import Literal
 from isthmus.contract.limits import DEFAULT, Limits
 from isthmus.devices import provider as providers
 from isthmus.errors import ConfigError
+from isthmus.tail.admission.handout import HandoutLimits
 from isthmus.tail.admission.limits import ClientLimits
 from isthmus.tail.security.settings import SecuritySettings
 
@@ -97,6 +98,9 @@ class ServerSettings:
 
     client: ClientLimits = field(default_factory=ClientLimits)
     """What each client may use."""
+
+    handout: HandoutLimits = field(default_factory=HandoutLimits)
+    """What bundles for updates may take."""
 
     def __post_init__(self) -> None:
         counts = ("instances", "threads", "queue_max", "batch_max", "rows_max", "streams_max", "requests_max", "sessions_max")

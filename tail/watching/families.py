@@ -97,6 +97,11 @@ REQUEST_SECONDS = Family(
 )
 LOADS = Family(name="isthmus_loads_total", kind="counter", help="Bundles that were loaded, or could not be.", labels=("result",))
 UNLOADS = Family(name="isthmus_unloads_total", kind="counter", help="Bundles that were let go after they drained.")
+UPDATES_RUNNING = Family(name="isthmus_update_transfers_running", kind="gauge", help="Bundles that are being handed out.")
+UPDATE_BYTES = Family(name="isthmus_update_bytes_total", kind="counter", help="Bytes of bundles that were handed out.")
+UPDATES = Family(
+    name="isthmus_update_transfers_total", kind="counter", help="Bundles that devices asked for.", labels=("result",)
+)
 
 FAMILIES = (
     BUILD_INFO,
@@ -118,6 +123,9 @@ FAMILIES = (
     REQUEST_SECONDS,
     LOADS,
     UNLOADS,
+    UPDATES_RUNNING,
+    UPDATE_BYTES,
+    UPDATES,
 )
 
 PROCESS = (

@@ -30,6 +30,7 @@ from isthmus.tail.served import Served
 from isthmus.tail.watching import families
 from isthmus.tail.watching.figures import METHODS, STAGES, STATUSES, BundleFigures
 from isthmus.tail.watching.incidents import Incidents
+from isthmus.tail.watching.updates import UpdateFigures
 
 ENDINGS = ("closed", "cancelled", "refused", "failed", "drained")
 REFUSALS = (
@@ -83,6 +84,8 @@ class Metrics(Collector):
         self._refused = dict.fromkeys(REFUSALS, 0)
         self._loads = {"ok": 0, "failed": 0}
         self._unloads = 0
+        self.updates = UpdateFigures()
+        """Bundles that are handed out."""
         self.registry = CollectorRegistry()
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
@@ -173,6 +176,7 @@ class Metrics(Collector):
         yield from _request_counts((self._unnamed, *self.bundles))
         yield _by_label(families.LOADS, self._loads)
         yield _single(families.counter(families.UNLOADS), self._unloads)
+        yield from self.updates.collect()
 
     def _forget(self) -> None:
         kept = {(one.name, one.version) for one in self._served()}

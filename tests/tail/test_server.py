@@ -63,7 +63,7 @@ async def test_describing_a_bundle_that_is_not_served_is_refused(serve, channel_
 
 @pytest.mark.parametrize(
     ("method", "request_"),
-    [("FetchBundle", wire.FetchBundleRequest()), ("Generate", iter(()))],
+    [("Generate", iter(()))],
 )
 async def test_what_is_not_built_yet_says_so(serve, channel_to, method, request_):
     call = getattr(split_pb2_grpc.TailStub(channel_to(await serve())), method)(request_)

@@ -7,6 +7,7 @@ import typer
 from isthmus.cli.quantity import bytes_per_s, rate_per_s
 
 if TYPE_CHECKING:
+    from isthmus.tail.admission.handout import HandoutLimits
     from isthmus.tail.admission.limits import ClientLimits
 
 PANEL = "Limits"
@@ -32,6 +33,22 @@ QueueMemoryOption = Annotated[
 SessionMemoryOption = Annotated[
     str, typer.Option(metavar="SIZE", rich_help_panel=PANEL, help="Memory of the frames kept as references, of all devices.")
 ]
+
+UpdatesOption = Annotated[int, typer.Option(min=1, rich_help_panel=PANEL, help="Devices that fetch a bundle at a time.")]
+UpdateRateOption = Annotated[
+    str, typer.Option(metavar="SIZE/s", rich_help_panel=PANEL, help="Bundles for devices, all transfers together.")
+]
+
+
+def handout_limits(transfers: int, rate: str) -> "HandoutLimits":
+    """What bundles for devices may take.
+
+    Raises:
+        UsageError: the rate is not a rate.
+    """
+    from isthmus.tail.admission.handout import HandoutLimits
+
+    return HandoutLimits(transfers=transfers, bytes_per_s=bytes_per_s(rate, "--update-rate"))
 
 
 def client_limits(

@@ -16,7 +16,10 @@ from isthmus.cli.admission import (
     RateOption,
     SessionMemoryOption,
     StreamsOption,
+    UpdateRateOption,
+    UpdatesOption,
     client_limits,
+    handout_limits,
 )
 from isthmus.cli.bundles import TrustOption, open_trusted
 from isthmus.cli.quantity import seconds, size_in_bytes
@@ -131,6 +134,8 @@ def serve(
     streams_max: StreamsOption = 256,
     queue_memory: QueueMemoryOption = "64MiB",
     session_memory: SessionMemoryOption = "256MiB",
+    updates_max: UpdatesOption = 4,
+    update_rate: UpdateRateOption = "10MB/s",
     log_format: guard.LogFormat = None,
     engine: Annotated[
         Literal["native", "ray"], typer.Option(rich_help_panel=_COMPUTING, help="ray is not built yet.")
@@ -165,6 +170,7 @@ def serve(
         queue_bytes_max=size_in_bytes(queue_memory, "--queue-memory"),
         references_bytes_max=size_in_bytes(session_memory, "--session-memory"),
         client=client_limits(client_rate, client_burst, client_bytes, client_streams, client_in_flight),
+        handout=handout_limits(updates_max, update_rate),
         refuse_nonfinite=not allow_nonfinite,
         insecure=insecure,
     )

@@ -320,28 +320,36 @@ class FetchFrameReply(_message.Message):
     def __init__(self, picture: _Optional[_Union[Picture, _Mapping]] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class FetchBundleRequest(_message.Message):
-    __slots__ = ("bundle", "version", "offset", "archive_digest")
+    __slots__ = ("bundle", "version", "offset", "archive_digest", "look_only")
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     ARCHIVE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    LOOK_ONLY_FIELD_NUMBER: _ClassVar[int]
     bundle: str
     version: str
     offset: int
     archive_digest: bytes
-    def __init__(self, bundle: _Optional[str] = ..., version: _Optional[str] = ..., offset: _Optional[int] = ..., archive_digest: _Optional[bytes] = ...) -> None: ...
+    look_only: bool
+    def __init__(self, bundle: _Optional[str] = ..., version: _Optional[str] = ..., offset: _Optional[int] = ..., archive_digest: _Optional[bytes] = ..., look_only: bool = ...) -> None: ...
 
 class BundleChunk(_message.Message):
-    __slots__ = ("archive_bytes", "archive_digest", "offset", "data")
+    __slots__ = ("archive_bytes", "archive_digest", "offset", "data", "manifest_digest", "bundle", "version")
     ARCHIVE_BYTES_FIELD_NUMBER: _ClassVar[int]
     ARCHIVE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    MANIFEST_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     archive_bytes: int
     archive_digest: bytes
     offset: int
     data: bytes
-    def __init__(self, archive_bytes: _Optional[int] = ..., archive_digest: _Optional[bytes] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+    manifest_digest: bytes
+    bundle: str
+    version: str
+    def __init__(self, archive_bytes: _Optional[int] = ..., archive_digest: _Optional[bytes] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., manifest_digest: _Optional[bytes] = ..., bundle: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
 
 class Step(_message.Message):
     __slots__ = ("open", "rows", "cancel", "close")

@@ -1,0 +1,1 @@
+"""Bundles for devices that update themselves: whole archives over `FetchBundle`, without starving the frames."""
