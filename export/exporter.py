@@ -118,6 +118,7 @@ def export(
         gates=tuple(gate for gate in passed if gate is not None),
     )
     bundle = writing.write(output, made, on_step)
+    _tell_target(settings, bundle, learned, on_step)
     if learned is not None and not learned.interrupted:
         _checkpoint(output).unlink(missing_ok=True)
     return Exported(bundle=bundle, cut=opened.cut, learned=learned)
@@ -169,7 +170,7 @@ def _bottlenecks(
         return _untrained(opened.halves, data, opened.preparation, settings), None
     learned = _learn(opened.halves, data, opened.preparation, settings, output, on_step, on_progress)
     made = from_modules(opened.halves, learned.encoder, learned.decoder, bits=settings.code_bits, replaces_head=True)
-    return [made], learned
+    return [replace(made, is_nested=settings.training.resolved.nested)], learned
 
 
 def _with_trained_tail(halves: Halves, learned: Learned | None) -> Halves:
@@ -247,6 +248,17 @@ def _read(settings: ExportSettings, preparation: Preparation) -> tuple[Samples, 
             f"{settings.data} holds {len(everything)} picture; at least 2 are needed, and some hundred for a good result"
         )
     return everything.split(min(HELD_OUT_SHARE, HELD_OUT_MAX / len(everything)), seed=settings.training.seed)
+
+
+def _tell_target(settings: ExportSettings, bundle: Bundle, learned: Learned | None, on_step: Callable[[str], None]) -> None:
+    """Say which of the bytes that were asked for have come about."""
+    wanted, point = settings.training.target_bytes, bundle.manifest.points[0]
+    if wanted is None or learned is None or learned.rate_weight is None or point.bytes_mean is None:
+        return
+    on_step(
+        f"{point.bytes_mean:.0f} bytes for a picture on average, {wanted} were asked for; "
+        f"the rate weight became {learned.rate_weight:.3g}"
+    )
 
 
 def _checkpoint(output: Path) -> Path:

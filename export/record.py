@@ -122,7 +122,9 @@ def _training(learned: Learned | None, data: Samples, settings: ExportSettings) 
     if learned is None:
         return None
     recipe = settings.training.resolved.model_dump(mode="json", exclude_defaults=True)
-    made = {"steps": learned.steps, "interrupted": learned.interrupted, "recipe": recipe}
+    made: dict[str, Any] = {"steps": learned.steps, "interrupted": learned.interrupted, "recipe": recipe}
+    if learned.rate_weight is not None:
+        made |= {"target_bytes": settings.training.target_bytes, "rate_weight": learned.rate_weight}
     stages: tuple[dict[str, Any], ...] = (made, *learned.losses)
     return Training(
         recipe=settings.training.recipe.name,

@@ -18,8 +18,8 @@ from isthmus.errors import ExportError
 ENCODER_WIDTHS = (16, 32, 48, 96, 128)
 """Channels after each stride-2 convolution; the widths of the pilot's head of 39 MMAC at 224 pixels."""
 STRIDES = (4, 8, 16, 32)
-DECODER_WIDTH_MAX = 128
-"""The decoder is as wide as the tensor it restores, up to this: wider, it would cost the server more than the tail."""
+DECODER_WIDTHS = (32, 128)
+"""The decoder is twice as wide as the tensor it restores, between these: wider, it would cost the server more than the tail."""
 GAIN_START = 2.5
 """Standard deviation of the codes at the start: with 4 bits a normal variable then uses the whole range and clips 0.2%."""
 
@@ -84,7 +84,8 @@ class Decoder(nn.Module):
 
     def __init__(self, channels: int, grid: tuple[int, int], shape: tuple[int, int, int]) -> None:
         super().__init__()
-        width = min(DECODER_WIDTH_MAX, max(32, shape[0]))
+        narrowest, widest = DECODER_WIDTHS
+        width = min(widest, max(narrowest, 2 * shape[0]))
         self.scale = nn.Parameter(torch.full((1, channels, 1, 1), 1.0 / GAIN_START))
         self.widen = convolution(channels, width)
         self.resize: nn.Module = nn.Identity() if grid == shape[1:] else nn.Upsample(size=shape[1:], mode="bilinear")

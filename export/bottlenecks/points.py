@@ -9,6 +9,15 @@ PARTS = {"full": 1, "half": 2, "quarter": 4}
 """Name of a point -> part of the channels, one over."""
 
 
+def prefixes(channels: int) -> tuple[int, ...]:
+    """How many of nested channels the points have, from all to the fewest, each once.
+
+    >>> prefixes(6), prefixes(1)
+    ((6, 3, 1), (1,))
+    """
+    return tuple(dict.fromkeys(max(1, channels // part) for part in PARTS.values()))
+
+
 def of(bottlenecks: Sequence[Bottleneck]) -> tuple[OperatingPoint, ...]:
     """All channels, and where every bottleneck is nested half and a quarter of them, at least one of each."""
     nested = all(one.is_nested for one in bottlenecks)

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
 from isthmus.contract.boundary import CodeTensor
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError, UsageError
+from isthmus.export.bottlenecks import points
 from isthmus.export.bottlenecks.quantizer import calibrate, code_range
 from isthmus.export.cutting.split import Halves
 from isthmus.export.doors.factory import function_of
@@ -33,6 +33,7 @@ from isthmus.export.training.prior import FactorisedPrior
 from isthmus.export.training.recipe import Recipe
 from isthmus.export.training.run import Progress, Run, made_for
 from isthmus.export.training.settings import TrainingSettings
+from isthmus.export.training.steering import Steering
 from isthmus.export.training.student import Student
 from isthmus.export.training.tariff import Tariff, spread
 from isthmus.export.training.teacher import Teacher
@@ -57,6 +58,7 @@ class Learned:
         losses: on the way.
         interrupted: by Ctrl-C.
         tail: in torch, where its weights were trained along; None where they are the unsplit network's.
+        rate_weight: what it became, where a number of bytes was to be met.
     """
 
     encoder: nn.Module
@@ -68,6 +70,7 @@ class Learned:
     losses: list[dict[str, float]] = field(default_factory=list)
     interrupted: bool = False
     tail: OnnxModule | None = None
+    rate_weight: float | None = None
 
 
 class Scaled(nn.Module):
@@ -136,6 +139,11 @@ def learn(
     )
     student = _student(recipe, site, OnnxModule(single, trainable=_trained_weights(recipe, halves)), bits)
     lowest_highest = student.code_range
+    grid = _grid(student, site)
+    codes = CodeTensor(name="codes", shape=(channels, *grid), bits=bits)
+    # What these refuse is refused before the unsplit network is asked for minutes.
+    tariff = Tariff(codes) if _is_rated(recipe) else None
+    steering = _steering(settings, codes)
     state = None
     if resume and checkpoint is not None and checkpoint.exists():
         state = checkpoints.read(checkpoint, made_for(settings, lowest_highest, len(samples)))
@@ -150,10 +158,8 @@ def learn(
         budget_s=settings.time_for(len(samples)),
         on_row=lambda row, rows: on_progress(Progress(stage=ASKING, step=row, steps=rows, loss=None)),
     )
-    grid = _grid(student, teacher)
-    codes = CodeTensor(name="codes", shape=(channels, *grid), bits=bits)
     goal = _objective(recipe, teacher, samples)
-    loss = Loss(recipe, targets, teacher.variances, goal, Tariff(codes) if _is_rated(recipe) else None)
+    loss = Loss(recipe, targets, teacher.variances, goal, tariff, steering)
     run = Run(student, teacher, loss, settings, checkpoint, started)
     if state is not None and checkpoint is not None:
         run.restore(checkpoint, state)
@@ -172,6 +178,7 @@ def learn(
         losses=run.losses,
         interrupted=interrupted,
         tail=student.tail if list(student.tail.parameters()) else None,
+        rate_weight=loss.rate_weight,
     )
 
 
@@ -185,6 +192,7 @@ def _student(recipe: Recipe, site: Site, tail: OnnxModule, bits: int) -> Student
         quantiser=recipe.quantiser,
         code_range=code_range(bits, signed=True),
         prior=FactorisedPrior(site.channels) if by_prior else None,
+        counts=points.prefixes(site.channels) if recipe.nested else (),
     )
 
 
@@ -213,6 +221,13 @@ def _is_rated(recipe: Recipe) -> bool:
     return any(rate.by == "codec" and rate.weight > 0 for rate in rates)
 
 
+def _steering(settings: TrainingSettings, codes: CodeTensor) -> Steering | None:
+    if settings.target_bytes is None:
+        return None
+    weights = (stage.rate.weight for stage in settings.resolved.stages if stage.rate is not None)
+    return Steering(settings.target_bytes, codes=codes.size(), bits=codes.bits, weight=next(weights))
+
+
 def _objective(recipe: Recipe, teacher: Teacher, samples: Samples) -> Objective:
     goal = objective(teacher.seen_answers, samples)
     asked = [stage.answers.own for stage in recipe.stages if stage.answers is not None and stage.answers.own]
@@ -222,9 +237,10 @@ def _objective(recipe: Recipe, teacher: Teacher, samples: Samples) -> Objective:
     return WithOwn(objective=goal, labels=known_labels(teacher.seen_answers, samples), losses=losses)
 
 
-def _grid(student: Student, teacher: Teacher) -> tuple[int, int]:
+def _grid(student: Student, site: Site) -> tuple[int, int]:
+    channels, *size = site.picture
     with torch.no_grad():
-        probe = student.eval().codes(teacher.batch(np.array([0])).pictures)
+        probe = student.eval().codes(torch.zeros(1, *((*size, channels) if site.channels_last else site.picture)))
     return int(probe.shape[2]), int(probe.shape[3])
 
 

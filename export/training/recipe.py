@@ -26,6 +26,9 @@ CUT = "cut"
 LEVELS = "levels"
 """Selector of the end of every resolution behind the cut."""
 
+RATE_START = 0.05
+"""Weight of the rate to begin with where a number of bytes is to be met."""
+
 Module = Literal["encoder", "decoder", "tail"]
 
 
@@ -119,6 +122,8 @@ class Stage(_Part):
     """Of features: `variance` is the mean squared error over the tensor's variance, `sum` the sum of squares over the batch."""
     answers: Answers | None = None
     rate: Rate | None = None
+    int8: bool = False
+    """The encoder computes as its int8 head will, see `fake_int8`."""
     optimiser: Optimiser
     schedule: Schedule = Schedule()
 
@@ -143,6 +148,8 @@ class Recipe(_Part):
     """Of the codes, unless the command says so."""
     bits: int = Field(default=4, ge=1, le=8)
     """Of a code, unless the command says so."""
+    nested: bool = False
+    """Whether half and a quarter of the channels are operating points too, see `nesting`."""
     quantiser: Literal["trained", "noise", "after"] = "trained"
     """`trained`: codes are rounded while the encoder learns, the gradient passes. `noise`: uniform noise stands for the rounding
     until the encoder is frozen. `after`: nothing is rounded, and scales are found when training is over."""
@@ -187,6 +194,29 @@ class Recipe(_Part):
             for index, stage in enumerate(self.stages)
         ]
         return self.model_copy(update={"stages": tuple(stages)})
+
+    def with_codec_rate(self, weight: float | None) -> "Recipe":
+        """The same with a rate by the codec's tables wherever the encoder learns: what it takes to meet a number of bytes.
+
+        Args:
+            weight: to begin with; None takes each stage's own, or 0.05.
+
+        Raises:
+            UsageError: the recipe rates its codes by a prior.
+        """
+        if any(stage.rate is not None and stage.rate.by == "prior" for stage in self.stages):
+            raise UsageError(f"recipe {self.name} rates its codes by a prior, which knows no bytes; give --rate-weight instead")
+        stages = [
+            stage.model_copy(update={"rate": Rate(weight=_positive(weight, None if stage.rate is None else stage.rate.weight))})
+            if "encoder" in stage.trains
+            else stage
+            for stage in self.stages
+        ]
+        return self.model_copy(update={"stages": tuple(stages)})
+
+
+def _positive(*weights: float | None) -> float:
+    return next((weight for weight in weights if weight), RATE_START)
 
 
 def names() -> list[str]:

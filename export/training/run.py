@@ -168,13 +168,12 @@ class Run:
 
     def _follow_codes(self, index: int) -> None:
         """Make the tariff that of the codes as they have become."""
-        tariff = self.loss.tariff_of(index)
-        if tariff is None or (tariff.is_set and self.step % RENEW_EVERY):
+        if not self.loss.needs_tables(index, anew=self.step % RENEW_EVERY == 0):
             return
         shown = self.teacher.batch(spread(len(self.teacher))).pictures
         self.student.eval()
         with torch.no_grad():
-            tariff.renew(self.student.codes(shown))
+            self.loss.renew(self.student.codes(shown))
         self.student.enter(self.recipe.stages[index])
         # Steps with a renewal among them do not tell the pace of the others.
         self._measured_at = None
@@ -202,7 +201,7 @@ class Run:
             "threads": self.pace.threads,
             "half_precision": self.pace.half_precision,
             "losses": self.losses,
-            "tariff": self.loss.state(),
+            "loss": self.loss.state(),
         }
         checkpoints.write(self.checkpoint, state, made_for(self.settings, self.student.code_range, len(self.teacher)))
 
@@ -217,7 +216,7 @@ class Run:
             self.step, self.steps, self.losses = state["step"], state["steps"], state["losses"]
             if state["optimiser"] is not None:
                 self._enter(state["stage"]).load_state_dict(state["optimiser"])
-            self.loss.restore(state["tariff"])
+            self.loss.restore(state["loss"])
             self.pace = Pace(threads=state["threads"], half_precision=state["half_precision"])
         except Exception as error:  # a state that does not fit raises whatever it meets first
             raise checkpoints.refusal(path, str(error)) from error
@@ -240,4 +239,5 @@ def made_for(settings: TrainingSettings, code_range: Sequence[int], pictures: in
     recipe = settings.resolved
     told = recipe.model_dump(mode="json", exclude={"stages", "about", "epochs", "channels", "bits"})
     stages_told = {f"stage {stage.name}": stage.model_dump_json() for stage in recipe.stages}
-    return {**told, **stages_told, "seed": settings.seed, "code range": tuple(code_range), "pictures": pictures}
+    bytes_told = {} if settings.target_bytes is None else {"target bytes": settings.target_bytes}
+    return {**told, **stages_told, **bytes_told, "seed": settings.seed, "code range": tuple(code_range), "pictures": pictures}

@@ -19,6 +19,8 @@ class TrainingSettings:
         steps: instead of a time, for runs that can be repeated to the bit.
         batch: None takes the recipe's.
         rate_weight: of what codes cost; None takes the recipe's.
+        target_bytes: of a picture's payload; the rate weight becomes what meets it, see `steering`. None: the weight stays.
+        nested: whether prefixes of the channels are operating points too; None takes the recipe's.
         seed: of weights, order and views.
     """
 
@@ -27,12 +29,17 @@ class TrainingSettings:
     steps: int | None = None
     batch: int | None = None
     rate_weight: float | None = None
+    target_bytes: int | None = None
+    nested: bool | None = None
     seed: int = 0
 
     @property
     def resolved(self) -> Recipe:
         """The recipe with what the command changes in it."""
-        made = self.recipe if self.batch is None else self.recipe.model_copy(update={"batch": self.batch})
+        given = {"batch": self.batch, "nested": self.nested}
+        made = self.recipe.model_copy(update={name: value for name, value in given.items() if value is not None})
+        if self.target_bytes is not None:
+            return made.with_codec_rate(self.rate_weight)
         return made if self.rate_weight is None else made.with_rate(self.rate_weight)
 
     def steps_for(self, pictures: int) -> int | None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.export.bottlenecks.convolutional import round_straight_through
+from isthmus.export.training import fake_int8, nesting
 from isthmus.export.training.interpreter import OnnxModule
 from isthmus.export.training.prior import FactorisedPrior
 from isthmus.export.training.recipe import Module, Stage
@@ -24,6 +25,7 @@ class Student(nn.Module):
         quantiser: see `recipe.Recipe.quantiser`.
         code_range: smallest and largest code.
         prior: of the codes, where a recipe rates them by one.
+        counts: channels of the operating points, all of them first; empty where there is one point.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Student(nn.Module):
         quantiser: Quantiser,
         code_range: tuple[int, int],
         prior: FactorisedPrior | None = None,
+        counts: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -43,6 +46,8 @@ class Student(nn.Module):
         self.prior = prior
         self.quantiser = quantiser
         self.code_range = code_range
+        self.counts = counts
+        self.in_int8 = False
 
     def parts(self, module: Module) -> list[nn.Module]:
         """The modules that a recipe calls by one name; the prior is trained with the encoder whose codes it describes."""
@@ -52,6 +57,7 @@ class Student(nn.Module):
 
     def enter(self, stage: Stage) -> None:
         """Let the stage's modules learn and freeze the others, their batch norms too."""
+        self.in_int8 = stage.int8
         named: tuple[Module, ...] = ("encoder", "decoder", "tail")
         for name in named:
             for part in self.parts(name):
@@ -59,12 +65,16 @@ class Student(nn.Module):
 
     def codes(self, pictures: Tensor) -> Tensor:
         """float32[batch, channel, row, column] as the decoder gets them: rounded, with noise, or as they are."""
-        units: Tensor = self.encoder(pictures).float()
+        units = (fake_int8.computed(self.encoder, pictures) if self.in_int8 else self.encoder(pictures)).float()
         if self.quantiser == "after":
             return units
         if self.quantiser == "noise" and self.encoder.training:
             return units + torch.rand_like(units) - 0.5
         return round_straight_through(units, *self.code_range)
+
+    def sent(self, codes: Tensor) -> Tensor:
+        """The same codes as operating points that are drawn for each picture send them."""
+        return nesting.thinned(codes, self.counts)
 
     def restored(self, codes: Tensor) -> Tensor:
         """The tensor at the cut."""

@@ -1,5 +1,6 @@
 """What the unsplit network says about every view of every training photo, computed once: the targets of distillation."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ class Teacher:
         self._outputs = tuple(name_of(value) for value in halves.tail.graph.outputs)
         self._names = (*self.matched, *self._outputs)
         self.views = count or self._affordable(budget_s)
-        self._store = self._filled(on_row)
+        self._store = self._filled(on_row, math.inf if count or budget_s is None else BUDGET_SHARE * budget_s)
         # Spread evenly: folders come class by class.
         seen = self._store.rows(np.linspace(0, len(samples) - 1, min(SEEN, len(samples))).round().astype(int))
         self.variances = {
@@ -132,11 +133,13 @@ class Teacher:
         each_s = (time.perf_counter() - started) / len(few) * len(self.samples)
         return min(self._views.count, max(1, int(BUDGET_SHARE * budget_s / each_s)))
 
-    def _filled(self, on_row: Callable[[int, int], None]) -> Store:
+    def _filled(self, on_row: Callable[[int, int], None], time_s: float) -> Store:
+        """All rows; no further views where those that are done took `time_s`, on a machine that has become slower."""
         if not len(self.samples):
             raise ExportError("training needs pictures, there are none")
         count = len(self.samples)
         store: Store | None = None
+        started = time.perf_counter()
         for number in range(self.views):
             for photo in range(count):
                 values = self._answer(photo, number)
@@ -144,6 +147,9 @@ class Teacher:
                     store = Store(self.views * count, values)
                 store.put(number * count + photo, values)
                 on_row(number * count + photo + 1, self.views * count)
+            if time.perf_counter() - started > time_s:
+                self.views = number + 1
+                break
         assert store is not None
         return store
 

@@ -92,3 +92,14 @@ def test_a_recipe_with_a_wrong_key_is_a_configuration_error_in_one_line(pictures
     done = _export("no.onnx", "-o", tmp_path / "b", "--data", pictures, "--recipe", tmp_path / "mine.toml")
     assert done.exit_code == 3
     assert "there is no key stags; did you mean stages?" in " ".join(done.stderr.split())
+
+
+def test_points_and_bytes_that_are_asked_for_reach_the_training(make_tiny_bundle, pictures, tmp_path):
+    whole, output = make_tiny_bundle().folder / "whole.onnx", tmp_path / "b.isthmus"
+    asked = ("--budget", "1s", "--channels", "4", "--nested", "--target-bytes", "20")
+    done = _export(whole, "-o", output, "--data", pictures, "--cut", "folded", *asked)
+    assert done.exit_code == 0, done.stderr
+    manifest = open_bundle(output).manifest
+    assert [point.channels for point in manifest.points] == [(4,), (2,), (1,)]
+    assert manifest.training.stages[0]["target_bytes"] == 20
+    assert "20 were asked for" in " ".join(done.stderr.split())

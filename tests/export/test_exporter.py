@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -200,6 +201,33 @@ def test_a_trained_tail_goes_into_the_bundle_and_the_unsplit_network_stays(netwo
     assert np.array_equal(whole["head.weight"].const_value.numpy(), before)
     moved = np.abs(tail["head.weight"].const_value.numpy() - before).max()
     assert 0 < moved < 0.1
+
+
+def test_nested_channels_make_points_that_are_measured(networks, data, tmp_path):
+    training = replace(TRAINING, nested=True)
+    settings = ExportSettings(cut="relu", channels=4, data=data, int8="off", training=training)
+    bundle = export("networks:residual", tmp_path / "a", settings).bundle
+    assert [(point.name, point.channels) for point in bundle.manifest.points] == [
+        ("full", (4,)),
+        ("half", (2,)),
+        ("quarter", (1,)),
+    ]
+    sizes = [point.bytes_mean for point in bundle.manifest.points]
+    assert sizes == sorted(sizes, reverse=True)
+    check_on_this_machine(bundle)
+    assert set(tables.of_bundle(bundle).tables) == {(point, mode) for mode in tables.TABLE_MODES for point in range(3)}
+
+
+def test_a_number_of_bytes_that_was_asked_for_is_told_with_what_came_about(networks, data, tmp_path):
+    said = []
+    training = replace(TRAINING, target_bytes=24)
+    settings = ExportSettings(cut="relu", channels=4, data=data, int8="off", training=training)
+    bundle = export("networks:residual", tmp_path / "a", settings, on_step=said.append).bundle
+    told = bundle.manifest.training.stages[0]
+    assert told["target_bytes"] == 24
+    size = bundle.manifest.points[0].bytes_mean
+    words = f"{size:.0f} bytes for a picture on average, 24 were asked for; the rate weight became {told['rate_weight']:.3g}"
+    assert said[-1] == words
 
 
 CHANNELS_LAST = """

@@ -1,6 +1,7 @@
 """Operators that work on each element, comparisons, casts and quantisation."""
 
 import functools
+import math
 from collections.abc import Callable
 
 import onnx_ir as ir
@@ -54,8 +55,15 @@ def _power(left: Tensor, right: Tensor) -> Tensor:
 
 
 def _clip(call: Call, x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
-    if "min" in call.attributes or "max" in call.attributes:
-        return x.clamp(call.number("min", float("-inf")), call.number("max", float("inf")))
+    least = call.number("min", -math.inf) if low is None else low.item()
+    most = call.number("max", math.inf) if high is None else high.item()
+    if x.is_floating_point() and math.isfinite(least) and least < most < math.inf:
+        # The same as `clamp` with a gradient in one kernel; ReLU6 of a mobile network took half of a training step.
+        return functional.hardtanh(x, least, most)
+    return x.clamp(least, most) if x.is_floating_point() else _clip_integers(x, low, high)
+
+
+def _clip_integers(x: Tensor, low: Tensor | None, high: Tensor | None) -> Tensor:
     x = x if low is None else torch.maximum(*_together(x, low))
     return x if high is None else torch.minimum(*_together(x, high))
 

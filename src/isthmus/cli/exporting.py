@@ -62,6 +62,14 @@ def export(
             min=0, help="Weight of a code's bits in training: fewer bytes, less accuracy; 0.05 to 0.5, default the recipe's."
         ),
     ] = None,
+    target_bytes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Payload of a picture that training shall meet: finds the rate weight; --rate-weight begins."),
+    ] = None,
+    nested: Annotated[
+        bool | None,
+        typer.Option("--nested/--no-nested", help="Train points of half and a quarter of the channels; default the recipe's."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of an interrupted export.")] = False,
     int8: Annotated[
         Literal["auto", "on", "off"], typer.Option(help="Ship an int8 head: if it is faster here, in any case, or never.")
@@ -112,7 +120,14 @@ def export(
         detector=detector,
         labels=() if labels is None else read_labels(labels),
         score_min=score_min,
-        training=TrainingSettings(recipe=chosen, budget_s=budget_s, seed=seed, rate_weight=rate_weight),
+        training=TrainingSettings(
+            recipe=chosen,
+            budget_s=budget_s,
+            seed=seed,
+            rate_weight=rate_weight,
+            target_bytes=target_bytes,
+            nested=nested,
+        ),
         int8=int8,
         local=_local(local),
         runtime=runtime,

@@ -7,7 +7,7 @@ import torch
 
 from isthmus.contract.boundary import CodeTensor
 from isthmus.contract.prepare import Preparation
-from isthmus.errors import ExportError
+from isthmus.errors import ExportError, UsageError
 from isthmus.export.cutting import cuts
 from isthmus.export.cutting.split import split
 from isthmus.export.samples import Samples, prepared
@@ -269,3 +269,63 @@ def test_tables_follow_the_codes_while_they_are_trained(halves, pictures, monkey
     run(halves, pictures, settings=replace(SETTINGS, rate_weight=0.5))
     assert len(seen) == 2  # at steps 10 and 15: the first stage has no rate
     assert not torch.equal(*seen)
+
+
+NESTED = replace(SETTINGS, nested=True)
+STEERED = replace(SETTINGS, target_bytes=24)
+
+
+def error_of_prefix(learned, samples, channels):
+    """Mean squared distance of what the first channels restore from what the best trained decoder of all of them does."""
+    with torch.no_grad():
+        codes = learned.encoder(torch.from_numpy(prepared(samples.pictures, PREPARATION))).clamp(*learned.code_range).round()
+        whole = learned.decoder(codes)
+        codes[:, channels:] = 0
+        return float((learned.decoder(codes) - whole).square().mean() / whole.var())
+
+
+def test_nested_channels_need_the_others_less(halves, pictures):
+    long = replace(SETTINGS, steps=150)
+    plain, nested = (
+        error_of_prefix(run(halves, pictures, settings=one), pictures, 1) for one in (long, replace(long, nested=True))
+    )
+    assert nested < 0.6 * plain
+
+
+@pytest.mark.parametrize("settings", [NESTED, STEERED, replace(NESTED, target_bytes=24)])
+def test_nested_and_steered_runs_resume_to_the_same_bits(halves, pictures, tmp_path, settings, monkeypatch):
+    monkeypatch.setattr(running, "RENEW_EVERY", 5)
+    run(halves, pictures, settings=settings, checkpoint=tmp_path / "c", on_progress=interrupting(13))
+    resumed = run(halves, pictures, settings=settings, checkpoint=tmp_path / "c", resume=True)
+    wanted = run(halves, pictures, settings=settings)
+    assert_same_weights(resumed, wanted)
+    assert resumed.rate_weight == wanted.rate_weight
+
+
+def test_a_number_of_bytes_moves_the_weight_of_the_rate(halves, pictures):
+    few, many = (run(halves, pictures, settings=replace(SETTINGS, steps=60, target_bytes=size)).rate_weight for size in (12, 30))
+    assert few > 2 * many
+    assert run(halves, pictures).rate_weight is None
+
+
+def test_a_number_of_bytes_that_cannot_be_is_refused_before_the_network_is_asked(halves, pictures):
+    with pytest.raises(UsageError, match="64 codes of 4 bits never take 40 bytes, at most 32"):
+        learn(
+            halves,
+            pictures,
+            PREPARATION,
+            channels=4,
+            bits=4,
+            settings=replace(SETTINGS, target_bytes=40),
+            on_progress=lambda _one: pytest.fail("the unsplit network was asked"),
+        )
+
+
+def test_an_encoder_that_learns_on_grids_of_8_bits_learns_something_else(halves, pictures, tmp_path):
+    made = recipe.load()
+    on_grids = made.model_copy(update={"stages": (made.stages[0], made.stages[1].model_copy(update={"int8": True}))})
+    settings = replace(SETTINGS, recipe=on_grids)
+    run(halves, pictures, settings=settings, checkpoint=tmp_path / "c", on_progress=interrupting(15))
+    resumed = run(halves, pictures, settings=settings, checkpoint=tmp_path / "c", resume=True)
+    assert_same_weights(resumed, run(halves, pictures, settings=settings))
+    assert not torch.equal(resumed.encoder.gain, run(halves, pictures).encoder.gain)

@@ -36,6 +36,7 @@ BODIES = [
     "y = Elu <alpha = 0.7> (x)",
     "y = Clip (x, low, high)",
     "y = Clip (x, , high)",
+    "y = Clip (x, high, low)",
     "y = Sigmoid (x)",
     "y = HardSigmoid <alpha = 0.3> (x)",
     "y = HardSwish (x)",

@@ -88,6 +88,18 @@ def test_a_rate_weight_goes_where_the_recipe_has_a_rate_else_into_the_last_stage
     assert [stage.rate and (stage.rate.weight, stage.rate.by) for stage in given.stages] == [None, (0.2, "codec")]
 
 
+def test_a_number_of_bytes_rates_every_stage_in_which_the_encoder_learns():
+    made = recipe.load("isthmus").with_codec_rate(None)
+    assert [stage.rate for stage in made.stages] == [recipe.Rate(weight=recipe.RATE_START)] * 2
+    frozen = recipe.load("bottlefit").with_codec_rate(0.3)
+    assert [stage.rate and stage.rate.weight for stage in frozen.stages] == [0.3, None]
+
+
+def test_a_prior_knows_no_bytes():
+    with pytest.raises(UsageError, match="entropic rates its codes by a prior, which knows no bytes"):
+        recipe.load("entropic").with_codec_rate(None)
+
+
 def test_the_recipes_lie_beside_their_reader():
     folder = Path(recipe.__file__).parent / "recipes"
     assert sorted(path.stem for path in folder.glob("*.toml")) == recipe.names()

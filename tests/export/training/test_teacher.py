@@ -65,6 +65,13 @@ def test_fewer_views_are_shown_where_time_is_short(halves, samples):
     assert Teacher(halves, samples, PREPARATION, views=VIEWS, budget_s=1e-6, count=2).views == 2
 
 
+def test_no_further_views_are_asked_about_on_a_machine_that_became_slower(halves, samples, monkeypatch):
+    monkeypatch.setattr(Teacher, "_affordable", lambda _self, _budget_s: 3)
+    made = Teacher(halves, samples, PREPARATION, views=VIEWS, budget_s=1e-6)
+    assert made.views == 1
+    assert len(made.batch(np.array([5])).pictures) == 1
+
+
 def test_variances_are_of_the_matched_tensors_by_name(teacher):
     assert list(teacher.variances) == list(teacher.matched)
     assert all(found > 0 for found in teacher.variances.values())
