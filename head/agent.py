@@ -18,6 +18,7 @@ from isthmus.head.evidence import EvidenceRing
 from isthmus.head.flight import Flight
 from isthmus.head.frame import Frame, Source
 from isthmus.head.gate import MotionGate
+from isthmus.head.intake import Intake
 from isthmus.head.ledger import Ledger, Origin, Summary
 from isthmus.head.link import Link
 from isthmus.head.mailbox import DropPolicy, Mailbox
@@ -77,7 +78,7 @@ class Agent:
         self._ledger = ledger
         self._link = link
         self._standby = None if link is None else standby
-        self._gate = gate
+        self._intake = Intake(ledger, gate=gate, thrift=thrift)
         self._evidence = evidence
         self._traces = traces
         self._thrift = thrift
@@ -170,18 +171,11 @@ class Agent:
             self._standby.close(self._finish_s)
 
     def _offer(self, frame: Frame) -> None:
-        stages: dict[str, float] = {}
-        if self._gate is not None:
-            started = time.perf_counter()
-            moving = self._gate.decide(frame.image).open
-            stages["gate"] = time.perf_counter() - started
-            if not moving:
-                self._ledger.drop(frame, "gate", stages_s=stages)
-                return
-        if self._thrift is not None and not self._thrift.takes():
-            self._ledger.drop(frame, "spared", detail=self._thrift.reason, stages_s=stages)
+        pending = self._intake.take(frame)
+        if pending is None:
             return
-        pending = Pending(frame, stages, self._ledger.deadline_at(frame))
+        if self._link is not None:
+            self._link.want()
         if self._standby is not None:
             assert self._link is not None
             if not self._link.connected:

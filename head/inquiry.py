@@ -6,9 +6,10 @@ from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
 from isthmus.errors import FrameNotHeld
 from isthmus.head import handshake
+from isthmus.head.addresses import check_address
 from isthmus.head.credentials import Credentials
-from isthmus.head.link import check_address
-from isthmus.head.stream import CHANNEL_OPTIONS, from_status
+from isthmus.head.statuses import from_status
+from isthmus.head.stream import CHANNEL_OPTIONS
 
 
 def fetch_frame(

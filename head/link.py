@@ -3,15 +3,16 @@
 A session survives reconnects: the greeting of the next stream names it, and sequence numbers go on. With several addresses the
 device prefers them in the order of rendezvous hashing (Thaler and Ravishankar 1998), so that devices spread evenly and stay put
 when the list changes.
+
+A stream on which nothing is heard while something is waited for is not cut: another one is sought beside it, and whichever lives
+first goes on. A connection that stalled over a few lost packets so keeps what is under way, and one that hangs behind a link
+that was gone costs no more than a new one needs.
 """
 
-import hashlib
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 
 import structlog
 
@@ -19,36 +20,20 @@ from isthmus.codec import tables
 from isthmus.codec.codec import offered
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2 as wire
-from isthmus.errors import AccessError, ConfigError, IsthmusError, Overloaded, TailUnavailable
+from isthmus.errors import ConfigError, IsthmusError, TailUnavailable
+from isthmus.head.addresses import check_address, preferred_order
 from isthmus.head.credentials import Credentials
 from isthmus.head.evidence import no_evidence
 from isthmus.head.references import Codes, Dialogue, References
 from isthmus.head.reply import Reply
 from isthmus.head.retry import retry_delays
+from isthmus.head.search import LinkSettings, Search
 from isthmus.head.stream import Stream, greeting
 
 log = structlog.get_logger()
 
-_HOST = re.compile(r"\[[0-9A-Fa-f:.%a-z]+\]|[^\s:/\[\]]+")
-"""A name, an IPv4 address, or an IPv6 address in brackets; no scheme, which gRPC would follow."""
-_PORT = re.compile(r"[0-9]{1,5}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkSettings:
-    """How the link behaves."""
-
-    connect_timeout_s: float = 5.0
-    """One attempt: several round trips of a slow radio, and short enough to try the next address."""
-    quick_retry_s: float = 5.0
-    """So long after a break the link retries every 0.1 to 0.5 s: most breaks are short."""
-    retry_max_s: float = 30.0
-    """Longest pause between attempts; jittered, so that a fleet does not come back all at once."""
-
-
-def preferred_order(device_id: str, addresses: Sequence[str]) -> list[str]:
-    """Addresses by rendezvous hashing, the best one for this device first."""
-    return sorted(addresses, key=lambda address: hashlib.sha256(f"{device_id}\n{address}".encode()).digest())
+LISTEN_S = 0.1
+"""How often an open stream is listened to while captures are under way."""
 
 
 class Link:
@@ -88,10 +73,10 @@ class Link:
         self._device_id = device_id
         self._evidence = evidence
         self._settings = settings or LinkSettings()
+        self._search = Search(self.addresses, self._settings, self._open)
         self._changed = threading.Condition()
         self._stream: Stream | None = None
         self._failure: IsthmusError | None = None
-        self._last_error: IsthmusError | None = None
         self._closing = threading.Event()
         self._references = References()
         self.session = b""
@@ -122,7 +107,7 @@ class Link:
             if self._failure:
                 raise self._failure
             if self._stream is None:
-                raise self._last_error or TailUnavailable(
+                raise self._search.last_error or TailUnavailable(
                     f"no server answers at {', '.join(self.addresses)} within {timeout_s:g} s; is `isthmus serve` running?"
                 )
 
@@ -141,9 +126,13 @@ class Link:
 
     @property
     def connected(self) -> bool:
-        """Whether a stream is open now."""
+        """Whether a stream is open now and not silent."""
         stream = self._stream
-        return stream is not None and stream.ended is None
+        return stream is not None and stream.ended is None and not stream.suspect
+
+    def want(self) -> None:
+        """A frame waits for the link: look for a server without long pauses."""
+        self._search.want()
 
     @property
     def failure(self) -> IsthmusError | None:
@@ -188,7 +177,11 @@ class Link:
         stream = self._stream
         if stream is None:
             raise TailUnavailable(f"the link to {', '.join(self.addresses)} is down")
-        return stream.send(capture, codes)
+        future = stream.send(capture, codes)
+        if stream.in_flight == 1:
+            # Nobody listens to a stream on which nothing is under way.
+            self._notify()
+        return future
 
     def close(self) -> None:
         """Answer what is in flight, close the stream and stop reconnecting."""
@@ -199,106 +192,83 @@ class Link:
             self._keeper.join()
 
     def _keep(self) -> None:
-        while self._connect():
-            opened_at = time.monotonic()
-            self._hold()
-            if time.monotonic() - opened_at < self._settings.quick_retry_s:
-                # A server that takes streams and ends them at once must not be asked without a pause.
-                self._closing.wait(next(self._delays()))
+        held: Stream | None = None
+        while not self._closing.is_set():
+            try:
+                found = self._search.run(lambda: self._may_rest(held), was_let_in=bool(self.session))  # noqa: B023
+            except IsthmusError as error:
+                log.warning("link cannot work", reason=str(error))
+                self._fail(error)
+                return
+            if found is not None:
+                self._take(found, instead_of=held)
+            held = self._hold(found or held)
+        if held is not None:
+            held.close()
 
-    def _delays(self) -> Iterator[float]:
-        return retry_delays(quick_s=self._settings.quick_retry_s, longest_s=self._settings.retry_max_s)
+    def _may_rest(self, held: Stream | None) -> bool:
+        """Whether a search can end: the link is closed, or the stream that was silent is not."""
+        return self._closing.is_set() or (held is not None and not held.ended and not held.suspect)
 
-    def _connect(self) -> bool:
-        """Try the addresses until one opens; False when the link is closed or cannot work."""
-        for delay in self._delays():
-            locked_out: list[IsthmusError] = []
-            for address in self.addresses:
-                if self._closing.is_set():
-                    return False
-                if self._try(address, locked_out):
-                    return True
-                if self._failure:
-                    return False
-            if len(locked_out) == len(self.addresses) and not self.session:
-                # Whoever was let in once may be let in again, when a certificate or a token has been renewed.
-                self._fail(locked_out[0])
-                return False
-            self._closing.wait(max(delay, self._asked_to_wait_s))
-            if self._closing.is_set():
-                return False
-        return False
-
-    @property
-    def _asked_to_wait_s(self) -> float:
-        """What the server that was tried last asked for, if it is there and had no room."""
-        return self._last_error.retry_after_ms / 1000 if isinstance(self._last_error, Overloaded) else 0.0
-
-    def _try(self, address: str, locked_out: list[IsthmusError]) -> bool:
-        """Open a stream there; an error of TLS or of the token goes to `locked_out`."""
+    def _open(self, address: str, given_up: Callable[[], bool]) -> Stream:
         manifest = self._bundle.manifest
-        hello = greeting(manifest.id, manifest.contract_digest, self._modes, self._device_id, self.session)
-        try:
-            stream = Stream(
-                address,
-                hello,
-                credentials=self._credentials,
-                connect_timeout_s=self._settings.connect_timeout_s,
-                on_change=self._notify,
-                given_up=self._closing.is_set,
-                references=self._references,
-                evidence=self._evidence,
-            )
-        except TailUnavailable as error:
-            log.debug("no stream", address=address, reason=str(error))
-            self._last_error = error
-            return False
-        except (AccessError, ConfigError) as error:
-            log.warning("no way in", address=address, reason=str(error))
-            self._last_error = error
-            locked_out.append(error)
-            return False
-        except IsthmusError as error:
-            log.warning("link cannot work", address=address, reason=str(error))
-            self._fail(error)
-            return False
+        return Stream(
+            address,
+            greeting(manifest.id, manifest.contract_digest, self._modes, self._device_id, self.session),
+            credentials=self._credentials,
+            connect_timeout_s=self._settings.connect_timeout_s,
+            on_change=self._notify,
+            given_up=given_up,
+            references=self._references,
+            evidence=self._evidence,
+            patience=self._settings.patience,
+        )
+
+    def _take(self, stream: Stream, *, instead_of: Stream | None) -> None:
+        """Go on with a new stream; the server has ended the one before it, if that lives there at all."""
+        if instead_of is not None:
+            self._let_go(instead_of, "nothing was heard on it")
         self.session = stream.opened.session
         self._references.resumed(stream.opened.references if stream.opened.resumed else ())
-        log.info("link open", address=address, resumed=stream.opened.resumed, session=self.session.hex()[:8])
+        log.info("link open", address=stream.address, resumed=stream.opened.resumed, session=self.session.hex()[:8])
         with self._changed:
             self._stream = stream
             self._changed.notify_all()
-        return True
 
     def _fail(self, error: IsthmusError) -> None:
         with self._changed:
             self._failure = error
             self._changed.notify_all()
 
-    def _hold(self) -> None:
-        """Wait until the stream ends or the link is closed."""
-        stream = self._stream
-        assert stream is not None
+    def _hold(self, stream: Stream | None) -> Stream | None:
+        """Wait until the stream is over or silent; returns it if it is silent only, for it may come back."""
+        if stream is None:
+            return None
+        began_at = time.monotonic()
         with self._changed:
-            self._changed.wait_for(lambda: self._closing.is_set() or stream.ended or (stream.draining and not stream.in_flight))
+            while not (self._closing.is_set() or stream.ended or stream.suspect or (stream.draining and not stream.in_flight)):
+                stream.listen()
+                self._changed.wait(LISTEN_S if stream.in_flight else None)
+        if stream.suspect and not stream.ended and not self._closing.is_set():
+            log.info("link silent", address=stream.address)
+            return stream
+        self._let_go(stream, "the server drains")
+        if time.monotonic() - began_at < self._settings.quick_retry_s:
+            # A server that takes streams and ends them at once must not be asked without a pause.
+            self._closing.wait(next(retry_delays()))
+        return None
+
+    def _let_go(self, stream: Stream, reason: str) -> None:
+        with self._changed:
             self._stream = None
-        stream.close()
+        is_silent = stream.suspect
+        stream.close(0.0 if is_silent else 1.0)
+        if stream.is_mute:
+            self._search.avoid(stream.address)
         if not self._closing.is_set():
             self.reconnects += 1
-            log.warning("link lost", address=stream.address, reason=str(stream.ended or "the server drains"))
+            log.warning("link lost", address=stream.address, reason=reason if is_silent else str(stream.ended or reason))
 
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
-
-
-def check_address(address: str) -> str:
-    """`address` if it is `host:port`.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    host, _, port = address.rpartition(":")
-    if not _HOST.fullmatch(host) or not _PORT.fullmatch(port) or not 0 < int(port) < 65536:
-        raise ConfigError(f"{address!r} is not a server address; write HOST:PORT, for example 192.0.2.7:8001")
-    return address

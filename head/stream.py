@@ -1,7 +1,7 @@
 """One gRPC stream from a device to a tail: opened once, never repaired; the link makes another when it breaks.
 
-Threads: gRPC's own thread takes requests from a queue, one thread of ours reads the answers. Everything between them is under
-one lock. A capture in flight is a future that the reading thread fulfils, or fails when the stream ends.
+Threads: gRPC's own thread takes requests from a queue, one thread of ours reads the answers. Between them stands the window. A
+capture in flight is a future that the reading thread fulfils, or fails when the stream ends.
 """
 
 import queue
@@ -16,23 +16,15 @@ import isthmus
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
 from isthmus.contract.limits import DEFAULT
-from isthmus.contract.overload import RETRY_AFTER_MAX_MS, retry_after_ms
-from isthmus.errors import (
-    ContractMismatch,
-    IsthmusError,
-    LocalProtocolError,
-    Overloaded,
-    PermissionDenied,
-    ProtocolError,
-    RemoteProtocolError,
-    TailUnavailable,
-    Unauthenticated,
-)
-from isthmus.head import handshake, reply
+from isthmus.errors import IsthmusError, RemoteProtocolError, TailUnavailable, Unreachable
+from isthmus.head import handshake
 from isthmus.head.credentials import Credentials
 from isthmus.head.evidence import no_evidence
+from isthmus.head.hearing import USUAL, Hearing, Patience
 from isthmus.head.references import Codes, References
 from isthmus.head.reply import Reply
+from isthmus.head.statuses import SILENT, from_status
+from isthmus.head.window import Window
 
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", DEFAULT.message_bytes),
@@ -48,16 +40,9 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.enable_retries", 0),
 )
-_CONTRACT_STATUS = {grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.NOT_FOUND}
-_TRANSIENT_STATUS = {
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.CANCELLED,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
-    grpc.StatusCode.UNKNOWN,
-    grpc.StatusCode.INTERNAL,
-    grpc.StatusCode.ABORTED,
-}
+_ECHO = "/grpc.health.v1.Health/Check"
+"""What every server answers at once and to everybody, if only by saying that it has no such method."""
+_ECHO_S = 3.0
 _LOOK_S = 0.1
 """How often an attempt to connect looks whether it was given up."""
 
@@ -74,9 +59,11 @@ class Stream:
         given_up: asked while the connection is made; true ends the attempt.
         references: learns which frames the server has decoded.
         evidence: gives what this device keeps of a frame, by sequence number.
+        patience: how long silence is borne.
 
     Raises:
-        TailUnavailable: nobody answers there, the server has no room, or the attempt was given up.
+        Unreachable: nobody answers there, or the attempt was given up.
+        TailUnavailable: the server has no room.
         AccessError: TLS or the token opens no door there.
         ConfigError: a file of the credentials cannot be used.
         ContractMismatch: the server holds another bundle.
@@ -94,25 +81,24 @@ class Stream:
         given_up: Callable[[], bool] = lambda: False,
         references: References | None = None,
         evidence: Callable[[int], wire.Evidence] = no_evidence,
+        patience: Patience = USUAL,
     ) -> None:
         self.address = address
         self._on_change = on_change
         self._evidence = evidence
-        self._lock = threading.Lock()
-        self._in_flight: dict[int, tuple[Future[Reply], float]] = {}
-        self._sent = 0
-        self._allowed = 0
-        self._paused_until = 0.0
-        self._ended: IsthmusError | None = None
-        self._last_sequence = -1
+        self._window = Window()
+        self._sending = threading.Lock()
+        self._cut_for: IsthmusError | None = None
         self.draining = False
+        self.is_mute = False
+        """Whether the server lives and does not answer captures."""
         self._references = references or References()
         self._outbox: queue.SimpleQueue[wire.ToTail | None] = queue.SimpleQueue()
         # gRPC gives up a connection attempt after this "backoff"; a slow radio needs several round trips.
-        patience = ("grpc.min_reconnect_backoff_ms", round(connect_timeout_s * 1000))
+        connecting = ("grpc.min_reconnect_backoff_ms", round(connect_timeout_s * 1000))
         self._credentials = credentials or Credentials()
         metadata = self._credentials.metadata()
-        self._channel = self._credentials.open_channel(address, (*CHANNEL_OPTIONS, patience))
+        self._channel = self._credentials.open_channel(address, (*CHANNEL_OPTIONS, connecting))
         try:
             self._call = split_pb2_grpc.TailStub(self._channel).Stream(iter(self._outbox.get, None), metadata=metadata)
             self.opened = self._open(hello, connect_timeout_s, given_up)
@@ -120,7 +106,8 @@ class Stream:
             self._outbox.put(None)
             self._channel.close()
             raise
-        self._allowed = self.opened.allowed
+        self._window.allow(self.opened.allowed)
+        self._hearing = Hearing(patience, time.monotonic())
         self._reader = threading.Thread(target=self._read, name=f"isthmus-read-{address}", daemon=True)
         self._reader.start()
 
@@ -156,33 +143,36 @@ class Stream:
 
     def _not_opened(self, error: grpc.RpcError, timeout_s: float) -> IsthmusError:
         if error.code() is grpc.StatusCode.CANCELLED:
-            return TailUnavailable(f"no server answers at {self.address} within {timeout_s:g} s; is `isthmus serve` running?")
+            return Unreachable(f"no server answers at {self.address} within {timeout_s:g} s; is `isthmus serve` running?")
         if error.code() is grpc.StatusCode.UNAVAILABLE and "failed to connect" in (error.details() or ""):
             known = handshake.explain(self.address, self._credentials, error.details() or "")
-            return known or TailUnavailable(f"nobody listens at {self.address}; is `isthmus serve` running there?")
+            return known or Unreachable(f"nobody listens at {self.address}; is `isthmus serve` running there?")
         return from_status(self.address, error)
 
     @property
     def credits(self) -> int:
         """Captures that may be sent now."""
-        with self._lock:
-            held = self._ended or self.draining or self.pause_s
-            return 0 if held else max(0, self._allowed - self._sent)
+        return 0 if self.draining or self.suspect else self._window.credits
 
     @property
     def pause_s(self) -> float:
         """How long the server, which had no room for a capture, asked to wait; 0.0 without reason to wait."""
-        return max(0.0, self._paused_until - time.monotonic())
+        return self._window.pause_s
 
     @property
     def ended(self) -> IsthmusError | None:
         """Why the stream is over, or None while it lives."""
-        return self._ended
+        return self._window.ended
 
     @property
     def in_flight(self) -> int:
         """Captures without an answer."""
-        return len(self._in_flight)
+        return self._window.in_flight
+
+    @property
+    def suspect(self) -> bool:
+        """Whether nothing has been heard for so long that the connection may be dead."""
+        return self._hearing.silent_s(time.monotonic()) > 0
 
     def send(self, capture: wire.Capture, codes: Codes = ()) -> Future[Reply]:
         """Send one capture; a credit must be in hand.
@@ -195,23 +185,30 @@ class Stream:
             LocalProtocolError: no credit, or the sequence number does not grow.
             TailUnavailable: the stream is over.
         """
-        future: Future[Reply] = Future()
-        with self._lock:
-            if self._ended:
-                raise TailUnavailable(f"the stream is over: {self._ended}") from self._ended
-            if self._sent >= self._allowed:
-                raise LocalProtocolError(
-                    f"capture {capture.sequence} was sent without a credit ({self._sent} of {self._allowed} used)"
-                )
-            if capture.sequence <= self._last_sequence:
-                raise LocalProtocolError(f"sequence {capture.sequence} does not follow {self._last_sequence}")
-            self._last_sequence = capture.sequence
-            self._sent += 1
+        with self._sending:
+            future = self._window.send(capture.sequence)
             if codes:
                 self._references.sent(capture.sequence, codes)
-            self._in_flight[capture.sequence] = (future, time.perf_counter())
+            self._hearing.sent(capture.sequence, capture.ByteSize(), time.monotonic())
             self._outbox.put(wire.ToTail(capture=capture))
         return future
+
+    def listen(self) -> None:
+        """Ask for an echo if it has been quiet for long, and give up a server that echoes and does not answer."""
+        now = time.monotonic()
+        if waited_s := self._hearing.unanswered_s(now):
+            self.is_mute = True
+            self.abort(Unreachable(f"{self.address} lives and has not answered a capture for {waited_s:.0f} s"))
+        elif not self.ended and self._hearing.wants_echo(now):
+            # Bytes in, bytes out: an empty request asks for the server as a whole, and any answer will do.
+            echo = self._channel.unary_unary(_ECHO).future(b"", timeout=_ECHO_S)
+            echo.add_done_callback(lambda done: self._echoed(done, now))
+
+    def _echoed(self, done: grpc.Future, asked_at: float) -> None:
+        if done.code() not in SILENT:
+            now = time.monotonic()
+            self._hearing.echoed(now - asked_at, now)
+            self._on_change()
 
     def close(self, timeout_s: float = 1.0) -> None:
         """Say goodbye, and wait up to `timeout_s` for what is in flight."""
@@ -222,8 +219,9 @@ class Stream:
         self._reader.join(1.0)
         self._channel.close()
 
-    def abort(self) -> None:
-        """Cut the stream at once."""
+    def abort(self, reason: IsthmusError | None = None) -> None:
+        """Cut the stream at once, for a reason."""
+        self._cut_for = reason
         self._call.cancel()
 
     def _read(self) -> None:
@@ -232,7 +230,7 @@ class Stream:
             for message in self._call:
                 self._take(message)
         except grpc.RpcError as error:
-            reason = from_status(self.address, error)
+            reason = self._cut_for or from_status(self.address, error)
         except IsthmusError as error:
             reason = error
         finally:
@@ -241,26 +239,20 @@ class Stream:
             self._end(reason)
 
     def _end(self, reason: IsthmusError) -> None:
-        with self._lock:
-            self._ended = reason
-            stranded = [future for future, _ in self._in_flight.values()]
-            self._in_flight.clear()
         self._outbox.put(None)
-        for future in stranded:
-            future.set_exception(reason if isinstance(reason, TailUnavailable) else TailUnavailable(str(reason)))
+        self._window.end(reason)
         self._on_change()
 
     def _take(self, message: wire.FromTail) -> None:
         kind = message.WhichOneof("message")
+        self._hearing.heard(time.monotonic())
         if kind == "answer":
             self._take_answer(message.answer)
         elif kind == "credit":
-            with self._lock:
-                self._allowed = max(self._allowed, message.credit.allowed)
+            self._window.allow(message.credit.allowed)
             self._on_change()
         elif kind == "drain":
-            with self._lock:
-                self.draining = True
+            self.draining = True
             self._on_change()
         elif kind == "error":
             raise TailUnavailable(f"{self.address}: {message.error.message}")
@@ -270,38 +262,12 @@ class Stream:
             self._outbox.put(wire.ToTail(evidence=held))
 
     def _take_answer(self, answer: wire.Answer) -> None:
-        arrived = time.perf_counter()
-        with self._lock:
-            self._allowed = max(self._allowed, answer.allowed)
-            if answer.status == wire.STATUS_OVERLOADED:
-                pause_s = min(answer.retry_after_ms, RETRY_AFTER_MAX_MS) / 1000
-                self._paused_until = max(self._paused_until, time.monotonic() + pause_s)
-            entry = self._in_flight.pop(answer.sequence, None)
+        self._hearing.answered(answer.sequence, time.monotonic())
+        # Before whoever waits for the answer encodes the next frame.
         self._references.answered(answer.sequence, decoded=answer.decoded)
-        if entry is None:
+        if not self._window.answer(answer):
             raise RemoteProtocolError(f"{self.address} answered capture {answer.sequence}, which is not in flight")
-        future, sent_at = entry
-        try:
-            future.set_result(reply.read(answer, arrived - sent_at))
-        except ProtocolError as error:
-            future.set_exception(error)
         self._on_change()
-
-
-def from_status(address: str, error: grpc.RpcError) -> IsthmusError:
-    """The exception of ours that a gRPC status stands for."""
-    code, details = error.code(), error.details() or ""
-    if code is grpc.StatusCode.UNAUTHENTICATED:
-        return Unauthenticated(f"{address} refuses: {details}")
-    if code is grpc.StatusCode.PERMISSION_DENIED:
-        return PermissionDenied(f"{address} refuses: {details}")
-    if code in _CONTRACT_STATUS:
-        return ContractMismatch(f"{address} refuses: {details}")
-    if hint_ms := retry_after_ms(error.trailing_metadata()):
-        return Overloaded(f"{address}: {details}", retry_after_ms=hint_ms)
-    if code in _TRANSIENT_STATUS:
-        return TailUnavailable(f"{address}: {code.name} {details}".rstrip())
-    return RemoteProtocolError(f"{address}: {code.name} {details}".rstrip())
 
 
 def greeting(bundle_id: str, digest: str, modes: Iterable[int], device_id: str, session: bytes = b"") -> wire.Open:

@@ -19,6 +19,7 @@
     │   ├── Unauthenticated        who calls did not prove who they are
     │   └── PermissionDenied       who calls is known and may not do this
     ├── TailUnavailable        no server answers
+    │   ├── Unreachable            nobody listens at the address, or nothing comes back from there
     │   └── Overloaded             a server answers and has no room for now; it says when to come back
     │       └── QuotaExceeded      the room is there, and this client has its share of it
     ├── DeviceError            this machine lacks or refuses something
@@ -142,6 +143,10 @@ class TailUnavailable(IsthmusError):
 
     exit_code = 5
     grpc_status = "UNAVAILABLE"
+
+
+class Unreachable(TailUnavailable):
+    """Nobody listens at the address, the connection broke, or nothing comes back: it may be asked again soon."""
 
 
 class Overloaded(TailUnavailable):

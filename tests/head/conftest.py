@@ -21,8 +21,9 @@ from isthmus.devices.shaper_thread import run_in_thread
 from isthmus.head.agent import Agent
 from isthmus.head.frame import Frame, Source
 from isthmus.head.ledger import Ledger
-from isthmus.head.link import Link, LinkSettings
+from isthmus.head.link import Link
 from isthmus.head.placement import Local, Split
+from isthmus.head.search import LinkSettings
 from isthmus.head.sink import Callback
 from isthmus.head.standby import Standby
 from isthmus.tail.server import Server

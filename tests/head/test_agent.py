@@ -11,8 +11,9 @@ from isthmus.devices.sensors import Readings
 from isthmus.devices.shaper_thread import run_in_thread
 from isthmus.errors import ConfigError, SourceError
 from isthmus.head.gate import MotionGate
-from isthmus.head.link import Link, LinkSettings
+from isthmus.head.link import Link
 from isthmus.head.placement import Local, Offload, Split
+from isthmus.head.search import LinkSettings
 from isthmus.head.sources.paced import Paced
 from isthmus.head.thrift import Thrift, ThriftSettings
 

@@ -9,7 +9,8 @@ import pytest
 from isthmus.errors import AccessError, ConfigError, TailUnavailable, Unauthenticated
 from isthmus.head import handshake
 from isthmus.head.credentials import Credentials
-from isthmus.head.link import Link, LinkSettings
+from isthmus.head.link import Link
+from isthmus.head.search import LinkSettings
 from isthmus.head.stream import Stream, greeting
 from isthmus.tail.security import token_file
 from isthmus.tail.security.scopes import Scope
@@ -140,7 +141,7 @@ def test_who_was_let_in_once_comes_back_when_the_token_is_good_again(serve, tiny
     with Link(tiny_bundle, [tail.address], device_id="d", settings=SOON, credentials=Credentials(token_file=file)) as link:
         link.wait_connected(30)
         token_file.revoke(tokens, old[0].id, now)
-        until(lambda: isinstance(link._last_error, Unauthenticated))
+        until(lambda: isinstance(link._search.last_error, Unauthenticated))
         assert link.failure is None
         file.write_text(new[1])
         until(lambda: link.connected)

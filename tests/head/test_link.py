@@ -3,22 +3,20 @@ import threading
 
 import grpc
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from isthmus.codec.codec import Codec
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
 from isthmus.contract.overload import retry_metadata
 from isthmus.errors import ConfigError, ContractMismatch, Overloaded, RemoteProtocolError, TailUnavailable
-from isthmus.head.link import Link, LinkSettings, check_address, preferred_order
+from isthmus.head.link import Link
 from isthmus.head.model import DeviceModel
+from isthmus.head.search import LinkSettings
 
 pytestmark = [pytest.mark.usefixtures("no_threads_left"), pytest.mark.timeout(60)]
 WAIT_S = 20
 NEVER = LinkSettings(connect_timeout_s=600)
 """An attempt that hangs is told from one that was given up by the time-out of the test."""
-ADDRESSES = st.lists(st.integers(1, 65535).map("tail:{}".format), min_size=1, max_size=6, unique=True)
 
 
 @pytest.fixture
@@ -41,48 +39,6 @@ def mute_address():
     """An address that takes connections and says nothing, as behind a dead radio."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         yield f"127.0.0.1:{mute.getsockname()[1]}"
-
-
-@given(addresses=ADDRESSES, device=st.text(max_size=8), data=st.data())
-def test_a_removed_address_moves_only_the_devices_that_preferred_it(addresses, device, data):
-    order = preferred_order(device, addresses)
-    assert sorted(order) == sorted(addresses)
-    gone = data.draw(st.sampled_from(addresses))
-    rest = [address for address in data.draw(st.permutations(addresses)) if address != gone]
-    assert preferred_order(device, rest) == [address for address in order if address != gone]
-
-
-def test_devices_spread_over_the_addresses():
-    addresses = ["a:1", "b:1", "c:1"]
-    first = [preferred_order(f"camera-{number}", addresses)[0] for number in range(300)]
-    assert all(70 <= first.count(address) <= 130 for address in addresses)
-
-
-@pytest.mark.parametrize("address", ["192.0.2.7:8001", "tail.local:1", "[::1]:65535"])
-def test_an_address_is_taken_as_it_is(address):
-    assert check_address(address) == address
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "",
-        "tail",
-        ":8001",
-        "tail:",
-        "tail:0",
-        "tail:65536",
-        "tail:-1",
-        "tail:8k",
-        "tail:\u00b2",
-        "::1:8001",
-        "http://tail:80",
-        "a b:1",
-    ],
-)
-def test_what_is_not_host_and_port_is_refused(address):
-    with pytest.raises(ConfigError, match="write HOST:PORT"):
-        check_address(address)
 
 
 def test_a_link_needs_an_address(tiny_bundle):

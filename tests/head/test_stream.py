@@ -1,15 +1,14 @@
 import socket
 import threading
 
-import grpc
 import numpy as np
 import pytest
 
 from isthmus.contract import tensor
 from isthmus.contract.generated import split_pb2 as wire
-from isthmus.errors import ContractMismatch, LocalProtocolError, Overloaded, RemoteProtocolError, TailUnavailable
+from isthmus.errors import LocalProtocolError, RemoteProtocolError, TailUnavailable
 from isthmus.head.references import References
-from isthmus.head.stream import Stream, from_status, greeting
+from isthmus.head.stream import Stream, greeting
 
 pytestmark = [pytest.mark.usefixtures("no_threads_left"), pytest.mark.timeout(60)]
 WAIT_S = 20
@@ -208,41 +207,3 @@ def test_an_attempt_that_hangs_can_be_given_up():
         address = f"127.0.0.1:{mute.getsockname()[1]}"
         with pytest.raises(TailUnavailable):
             Stream(address, HELLO, connect_timeout_s=600, on_change=lambda: None, given_up=lambda: True)
-
-
-class Refusal(grpc.RpcError):
-    def __init__(self, code, *metadata):
-        self._code = code
-        self._metadata = metadata
-
-    def code(self):
-        return self._code
-
-    def details(self):
-        return "why"
-
-    def trailing_metadata(self):
-        return self._metadata
-
-
-@pytest.mark.parametrize(
-    ("code", "error"),
-    [
-        (grpc.StatusCode.FAILED_PRECONDITION, ContractMismatch),
-        (grpc.StatusCode.UNAVAILABLE, TailUnavailable),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, TailUnavailable),
-        (grpc.StatusCode.ABORTED, TailUnavailable),
-        (grpc.StatusCode.UNIMPLEMENTED, RemoteProtocolError),
-        (grpc.StatusCode.INVALID_ARGUMENT, RemoteProtocolError),
-    ],
-)
-def test_a_status_becomes_an_error_of_ours(code, error):
-    found = from_status("host:1", Refusal(code))
-    assert type(found) is error
-    assert "host:1" in str(found)
-    assert "why" in str(found)
-
-
-def test_a_refusal_with_a_hint_is_an_overload():
-    found = from_status("host:1", Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, ("isthmus-retry-after-ms", "250")))
-    assert (type(found), found.retry_after_ms, str(found)) == (Overloaded, 250, "host:1: why")
