@@ -20,7 +20,7 @@ from isthmus.export.bottlenecks.halves import one_by_one
 from isthmus.export.detectors.detector import Detector
 from isthmus.export.detectors.recognition import recognise
 from isthmus.export.doors.opening import Source, open_model
-from isthmus.export.graph import cost
+from isthmus.export.graph.cost import Cost, of_graph
 from isthmus.export.graph.flow import data_inputs, name_of
 from isthmus.export.graph.session import Session
 from isthmus.export.int8 import qdq
@@ -40,10 +40,12 @@ class Standalone:
     Attributes:
         model: picture -> the outputs of the unsplit network; a detector's with its boxes decoded.
         kind: as in the manifest.
+        costs: of one picture; those of the floats for a network in int8, which computes the same.
     """
 
     model: ir.Model
     kind: Literal["whole", "int8", "own"]
+    costs: Cost
 
     def outputs(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
         """By name [n, ...], computed one picture at a time as the device does."""
@@ -54,8 +56,12 @@ class Standalone:
         other = one_by_one(Session(self.model, threads=2), pictures)
         found = output_difference(task, other, self.outputs(pictures))
         floor = max(difference_max(task), INT8_ERROR_FLOOR if qdq.is_quantised(self.model) else 0.0)
-        side = cost.of_graph(self.model.graph)
-        return LocalNetwork(kind=self.kind, flops=side.flops, parameters=side.parameters, output_error_max=max(floor, 4 * found))
+        return LocalNetwork(
+            kind=self.kind,
+            flops=self.costs.flops,
+            parameters=self.costs.parameters,
+            output_error_max=max(floor, 4 * found),
+        )
 
 
 def make(
@@ -83,13 +89,15 @@ def make(
     """
     if isinstance(choice, Path):
         on_step(f"opening {choice} for the device alone")
-        return Standalone(model=_own(choice, source, detector), kind="own")
+        own = _own(choice, source, detector)
+        return Standalone(model=own, kind="own", costs=of_graph(own.graph))
     if choice == "int8":
         on_step("making the unsplit network in int8 for the device alone")
         model = _int8(source.model, preparation, samples)
     else:
         model = source.model
-    return Standalone(model=model if detector is None else detector.with_boxes(model), kind=choice)
+    with_boxes = model if detector is None else detector.with_boxes(model)
+    return Standalone(model=with_boxes, kind=choice, costs=of_graph(source.model.graph))
 
 
 def _int8(model: ir.Model, preparation: Preparation, samples: Samples) -> ir.Model:

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -174,7 +174,7 @@ def export(
     )
     for row in json.loads((made.bundle.folder / "evaluation.json").read_text(encoding="utf-8"))["rows"]:
         metric = row["metric"]
-        name = f"split, {row['point']} ({row['setting']}), {size(row['bytes_mean'])}" if "point" in row else "unsplit"
+        name = _contender(row)
         found = f"{metric['value']:.1%} ({metric['low']:.1%} to {metric['high']:.1%})"
         guard.out.print(f"{name}: {metric['name']} {found} on held-out pictures", highlight=False)
     share = manifest.head.flops / max(manifest.whole.flops, 1)
@@ -190,6 +190,13 @@ def export(
             f"Training was interrupted after {made.learned.steps} steps; --resume goes on from there.", highlight=False
         )
     guard.out.print(f"Next: isthmus inspect {output}; isthmus serve {output}", highlight=False)
+
+
+def _contender(row: dict[str, Any]) -> str:
+    """What a row of `evaluation.json` tells of."""
+    if "point" in row:
+        return f"split, {row['point']} ({row['setting']}), {size(row['bytes_mean'])}"
+    return "unsplit" if row["setting"] == "whole" else "device alone"
 
 
 def _local(text: str | None) -> Literal["whole", "int8"] | Path | None:
