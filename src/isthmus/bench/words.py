@@ -23,12 +23,14 @@ def milliseconds(value: float | None) -> str:
 def size(count: float) -> str:
     """Bytes, in powers of ten.
 
-    >>> size(0), size(532.4), size(1394), size(2_000_000)
-    ('0 B', '532 B', '1.39 kB', '2.00 MB')
+    >>> size(0), size(532.4), size(1394), size(2_000_000), size(25_276_510_000)
+    ('0 B', '532 B', '1.39 kB', '2.00 MB', '25.28 GB')
     """
     if count < 999.5:
         return f"{count:.0f} B"
-    return f"{count / 1000:.2f} kB" if count < 999_500 else f"{count / 1_000_000:.2f} MB"
+    if count < 999_995_000:
+        return f"{count / 1000:.2f} kB" if count < 999_500 else f"{count / 1_000_000:.2f} MB"
+    return f"{count / 1e9:.2f} GB"
 
 
 def share(value: float | None) -> str:

@@ -61,7 +61,12 @@ def _sensor(sensor: "PowerSensor", rate: "Rate | None") -> dict[str, Any]:
 
 def _print(facts: dict[str, Any], profile: "Profile | None", found: "Survey") -> None:
     rows = [
-        [name, size(value) if name.endswith("bytes") and value is not None else _words(value)] for name, value in facts.items()
+        [
+            name.removesuffix("_bytes").replace("_", " "),
+            size(value) if name.endswith("bytes") and value is not None else _words(value),
+        ]
+        for name, value in facts.items()
+        if name != "onnxruntime_problem" or value is not None
     ]
     print_table("This machine", ["what", "value"], rows, left=("value",))
     if profile is not None:
