@@ -13,7 +13,9 @@ import time
 from typing import Any
 
 from isthmus.devices.sensors import Readings
-from isthmus.errors import ConfigError, TailUnavailable
+from isthmus.errors import ConfigError
+from isthmus.head.courier import Courier
+from isthmus.head.delivery import Delivery
 from isthmus.head.evidence import EvidenceRing
 from isthmus.head.flight import Flight
 from isthmus.head.frame import Frame, Source
@@ -32,7 +34,6 @@ POLL_S = 0.1
 """How often a waiting stage looks whether the run was stopped."""
 STALLED_S = 10.0
 """A frame is computed and sent in well under a second; whoever takes so long hangs in a driver or a sink."""
-_UINT32_MAX = 2**32 - 1
 _DOWN = "the link is down"
 
 
@@ -45,6 +46,7 @@ class Agent:
         ledger: gets the fate of every frame.
         link: where captures go; None only for `Local`.
         standby: answers by itself what the server does not answer in time; None: such frames are dropped.
+        delivery: keeps every frame that is taken until the server has answered it; None keeps none.
         gate: drops frames in which nothing moves; None lets all pass.
         drop_policy: `drop-oldest` for live sources; `wait` where every picture counts (files).
         evidence: keeps pictures of the frames that pass the gate; None keeps none.
@@ -64,6 +66,7 @@ class Agent:
         ledger: Ledger,
         link: Link | None = None,
         standby: Standby | None = None,
+        delivery: Delivery | None = None,
         gate: MotionGate | None = None,
         drop_policy: DropPolicy = "drop-oldest",
         evidence: EvidenceRing | None = None,
@@ -78,15 +81,17 @@ class Agent:
         self._ledger = ledger
         self._link = link
         self._standby = None if link is None else standby
+        self._delivery = None if link is None else delivery
         self._intake = Intake(ledger, gate=gate, thrift=thrift)
         self._evidence = evidence
-        self._traces = traces
         self._thrift = thrift
         self._finish_s = finish_s
         self._mailbox: Mailbox[Pending] = Mailbox(capacity=1, policy=drop_policy)
-        self._flight = Flight(ledger, give_up=self._give_up, on_error=self._fail)
-        if standby is not None:
-            standby.on_error = self._fail
+        flight = Flight(ledger, give_up=self._give_up, on_error=self._fail)
+        self._courier = None if link is None else Courier(link, ledger, flight, give_up=self._give_up, traces=traces)
+        for helper in (standby, delivery):
+            if helper is not None:
+                helper.on_error = self._fail
         self._beat_s = time.monotonic()
         # A plain flag: a signal handler may interrupt whoever holds a lock.
         self._stopped = False
@@ -113,6 +118,8 @@ class Agent:
             facts |= {"link_up": self._link.connected, "link_reconnects": self._link.reconnects}
         if self._standby is not None:
             facts |= {"late_answers": self.summary.late, "unneeded_answers": self._standby.unneeded}
+        if self._delivery is not None:
+            facts |= self._delivery.facts()
         return facts
 
     @property
@@ -137,6 +144,7 @@ class Agent:
         capture.start()
         try:
             self._process()
+            self._deliver_rest()
         finally:
             self._stopped = True
             self._mailbox.close()
@@ -164,8 +172,8 @@ class Agent:
     def _settle(self) -> None:
         """Enter what is left when the run ends: frames that wait, and after `finish_s` those that nobody answered."""
         for pending in self._mailbox:
-            self._drop(pending, "stopped")
-        for pending in self._flight.wait(self._finish_s):
+            pending.drop(self._ledger, "stopped")
+        for pending in () if self._courier is None else self._courier.flight.wait(self._finish_s):
             self._give_up(pending, "link", f"no answer came within {self._finish_s:g} s of the end of the run")
         if self._standby is not None:
             self._standby.close(self._finish_s)
@@ -174,18 +182,19 @@ class Agent:
         pending = self._intake.take(frame)
         if pending is None:
             return
+        if self._delivery is not None:
+            self._delivery.keep(pending)
         if self._link is not None:
             self._link.want()
-        if self._standby is not None:
-            assert self._link is not None
-            if not self._link.connected:
+            if not self._link.connected and (self._standby is not None or pending.kept is not None):
                 self._keep(frame)
                 self._give_up(pending, "link", _DOWN)
                 return
+        if self._standby is not None:
             self._standby.watch(pending)
         displaced = self._mailbox.put(pending)
         if displaced is pending and self._mailbox.closed:
-            self._drop(displaced, "stopped")
+            displaced.drop(self._ledger, "stopped")
         elif displaced is not None:
             self._give_up(displaced, "newer")
 
@@ -196,9 +205,13 @@ class Agent:
     def _process(self) -> None:
         while self._may_process():
             self._beat_s = time.monotonic()
+            if self._deliver(is_idle=not len(self._mailbox)):
+                continue
             try:
                 waiting = self._mailbox.get(timeout_s=POLL_S)
             except TimeoutError:
+                if self._delivery is not None:
+                    self._delivery.flush()
                 continue
             if waiting is None:
                 return
@@ -208,8 +221,30 @@ class Agent:
             self._keep(waiting.frame)
             if isinstance(self._placement, Local):
                 self._answer(self._placement, waiting)
-            else:
-                self._send(self._placement, waiting)
+            elif self._courier is not None:
+                self._courier.send(self._placement, waiting)
+
+    def _deliver(self, *, is_idle: bool) -> bool:
+        """Send a picture that waits on the disk if it is its turn; a credit is in hand."""
+        if self._delivery is None or self._link is None or isinstance(self._placement, Local):
+            return False
+        if is_due := self._delivery.is_due(is_idle=is_idle):
+            self._delivery.send_next(self._link, self._placement)
+        return is_due
+
+    def _deliver_rest(self) -> None:
+        """When the source has ended, send what waits on the disk for as long as that goes on."""
+        if self._delivery is None or self._link is None:
+            return
+        left, until = -1, 0.0
+        while not self._stopped and (now := self._delivery.outstanding):
+            self._beat_s = time.monotonic()
+            left, until = (now, self._beat_s + self._finish_s) if now != left else (left, until)
+            if self._link.failure or self._beat_s > until:
+                return
+            self._link.want()
+            if not (self._link.wait_credit(POLL_S) and self._deliver(is_idle=True)):
+                time.sleep(POLL_S / 10)
 
     def _may_process(self) -> bool:
         """Wait for a credit where one is needed; False when the run is over. The newest frame is taken after the credit came."""
@@ -220,7 +255,7 @@ class Agent:
             self._beat_s = time.monotonic()
             if self._link.failure:
                 raise self._link.failure
-            if self._standby is not None and not self._link.connected:
+            if (self._standby is not None or self._delivery is not None) and not self._link.connected:
                 self._pass_on(_DOWN)
             if self._is_over() or (self._stopped and not self._link.connected):
                 break
@@ -257,38 +292,7 @@ class Agent:
         origin = Origin(placement=placement.name, setting=placement.setting)
         self._ledger.answer(pending.frame, answer.outputs, origin, stages | answer.stages_s)
 
-    def _send(self, placement: Sender, pending: Pending) -> None:
-        frame = pending.frame
-        pending.stages_s = pending.stages_until_now()
-        remaining = self._ledger.remaining_s(frame)
-        if remaining is not None and remaining <= 0:
-            self._give_up(pending, "deadline")
-            return
-        assert self._link is not None
-        outgoing = placement.pack(frame.image, self._link.dialogue)
-        outgoing.capture.sequence = frame.sequence
-        remaining = self._ledger.remaining_s(frame)
-        if remaining is not None:
-            outgoing.capture.deadline_us = min(max(1, round(remaining * 1e6)), _UINT32_MAX)
-        pending.stages_s |= outgoing.stages_s
-        if pending.settled:
-            # The device was faster.
-            return
-        if self._traces is not None:
-            outgoing.capture.traceparent = self._traces.begin(frame)
-        try:
-            future = self._link.send(outgoing.capture, outgoing.codes)
-        except TailUnavailable as error:
-            self._give_up(pending, "link", str(error))
-            return
-        origin = Origin(placement=placement.name, setting=placement.setting, payload_bytes=outgoing.payload_bytes)
-        self._flight.expect(future, pending, origin)
-
     def _give_up(self, pending: Pending, reason: str, detail: str = "") -> None:
         """A frame that the server will not answer: the device answers it, if it has a network for that and time, or drops it."""
         if self._standby is None or not self._standby.take(pending, reason, detail):
-            self._drop(pending, reason, detail)
-
-    def _drop(self, pending: Pending, reason: str, detail: str = "") -> None:
-        if pending.claim():
-            self._ledger.drop(pending.frame, reason, detail=detail, stages_s=pending.stages_s)
+            pending.drop(self._ledger, reason, detail)

@@ -67,13 +67,14 @@ class Annotated:
         self._thread.start()
 
     def write(self, record: Record) -> None:
-        """Hand a record over; waits while the drawing is behind.
+        """Hand a record over; waits while the drawing is behind. What waited on the disk is not shown: its time is over.
 
         Raises:
             DeviceError: the canvas failed on an earlier picture.
         """
         self._tell()
-        self._queue.put(record)
+        if not record.queued:
+            self._queue.put(record)
 
     def close(self) -> None:
         """Draw what is left, and finish.

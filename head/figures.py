@@ -52,13 +52,13 @@ class Figures:
     def as_json(self) -> dict[str, Any]:
         """Counts, mean times by stage in milliseconds, and the newest records."""
         with self._lock:
-            answers = sum(self._answered.values())
+            answers, timed = sum(self._answered.values()), sum(self._buckets.values())
             return {
                 "running_s": round(time.monotonic() - self._started, 1),
                 "answered": dict(self._answered),
                 "dropped": dict(self._dropped),
                 "payload_bytes_mean": round(sum(self._payload_bytes.values()) / answers, 1) if answers else None,
-                "latency_ms_mean": round(1e3 * self._latency_s / answers, 2) if answers else None,
+                "latency_ms_mean": round(1e3 * self._latency_s / timed, 2) if timed else None,
                 "stages_ms_mean": {stage: round(1e3 * total / count, 3) for stage, (total, count) in self._stages_s.items()},
                 "latest": list(self._latest),
             }

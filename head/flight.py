@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 from isthmus.errors import ContractMismatch, IsthmusError, TailUnavailable
 from isthmus.head.ledger import Ledger, Origin
-from isthmus.head.pending import Pending
+from isthmus.head.pending import Keeper, Pending
 from isthmus.head.reply import Reply
 
 _LOOK_S = 0.05
@@ -63,13 +63,17 @@ class Flight:
         try:
             reply = done.result()
         except IsthmusError as error:
+            _land(pending)
             self._give_up(pending, "link" if isinstance(error, TailUnavailable) else "server", str(error))
             return
         server = {f"server {stage}": seconds for stage, seconds in reply.server_s.items()}
         stages = {**pending.stages_s, "network": reply.network_s, **server}
         if not reply.ok:
             pending.stages_s = stages
+            _land(pending)
             self._give_up(pending, "deadline" if reply.status == "expired" else "server", reply.message or reply.status)
+        elif pending.kept is not None:
+            self._deliver(pending, pending.kept, reply, origin, stages)
         elif not pending.claim():
             self._ledger.count_late()
         else:
@@ -77,3 +81,23 @@ class Flight:
                 self._ledger.answer(pending.frame, reply.outputs, origin, stages)
             except ContractMismatch as error:
                 self._ledger.drop(pending.frame, "server", detail=str(error), stages_s=stages)
+
+    def _deliver(self, pending: Pending, kept: Keeper, reply: Reply, origin: Origin, stages: dict[str, float]) -> None:
+        """An answer that must be delivered counts however late it is, and beside the device's own."""
+        frame = pending.frame
+        try:
+            if pending.claim():
+                self._ledger.answer(frame, reply.outputs, origin, stages, identity=kept.identity, late_counts=True)
+            else:
+                self._ledger.count_late()
+                self._ledger.deliver(kept.identity, frame.image, reply.outputs, origin, stages)
+        except ContractMismatch:
+            kept.land()
+            kept.release()
+        else:
+            kept.answered()
+
+
+def _land(pending: Pending) -> None:
+    if pending.kept is not None:
+        pending.kept.land()

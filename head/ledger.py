@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from isthmus.contract.classification import classify
 from isthmus.contract.detection import detect
 from isthmus.contract.manifest import Manifest
 from isthmus.head.frame import Frame
-from isthmus.head.record import Record
+from isthmus.head.record import Identity, Record
 from isthmus.head.sink import Sink
 
 
@@ -27,6 +27,10 @@ class Summary:
     """Of the answered ones, those that the device answered in place of the server, by reason."""
     late: int = 0
     """Answers of the server that came when the device had answered already."""
+    delivered: int = 0
+    """Answers of the server to pictures that waited on the disk, not counted in `frames`: they may be of an earlier run."""
+    lost: int = 0
+    """Pictures that were to be delivered and never will be."""
     payload_bytes: int = 0
     first_answer_s: float | None = None
     """From the start of the run to the first answer."""
@@ -86,21 +90,40 @@ class Ledger:
         with self._lock:
             self.summary.late += 1
 
-    def answer(self, frame: Frame, outputs: Mapping[str, np.ndarray], origin: Origin, stages_s: Mapping[str, float]) -> None:
+    def identify(self, frame: Frame) -> Identity:
+        """Whose records those of a frame are, as of now: another session may begin before it is answered."""
+        captured_at = time.time() - (time.monotonic() - frame.captured_s)
+        return Identity(self._device_id, self._session().hex(), frame.sequence, frame.name, captured_at)
+
+    def answer(
+        self,
+        frame: Frame,
+        outputs: Mapping[str, np.ndarray],
+        origin: Origin,
+        stages_s: Mapping[str, float],
+        *,
+        identity: Identity | None = None,
+        late_counts: bool = False,
+    ) -> None:
         """Enter an answer; one that is late is entered as dropped.
+
+        Args:
+            frame: what was answered.
+            outputs: of the network, by name, with a batch axis.
+            origin: where the answer comes from.
+            stages_s: seconds by stage.
+            identity: of the record; None: as of now.
+            late_counts: an answer that is late is an answer.
 
         Raises:
             ContractMismatch: the outputs are not those of the bundle; nothing was entered.
         """
         now = time.monotonic()
         latency = now - frame.captured_s
-        if self._deadline_s is not None and latency > self._deadline_s:
+        if self._deadline_s is not None and latency > self._deadline_s and not late_counts:
             self.drop(frame, "deadline", stages_s=stages_s, detail=f"answered after {latency * 1e3:.0f} ms")
             return
-        kind = self._manifest.task.kind
-        classification = classify(outputs, self._manifest) if kind == "classification" else None
-        height, width = frame.image.shape[:2]
-        detections = detect(outputs, self._manifest, width=width, height=height) if kind == "detection" else None
+        record = self._answered(identity or self.identify(frame), frame.image, outputs, origin, stages_s)
         with self._lock:
             self.summary.answered += 1
             if origin.fallback:
@@ -108,45 +131,84 @@ class Ledger:
             self.summary.payload_bytes += origin.payload_bytes
             if self.summary.first_answer_s is None:
                 self.summary.first_answer_s = now - self._started
-        self._write(
-            Record(
-                device=self._device_id,
-                session=self._session().hex(),
-                sequence=frame.sequence,
-                name=frame.name,
-                placement=origin.placement,
-                setting=origin.setting,
-                fallback=origin.fallback,
-                classification=classification,
-                detections=detections,
-                outputs=outputs,
-                picture=frame.image,
-                latency_s=latency,
-                stages_s=dict(stages_s),
-                payload_bytes=origin.payload_bytes,
-            )
-        )
+        self._write(replace(record, latency_s=latency))
 
     def drop(self, frame: Frame, reason: str, *, stages_s: Mapping[str, float], detail: str = "") -> None:
         """Enter a frame without an answer; `reason` is a key of `record.DROP_REASONS`."""
         with self._lock:
             self.summary.dropped[reason] += 1
-        self._write(
-            Record(
-                device=self._device_id,
-                session=self._session().hex(),
-                sequence=frame.sequence,
-                name=frame.name,
-                placement="drop",
-                reason=reason,
-                detail=detail,
-                picture=frame.image,
-                stages_s=dict(stages_s),
-            )
+        identity = self.identify(frame)
+        self._write(replace(_dropped(identity, reason, detail), picture=frame.image, stages_s=dict(stages_s)))
+
+    def deliver(
+        self,
+        identity: Identity,
+        picture: np.ndarray,
+        outputs: Mapping[str, np.ndarray],
+        origin: Origin,
+        stages_s: Mapping[str, float],
+    ) -> None:
+        """Enter the server's answer to a frame whose picture waited on the disk, perhaps since an earlier run.
+
+        Raises:
+            ContractMismatch: the outputs are not those of the bundle; nothing was entered.
+        """
+        record = self._answered(identity, picture, outputs, origin, stages_s)
+        with self._lock:
+            self.summary.delivered += 1
+        self._tell(replace(record, queued=True, captured_at=identity.captured_at))
+
+    def lose(self, identity: Identity, reason: str, detail: str) -> None:
+        """Enter a frame whose picture waited on the disk and will never be answered."""
+        with self._lock:
+            self.summary.lost += 1
+        self._tell(replace(_dropped(identity, reason, detail), queued=True, captured_at=identity.captured_at))
+
+    def _answered(
+        self,
+        identity: Identity,
+        picture: np.ndarray,
+        outputs: Mapping[str, np.ndarray],
+        origin: Origin,
+        stages_s: Mapping[str, float],
+    ) -> Record:
+        kind = self._manifest.task.kind
+        classification = classify(outputs, self._manifest) if kind == "classification" else None
+        height, width = picture.shape[:2]
+        detections = detect(outputs, self._manifest, width=width, height=height) if kind == "detection" else None
+        return Record(
+            device=identity.device,
+            session=identity.session,
+            sequence=identity.sequence,
+            name=identity.name,
+            placement=origin.placement,
+            setting=origin.setting,
+            fallback=origin.fallback,
+            classification=classification,
+            detections=detections,
+            outputs=outputs,
+            picture=picture,
+            stages_s=dict(stages_s),
+            payload_bytes=origin.payload_bytes,
         )
 
     def _write(self, record: Record) -> None:
         with self._lock:
             self.summary.frames += 1
+        self._tell(record)
+
+    def _tell(self, record: Record) -> None:
         for sink in self._sinks:
             sink.write(record)
+
+
+def _dropped(identity: Identity, reason: str, detail: str) -> Record:
+    return Record(
+        device=identity.device,
+        session=identity.session,
+        sequence=identity.sequence,
+        name=identity.name,
+        placement="drop",
+        reason=reason,
+        detail=detail,
+    )

@@ -79,6 +79,7 @@ class Link:
         self._failure: IsthmusError | None = None
         self._closing = threading.Event()
         self._references = References()
+        self._sequence = -1
         self.session = b""
         self.reconnects = 0
         self._keeper = threading.Thread(target=self._keep, name="isthmus-link", daemon=True)
@@ -160,6 +161,11 @@ class Link:
         """What to encode the next frame with; None while no stream is open."""
         stream = self._stream
         return None if stream is None else Dialogue(modes=tuple(stream.opened.modes), reference=self._references.latest)
+
+    def next_sequence(self, wanted: int = 0) -> int:
+        """A number for the next capture: the one that is wanted, or the next higher one that grows."""
+        self._sequence = max(wanted, self._sequence + 1)
+        return self._sequence
 
     def send(self, capture: wire.Capture, codes: Codes = ()) -> Future[Reply]:
         """Send a capture on the stream that is open.

@@ -13,6 +13,7 @@ from isthmus.devices.runtime import Provider
 from isthmus.devices.tracing import open_tracing
 from isthmus.errors import BundleError, ConfigError, DeviceError, TailUnavailable
 from isthmus.head.agent import Agent
+from isthmus.head.delivery import Delivery
 from isthmus.head.evidence import EvidenceRing, no_evidence
 from isthmus.head.gate import MotionGate
 from isthmus.head.ledger import Ledger
@@ -26,7 +27,7 @@ from isthmus.head.thrift import Thrift
 from isthmus.head.tracing import FrameTraces
 
 FIRST_LINK_S = 1.0
-"""How long a device that can answer by itself waits for a server at its start."""
+"""How long a device that can do without a server waits for one at its start."""
 SESSION_BYTES = 16
 _log = structlog.get_logger()
 Network = TypeVar("Network")
@@ -38,7 +39,7 @@ def open_agent(
 ) -> Iterator[Agent]:
     """Open all that an agent needs, and wait until a server has taken its stream.
 
-    A device that can answer by itself begins without a server after `FIRST_LINK_S`.
+    A device that can answer by itself, or keep what must be delivered, begins without a server after `FIRST_LINK_S`.
 
     Args:
         bundle: what runs.
@@ -75,11 +76,12 @@ def open_agent(
             opened.append(traces)
             stack.callback(traces.close)
         if link is not None:
-            _wait_connected(link, settings, can_do_without=own is not None and not needs_server)
+            can_do_without = own is not None or settings.delivery is not None
+            _wait_connected(link, settings, can_do_without=can_do_without and not needs_server)
             if not isinstance(placement, Local) and placement.sends_pictures:
                 link.check_pictures()
         # What is answered before the first stream needs a name of its own too.
-        first_session = secrets.token_bytes(SESSION_BYTES) if own is not None else b""
+        first_session = secrets.token_bytes(SESSION_BYTES) if own is not None or settings.delivery is not None else b""
         drop_policy = settings.drop_policy or ("drop-oldest" if source.live else "wait")
         ledger = Ledger(
             bundle.manifest,
@@ -88,6 +90,9 @@ def open_agent(
             sinks=[*opened, *sinks],
             session=(lambda: link.session or first_session) if link is not None else bytes,
         )
+        delivery = None
+        if link is not None and settings.delivery is not None:
+            delivery = stack.enter_context(Delivery(settings.delivery, ledger))
         standby = None if own is None else stack.enter_context(Standby(own, ledger, waits=drop_policy == "wait"))
         # Of a file every picture counts, however long it takes.
         thrift = stack.enter_context(Thrift(settings.thrift)) if source.live else None
@@ -97,6 +102,7 @@ def open_agent(
             ledger=ledger,
             link=link,
             standby=standby,
+            delivery=delivery,
             gate=MotionGate() if settings.gate else None,
             evidence=ring,
             thrift=thrift,
@@ -146,7 +152,7 @@ def _wait_connected(link: Link, settings: AgentSettings, *, can_do_without: bool
     except TailUnavailable as error:
         if not can_do_without:
             raise
-        _log.warning("no server yet; the device answers by itself", reason=str(error))
+        _log.warning("no server yet", reason=str(error))
 
 
 def _link(bundle: Bundle, settings: AgentSettings, ring: EvidenceRing | None) -> Link:

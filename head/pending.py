@@ -6,8 +6,33 @@ claims it first enters it; the others let it go.
 
 import threading
 import time
+from typing import Protocol
 
 from isthmus.head.frame import Frame
+from isthmus.head.ledger import Ledger
+from isthmus.head.record import Identity
+
+
+class Keeper(Protocol):
+    """The picture of a frame, which must be delivered; see `isthmus.head.delivery.Kept`."""
+
+    identity: Identity
+
+    def depart(self) -> bool:
+        """It is being sent; False if it waits to be sent from the disk by now."""
+        ...
+
+    def land(self) -> None:
+        """What was sent came to nothing."""
+        ...
+
+    def release(self) -> None:
+        """Its live way is over, and the server has not answered."""
+        ...
+
+    def answered(self) -> None:
+        """The sinks have the server's answer."""
+        ...
 
 
 class Pending:
@@ -20,12 +45,14 @@ class Pending:
 
     Attributes:
         stages_s: as above; replaced by whoever has the frame at the moment.
+        kept: its picture on the disk, for a frame that must be delivered.
     """
 
     def __init__(self, frame: Frame, stages_s: dict[str, float], deadline_at: float | None = None) -> None:
         self.frame = frame
         self.stages_s = stages_s
         self.deadline_at = deadline_at
+        self.kept: Keeper | None = None
         self._lock = threading.Lock()
         self._settled = False
 
@@ -39,6 +66,20 @@ class Pending:
         with self._lock:
             first, self._settled = not self._settled, True
         return first
+
+    @property
+    def identity(self) -> Identity | None:
+        """Of its records, if that is settled already."""
+        return None if self.kept is None else self.kept.identity
+
+    def drop(self, ledger: Ledger, reason: str, detail: str = "") -> None:
+        """Enter that there is no answer, unless somebody has this frame; one that must be delivered waits instead."""
+        if not self.claim():
+            return
+        if self.kept is None:
+            ledger.drop(self.frame, reason, detail=detail, stages_s=self.stages_s)
+        else:
+            self.kept.release()
 
     def stages_until_now(self) -> dict[str, float]:
         """Stages so far, with what passed between capture and now outside of them as `wait`."""

@@ -19,7 +19,27 @@ DROP_REASONS = {
     "link": "the link was down or broke while it was in flight",
     "server": "the server refused it or failed on it, or its answer cannot be read",
     "stopped": "the run was stopped before its turn came",
+    "queue": "it was to be delivered, and its picture gave way to newer ones, grew too old, or was damaged on the disk",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which frame of which device; records with the same device, session and sequence are of the same frame.
+
+    Attributes:
+        device: id of the device.
+        session: hexadecimal id of the session in which it was captured.
+        sequence: number of the frame in its source.
+        name: file name where the source has one.
+        captured_at: seconds since 1970 by the device's clock.
+    """
+
+    device: str
+    session: str
+    sequence: int
+    name: str
+    captured_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +63,8 @@ class Record:
         latency_s: from capture to answer.
         stages_s: seconds by stage; they do not overlap.
         payload_bytes: what the codec or the picture encoder gave.
+        queued: whether the picture waited on the device's disk; there may be an answer of the device itself for the same frame.
+        captured_at: of a queued frame, seconds since 1970 by the device's clock.
     """
 
     device: str
@@ -61,6 +83,8 @@ class Record:
     latency_s: float | None = None
     stages_s: dict[str, float] = field(default_factory=dict)
     payload_bytes: int = 0
+    queued: bool = False
+    captured_at: float | None = None
 
     @property
     def words(self) -> str:
@@ -107,6 +131,10 @@ class Record:
             row["stages_ms"] = {stage: round(seconds * 1e3, 3) for stage, seconds in self.stages_s.items()}
         if self.payload_bytes:
             row["payload_bytes"] = self.payload_bytes
+        if self.queued:
+            row["queued"] = True
+        if self.captured_at is not None:
+            row["captured_at"] = round(self.captured_at, 3)
         return row
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from isthmus.devices.provider import Choice
 from isthmus.head.credentials import Credentials
+from isthmus.head.delivery import DeliverySettings
 from isthmus.head.mailbox import DropPolicy
 from isthmus.head.sources.form import Form
 from isthmus.head.thrift import ThriftSettings
@@ -40,6 +41,8 @@ class AgentSettings:
     device_id: str = field(default_factory=socket.gethostname)
     standby: bool = True
     """Whether the device answers by itself what the server does not answer in time, where the bundle has `local.onnx`."""
+    delivery: DeliverySettings | None = None
+    """Frames that are taken must be delivered: their pictures wait on the disk until the server has answered; None: none must."""
     connect_wait_s: float = 10.0
     """How long to wait for the server at the start: a slow radio's first connection, and a server that is just starting."""
     credentials: Credentials = field(default_factory=Credentials)

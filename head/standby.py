@@ -157,7 +157,9 @@ class Standby:
             return
         if pending.claim():
             origin = Origin(placement=self.network.name, setting=self.network.setting, fallback=task.reason)
-            self._ledger.answer(pending.frame, answer.outputs, origin, stages | answer.stages_s)
+            self._ledger.answer(pending.frame, answer.outputs, origin, stages | answer.stages_s, identity=pending.identity)
+            if pending.kept is not None:
+                pending.kept.release()
         else:
             self.unneeded += 1
         with self._changed:
@@ -166,9 +168,7 @@ class Standby:
     def _drop(self, tasks: list[Task], reason: str) -> None:
         """Enter frames as dropped for the reason that brought them here; those that were chosen for the lane for this one."""
         for task in tasks:
-            if task.pending.claim():
-                frame, stages = task.pending.frame, task.pending.stages_s
-                self._ledger.drop(frame, task.reason or reason, detail=task.detail, stages_s=stages)
+            task.pending.drop(self._ledger, task.reason or reason, task.detail)
 
 
 def check_network(bundle: Bundle, placement: Local) -> None:

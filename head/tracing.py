@@ -26,6 +26,10 @@ class _Open:
     start_ns: int
 
 
+OPEN_MAX = 64
+"""Traces of frames without a record so far; a frame that must be delivered may have none for hours."""
+
+
 class FrameTraces:
     """Traces of one run.
 
@@ -57,10 +61,19 @@ class FrameTraces:
         )
         with self._lock:
             self._open[frame.sequence] = _Open(span, request, start_ns)
+            forgotten = self._open.pop(next(iter(self._open))) if len(self._open) > OPEN_MAX else None
+        if forgotten is not None:
+            forgotten.request.end()
+            forgotten.frame.end()
         return self._tracing.inject(request)
 
     def write(self, record: Record) -> None:
-        """End the trace of a frame, or tell one that was answered here."""
+        """End the trace of a frame, or tell one that was answered here.
+
+        What waited on the disk has none: its sequence number may be of an earlier run.
+        """
+        if record.queued:
+            return
         with self._lock:
             opened = self._open.pop(record.sequence, None)
         if opened is not None:
@@ -90,6 +103,8 @@ class FrameTraces:
                 "isthmus.payload_bytes": record.payload_bytes,
             }
         )
+        if record.fallback:
+            span.set_attribute("isthmus.fallback", record.fallback)
         if record.reason:
             span.set_attribute("isthmus.reason", record.reason)
             fail(span, record.detail or record.reason)

@@ -19,6 +19,7 @@ from isthmus.contract.manifest import Task
 from isthmus.devices import link as profiles
 from isthmus.devices.shaper_thread import run_in_thread
 from isthmus.head.agent import Agent
+from isthmus.head.delivery import Delivery
 from isthmus.head.frame import Frame, Source
 from isthmus.head.ledger import Ledger
 from isthmus.head.link import Link
@@ -176,7 +177,18 @@ class AgentRun:
     WAIT_S = 20
 
     def __init__(
-        self, bundle, source, *, placement=None, deadline_s=None, on_record=None, labels=None, link=None, alone=False, **options
+        self,
+        bundle,
+        source,
+        *,
+        placement=None,
+        deadline_s=None,
+        on_record=None,
+        labels=None,
+        link=None,
+        alone=False,
+        deliver=None,
+        **options,
     ):
         self.records = []
         task = Task() if labels is None else Task(kind="classification", labels=labels)
@@ -192,11 +204,17 @@ class AgentRun:
         self.standby = None
         if alone:
             self.standby = Standby(Local(bundle), self.ledger, waits=options["drop_policy"] == "wait")
-        self.agent = Agent(source=source, placement=placement, ledger=self.ledger, link=link, standby=self.standby, **options)
+        self.delivery = None if deliver is None else Delivery(deliver, self.ledger)
+        parts = {"standby": self.standby, "delivery": self.delivery}
+        self.agent = Agent(source=source, placement=placement, ledger=self.ledger, link=link, **parts, **options)
 
     def go(self):
-        with self.standby or contextlib.nullcontext():
+        with self.delivery or contextlib.nullcontext(), self.standby or contextlib.nullcontext():
             return self.agent.run()
+
+    def waits_on_disk(self):
+        with self.delivery as delivery:
+            return delivery.waiting
 
     @property
     def fates(self):

@@ -146,3 +146,12 @@ def test_whoever_writes_waits_for_a_drawing_that_is_behind():
     thread.join()
     sink.close()
     assert canvas.sequences == list(range(40))
+
+
+def test_what_waited_on_the_disk_is_not_shown():
+    canvas = Kept()
+    sink = Annotated(canvas)
+    sink.write(record(0, queued=True))
+    sink.write(record(1))
+    sink.close()
+    assert canvas.sequences == [1]

@@ -75,3 +75,10 @@ def test_the_page_gets_means_and_the_newest_frames_that_moved(figures):
 
 def test_figures_without_a_frame_are_empty():
     assert Figures().as_json()["latency_ms_mean"] is None
+
+
+def test_an_answer_that_waited_on_the_disk_has_no_latency(figures):
+    before = figures.as_json()
+    figures.write(answer(queued=True, payload_bytes=100))
+    after = figures.as_json()
+    assert (after["answered"]["split"], after["latency_ms_mean"]) == (5, before["latency_ms_mean"])

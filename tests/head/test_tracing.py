@@ -8,6 +8,7 @@ import pytest
 from isthmus.devices.tracing import open_tracing
 from isthmus.head.frame import Frame
 from isthmus.head.record import Record
+from isthmus.head.tracing import OPEN_MAX
 
 pytest.importorskip("opentelemetry.sdk", reason="needs the extra otel: pip install 'isthmus[otel]'")
 
@@ -72,3 +73,17 @@ def test_nothing_is_kept_of_a_frame_that_has_its_record(traces):
     run.write(Record(device="camera", session="ab" * 16, sequence=1, name="", placement="drop", reason="link"))
     run.write(Record(device="camera", session="ab" * 16, sequence=2, name="", placement="drop", reason="gate"))
     assert run._open == {}
+
+
+def test_what_waited_on_the_disk_ends_no_trace_of_this_run(traces):
+    run = traces(1)
+    run.begin(frame(1))
+    run.write(Record(device="camera", session="cd" * 16, sequence=1, name="", placement="split", queued=True))
+    assert run._open.keys() == {1}
+
+
+def test_of_frames_that_never_get_a_record_only_so_many_are_kept(traces):
+    run = traces(1)
+    for sequence in range(OPEN_MAX + 3):
+        run.begin(frame(sequence))
+    assert list(run._open) == list(range(3, OPEN_MAX + 3))

@@ -24,9 +24,11 @@ from isthmus.cli.logs import Format
 from isthmus.cli.quantity import seconds, size_in_bytes
 from isthmus.devices.provider import Choice
 from isthmus.errors import ConfigError, IsthmusError, UsageError
+from isthmus.head.delivery import DeliverySettings
 from isthmus.head.mailbox import DropPolicy
 from isthmus.head.settings import AgentSettings, PlacementName
 from isthmus.head.sources.form import Form, parse_size
+from isthmus.head.spool import GivesWay
 from isthmus.head.thrift import ThriftSettings
 
 PREFIX = "ISTHMUS_"
@@ -39,6 +41,8 @@ EXAMPLES = {
     "device_id": "porch",
     "cores": "2,3",
     "evidence": "32MB",
+    "deliver": "/var/lib/isthmus/queue",
+    "deliver_age": "24h",
     "trust": "/etc/isthmus/keys",
     "tls_ca": "/etc/isthmus/ca.pem",
     "tls_cert": "/etc/isthmus/device.pem",
@@ -126,6 +130,13 @@ class AgentFile(BaseSettings):
         None, description="Cores to keep to, as 2,3 or 4-7; default the fast ones where there are two kinds."
     )
     evidence: Bytes | None = Field(None, description="Keep pictures of the newest frames, as 32MB, for operators who fetch one.")
+    deliver: Path | None = Field(
+        None,
+        description="Deliver every frame that is taken: its picture waits in this folder until the server has answered it.",
+    )
+    deliver_size: Bytes = Field(256_000_000, description="Room for those pictures.")
+    deliver_age: Duration | None = Field(None, description="Older pictures are not delivered any more.")
+    deliver_drop: GivesWay = Field("oldest", description="When the room is used up, which pictures give way: oldest or newest.")
     hot: float = Field(ThriftSettings().hot_c, description="Take fewer frames from so many degrees Celsius on.")
     battery_low: float = Field(
         100 * ThriftSettings().battery_low_share, description="Take fewer frames below so many percent of charge."
@@ -153,6 +164,13 @@ class AgentFile(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags over environment over file; nothing else is read."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    def _delivery(self) -> DeliverySettings | None:
+        if self.deliver is None:
+            return None
+        return DeliverySettings(
+            folder=self.deliver, bytes_max=self.deliver_size, age_max_s=self.deliver_age, gives_way=self.deliver_drop
+        )
 
     def for_agent(self) -> AgentSettings:
         """The same for the agent.
@@ -183,6 +201,7 @@ class AgentFile(BaseSettings):
             threads=self.threads,
             provider=self.provider,
             evidence_bytes=self.evidence,
+            delivery=self._delivery(),
             credentials=credentials(self.tls_ca, self.tls_cert, self.tls_key, self.token_file, insecure=self.insecure),
             thrift=ThriftSettings(hot_c=self.hot, battery_low_share=self.battery_low / 100),
         )

@@ -86,6 +86,17 @@ def run(
         str | None,
         typer.Option(metavar="SIZE", help="Keep pictures of the newest frames, as 32MB, for operators who may fetch one."),
     ] = None,
+    deliver: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Deliver every frame that is taken: its picture waits here until the server has answered it."
+        ),
+    ] = None,
+    deliver_size: Annotated[str, typer.Option(metavar="SIZE", help="Room for those pictures.")] = "256MB",
+    deliver_age: Annotated[str | None, typer.Option(help="Older pictures are not delivered any more, for example 24h.")] = None,
+    deliver_drop: Annotated[
+        Literal["oldest", "newest"], typer.Option(help="When the room is used up, which pictures give way.")
+    ] = "oldest",
     config: Annotated[
         Path | None, typer.Option(help="agent.toml, which `isthmus device init` writes; environment and flags count over it.")
     ] = None,
@@ -201,6 +212,8 @@ def _report(summary: "Summary", ready_s: float, resident: int, *, as_json: bool)
         "frames": summary.frames,
         "answered": summary.answered,
         "fallbacks": dict(summary.fallbacks),
+        "delivered": summary.delivered,
+        "lost": summary.lost,
         "dropped": dict(summary.dropped),
         "payload_bytes_mean": round(summary.payload_bytes / summary.answered, 1) if summary.answered else None,
         "ready_s": round(ready_s, 3),
@@ -217,4 +230,5 @@ def _counts(summary: "Summary") -> str:
     dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(dict(summary.dropped).items())) or "none"
     sent = f", {size(summary.payload_bytes / summary.answered)} a frame" if summary.answered and summary.payload_bytes else ""
     alone = f", {sum(summary.fallbacks.values())} by the device alone" if summary.fallbacks else ""
-    return f"{summary.frames} frames: {summary.answered} answered{sent}{alone}; dropped: {dropped}"
+    later = f"; delivered later: {summary.delivered}, lost: {summary.lost}" if summary.delivered or summary.lost else ""
+    return f"{summary.frames} frames: {summary.answered} answered{sent}{alone}; dropped: {dropped}{later}"
