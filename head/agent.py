@@ -8,12 +8,14 @@ would be dropped for the link, the server, a newer frame or the deadline goes to
 is watched there until it is answered.
 """
 
+import contextlib
 import threading
 import time
 from typing import Any
 
 from isthmus.devices.sensors import Readings
 from isthmus.errors import ConfigError, TailUnavailable
+from isthmus.head.dispatch import Dispatch
 from isthmus.head.evidence import EvidenceRing
 from isthmus.head.flight import Flight
 from isthmus.head.frame import Frame, Source
@@ -23,6 +25,7 @@ from isthmus.head.ledger import Ledger, Origin, Summary
 from isthmus.head.link import Link
 from isthmus.head.mailbox import DropPolicy, Mailbox
 from isthmus.head.pending import Pending
+from isthmus.head.pilot import Pilot
 from isthmus.head.placement import Local, Sender
 from isthmus.head.standby import Standby
 from isthmus.head.thrift import Thrift
@@ -32,16 +35,15 @@ POLL_S = 0.1
 """How often a waiting stage looks whether the run was stopped."""
 STALLED_S = 10.0
 """A frame is computed and sent in well under a second; whoever takes so long hangs in a driver or a sink."""
-_UINT32_MAX = 2**32 - 1
 _DOWN = "the link is down"
 
 
 class Agent:
-    """Runs one source through one fixed placement.
+    """Runs one source through one placement, or through those that a pilot chooses.
 
     Args:
         source: frames.
-        placement: `Local`, or a sender (`Split`, `Offload`) together with a link.
+        placement: `Local`; a sender (`Split`, `Offload`) together with a link; a pilot that chooses, with its link.
         ledger: gets the fate of every frame.
         link: where captures go; None only for `Local`.
         standby: answers by itself what the server does not answer in time; None: such frames are dropped.
@@ -60,7 +62,7 @@ class Agent:
         self,
         *,
         source: Source,
-        placement: Local | Sender,
+        placement: Local | Sender | Pilot,
         ledger: Ledger,
         link: Link | None = None,
         standby: Standby | None = None,
@@ -79,6 +81,10 @@ class Agent:
         self._link = link
         self._standby = None if link is None else standby
         self._intake = Intake(ledger, gate=gate, thrift=thrift)
+        pilot = placement if isinstance(placement, Pilot) else None
+        self._dispatch = None if link is None else Dispatch(link, ledger, pilot)
+        # Whoever can have the device answer need not wait for the link, unless there is time for every picture.
+        self._decides_at_once = pilot is not None and self._standby is not None and drop_policy != "wait"
         self._evidence = evidence
         self._traces = traces
         self._thrift = thrift
@@ -208,12 +214,16 @@ class Agent:
             self._keep(waiting.frame)
             if isinstance(self._placement, Local):
                 self._answer(self._placement, waiting)
+            elif isinstance(self._placement, Pilot):
+                self._steer(self._placement, waiting)
             else:
                 self._send(self._placement, waiting)
 
     def _may_process(self) -> bool:
         """Wait for a credit where one is needed; False when the run is over. The newest frame is taken after the credit came."""
-        if self._link is None:
+        if self._link is None or self._decides_at_once:
+            if self._link is not None and self._link.failure:
+                raise self._link.failure
             return not self._is_over()
         ended_at: float | None = None
         while not self._link.wait_credit(POLL_S):
@@ -229,7 +239,7 @@ class Agent:
                 if not len(self._mailbox) or time.monotonic() - ended_at > self._finish_s:
                     break
         else:
-            if not isinstance(self._placement, Local) and self._placement.sends_pictures:
+            if not isinstance(self._placement, Local | Pilot) and self._placement.sends_pictures:
                 # Every frame would be refused. Of several servers, another one may have come after a break.
                 self._link.check_pictures()
             return not self._is_over()
@@ -257,6 +267,25 @@ class Agent:
         origin = Origin(placement=placement.name, setting=placement.setting)
         self._ledger.answer(pending.frame, answer.outputs, origin, stages | answer.stages_s)
 
+    def _steer(self, pilot: Pilot, pending: Pending) -> None:
+        """Answer a frame in the way that is chosen for it."""
+        course = pilot.decide(pending, self._thrift)
+        if course.sender is not None:
+            self._send(course.sender, pending)
+            return
+        assert self._standby is not None
+        if not self._standby.take(pending):
+            self._drop(pending, "deadline")
+        if course.probe is not None:
+            self._probe(course.probe, pending)
+
+    def _probe(self, sender: Sender, pending: Pending) -> None:
+        """Send a frame that the device answers, for news of the link."""
+        assert self._dispatch is not None
+        outgoing = self._dispatch.pack(sender, pending.frame)
+        with contextlib.suppress(TailUnavailable):
+            self._dispatch.send(sender, outgoing)
+
     def _send(self, placement: Sender, pending: Pending) -> None:
         frame = pending.frame
         pending.stages_s = pending.stages_until_now()
@@ -264,12 +293,8 @@ class Agent:
         if remaining is not None and remaining <= 0:
             self._give_up(pending, "deadline")
             return
-        assert self._link is not None
-        outgoing = placement.pack(frame.image, self._link.dialogue)
-        outgoing.capture.sequence = frame.sequence
-        remaining = self._ledger.remaining_s(frame)
-        if remaining is not None:
-            outgoing.capture.deadline_us = min(max(1, round(remaining * 1e6)), _UINT32_MAX)
+        assert self._dispatch is not None
+        outgoing = self._dispatch.pack(placement, frame)
         pending.stages_s |= outgoing.stages_s
         if pending.settled:
             # The device was faster.
@@ -277,7 +302,7 @@ class Agent:
         if self._traces is not None:
             outgoing.capture.traceparent = self._traces.begin(frame)
         try:
-            future = self._link.send(outgoing.capture, outgoing.codes)
+            future = self._dispatch.send(placement, outgoing)
         except TailUnavailable as error:
             self._give_up(pending, "link", str(error))
             return
