@@ -65,6 +65,11 @@ class Agenda:
         """How long a frame has to be given."""
         return self._longest_s * SLACK + SLACK_S
 
+    @property
+    def usual_s(self) -> float:
+        """How long a frame takes as a rule."""
+        return self._usual_s
+
     def learn(self, took_s: float) -> None:
         """One frame took so long."""
         self._longest_s = max(took_s, self._longest_s * FADING)

@@ -25,6 +25,7 @@ from isthmus.head.ledger import Ledger, Origin, Summary
 from isthmus.head.link import Link
 from isthmus.head.mailbox import DropPolicy, Mailbox
 from isthmus.head.pending import Pending
+from isthmus.head.pilot import Pilot
 from isthmus.head.placement import Local, Sender
 from isthmus.head.standby import Standby
 from isthmus.head.thrift import Thrift
@@ -38,11 +39,11 @@ _DOWN = "the link is down"
 
 
 class Agent:
-    """Runs one source through one fixed placement.
+    """Runs one source through one placement, or through those that a pilot chooses.
 
     Args:
         source: frames.
-        placement: `Local`, or a sender (`Split`, `Offload`) together with a link.
+        placement: `Local`; a sender (`Split`, `Offload`) together with a link; a pilot that chooses, with its link.
         ledger: gets the fate of every frame.
         link: where captures go; None only for `Local`.
         standby: answers by itself what the server does not answer in time; None: such frames are dropped.
@@ -62,7 +63,7 @@ class Agent:
         self,
         *,
         source: Source,
-        placement: Local | Sender,
+        placement: Local | Sender | Pilot,
         ledger: Ledger,
         link: Link | None = None,
         standby: Standby | None = None,
@@ -83,12 +84,21 @@ class Agent:
         self._standby = None if link is None else standby
         self._delivery = None if link is None else delivery
         self._intake = Intake(ledger, gate=gate, thrift=thrift)
+        pilot, sender = None, None
+        if isinstance(placement, Pilot):
+            # What no deadline presses is sent the best way.
+            pilot, sender = placement, placement.best_sender
+        elif not isinstance(placement, Local):
+            sender = placement
+        self._patient = sender
+        # Whoever can have the device answer need not wait for the link, unless there is time for every picture.
+        self._decides_at_once = pilot is not None and self._standby is not None and drop_policy != "wait"
         self._evidence = evidence
         self._thrift = thrift
         self._finish_s = finish_s
         self._mailbox: Mailbox[Pending] = Mailbox(capacity=1, policy=drop_policy)
         flight = Flight(ledger, give_up=self._give_up, on_error=self._fail)
-        self._courier = None if link is None else Courier(link, ledger, flight, give_up=self._give_up, traces=traces)
+        self._courier = None if link is None else Courier(link, ledger, flight, give_up=self._give_up, pilot=pilot, traces=traces)
         for helper in (standby, delivery):
             if helper is not None:
                 helper.on_error = self._fail
@@ -221,15 +231,17 @@ class Agent:
             self._keep(waiting.frame)
             if isinstance(self._placement, Local):
                 self._answer(self._placement, waiting)
+            elif isinstance(self._placement, Pilot):
+                self._steer(self._placement, waiting)
             elif self._courier is not None:
                 self._courier.send(self._placement, waiting)
 
     def _deliver(self, *, is_idle: bool) -> bool:
-        """Send a picture that waits on the disk if it is its turn; a credit is in hand."""
-        if self._delivery is None or self._link is None or isinstance(self._placement, Local):
+        """Send a picture that waits on the disk if it is its turn and there is a credit."""
+        if self._delivery is None or self._link is None or self._patient is None or not self._link.wait_credit(0.0):
             return False
         if is_due := self._delivery.is_due(is_idle=is_idle):
-            self._delivery.send_next(self._link, self._placement)
+            self._delivery.send_next(self._link, self._patient)
         return is_due
 
     def _deliver_rest(self) -> None:
@@ -248,7 +260,9 @@ class Agent:
 
     def _may_process(self) -> bool:
         """Wait for a credit where one is needed; False when the run is over. The newest frame is taken after the credit came."""
-        if self._link is None:
+        if self._link is None or self._decides_at_once:
+            if self._link is not None and self._link.failure:
+                raise self._link.failure
             return not self._is_over()
         ended_at: float | None = None
         while not self._link.wait_credit(POLL_S):
@@ -264,7 +278,7 @@ class Agent:
                 if not len(self._mailbox) or time.monotonic() - ended_at > self._finish_s:
                     break
         else:
-            if not isinstance(self._placement, Local) and self._placement.sends_pictures:
+            if not isinstance(self._placement, Local | Pilot) and self._placement.sends_pictures:
                 # Every frame would be refused. Of several servers, another one may have come after a break.
                 self._link.check_pictures()
             return not self._is_over()
@@ -291,6 +305,19 @@ class Agent:
         answer = placement.answer(pending.frame.image)
         origin = Origin(placement=placement.name, setting=placement.setting)
         self._ledger.answer(pending.frame, answer.outputs, origin, stages | answer.stages_s)
+
+    def _steer(self, pilot: Pilot, pending: Pending) -> None:
+        """Answer a frame in the way that is chosen for it."""
+        assert self._courier is not None
+        course = pilot.decide(pending, self._thrift)
+        if course.sender is not None:
+            self._courier.send(course.sender, pending)
+            return
+        assert self._standby is not None
+        if not self._standby.take(pending):
+            pending.drop(self._ledger, "deadline")
+        if course.probe is not None:
+            self._courier.probe(course.probe, pending)
 
     def _give_up(self, pending: Pending, reason: str, detail: str = "") -> None:
         """A frame that the server will not answer: the device answers it, if it has a network for that and time, or drops it."""

@@ -119,7 +119,7 @@ class Link:
             ConfigError: it takes codes only.
         """
         stream = self._stream
-        if stream is not None and not stream.opened.takes_pictures:
+        if stream is not None and not self.takes_pictures:
             raise ConfigError(
                 f"{stream.address} takes no pictures of bundle {self._bundle.manifest.id!r}: the bundle has no whole.onnx, "
                 "or the server runs with --pictures off; use --placement split"
@@ -134,6 +134,12 @@ class Link:
     def want(self) -> None:
         """A frame waits for the link: look for a server without long pauses."""
         self._search.want()
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether the server of the open stream takes pictures; without a stream one may hope so."""
+        stream = self._stream
+        return stream is None or stream.opened.takes_pictures
 
     @property
     def failure(self) -> IsthmusError | None:

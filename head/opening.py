@@ -13,11 +13,13 @@ from isthmus.devices.runtime import Provider
 from isthmus.devices.tracing import open_tracing
 from isthmus.errors import BundleError, ConfigError, DeviceError, TailUnavailable
 from isthmus.head.agent import Agent
+from isthmus.head.control import menu
 from isthmus.head.delivery import Delivery
 from isthmus.head.evidence import EvidenceRing, no_evidence
 from isthmus.head.gate import MotionGate
 from isthmus.head.ledger import Ledger
 from isthmus.head.link import Link
+from isthmus.head.pilot import Pilot
 from isthmus.head.placement import Local, Sender, Split, parse_offload
 from isthmus.head.settings import AgentSettings
 from isthmus.head.sink import Sink, open_sink
@@ -98,7 +100,7 @@ def open_agent(
         thrift = stack.enter_context(Thrift(settings.thrift)) if source.live else None
         yield Agent(
             source=source,
-            placement=placement,
+            placement=_pilot(bundle, settings, placement, link, standby) if settings.placement == "auto" else placement,
             ledger=ledger,
             link=link,
             standby=standby,
@@ -120,6 +122,19 @@ def _placement(bundle: Bundle, settings: AgentSettings) -> Local | Sender:
         settings,
         lambda chain: Split(bundle, threads=settings.threads, point=settings.point, int8=settings.int8, providers=chain),
     )
+
+
+def _pilot(bundle: Bundle, settings: AgentSettings, split: Local | Sender, link: Link | None, standby: Standby | None) -> Pilot:
+    """All ways that the bundle allows, and who chooses among them."""
+    if settings.deadline_s is None:
+        raise ConfigError("the placement auto chooses by what will be in time; give --deadline, for example 200ms")
+    assert link is not None
+    assert isinstance(split, Split)
+    pictures = [text.strip() for text in settings.picture.split(",") if text.strip()]
+    offloads = [parse_offload(text) for text in pictures]
+    found = menu.offered(bundle, pictures, local=None if standby is None else standby.network.setting)
+    senders: list[Sender] = [*split.at_every_point(), *(offloads if bundle.has("whole.onnx") else [])]
+    return Pilot(found, senders, link=link, standby=standby, deadline_s=settings.deadline_s)
 
 
 def _own_network(bundle: Bundle, settings: AgentSettings) -> Local | None:

@@ -3,6 +3,7 @@
 `split` and `offload` turn a picture into what goes over the link, `local` answers by itself. Each reports its stages in seconds.
 """
 
+import copy
 import re
 import time
 from collections.abc import Iterable, Sequence
@@ -97,6 +98,13 @@ class Split:
         self._tables = tables.of_bundle(bundle)
         self._codec = self._make_codec(offered(self._tables))
         self._point = point
+
+    def at_every_point(self) -> list["Split"]:
+        """One for each operating point of the bundle, all with this one's network."""
+        others = [copy.copy(self) for _ in self._manifest.points]
+        for index, other in enumerate(others):
+            other.setting, other._point = self._manifest.points[index].name, index
+        return others
 
     def pack(self, picture: np.ndarray, dialogue: Dialogue | None = None) -> Outgoing:
         """Compute and encode the codes of a picture, on the frame that the dialogue offers if that is shorter."""

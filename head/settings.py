@@ -11,7 +11,7 @@ from isthmus.head.mailbox import DropPolicy
 from isthmus.head.sources.form import Form
 from isthmus.head.thrift import ThriftSettings
 
-PlacementName = Literal["split", "offload", "local"]
+PlacementName = Literal["split", "offload", "local", "auto"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class AgentSettings:
     point: int = 0
     """Operating point of `split`."""
     picture: str = "jpeg-75"
-    """What `offload` sends."""
+    """What `offload` sends; for `auto` one or more settings with commas between them."""
     deadline_s: float | None = None
     """From capture to answer; what is later is dropped. None: an answer is never too late."""
     gate: bool = True

@@ -68,6 +68,11 @@ class Standby:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def usual_s(self) -> float:
+        """How long an answer takes as a rule."""
+        return self._agenda.usual_s
+
     def watch(self, pending: Pending) -> None:
         """Answer a frame in time for its deadline unless it is settled by then; without a deadline nothing is done."""
         if pending.deadline_at is None:

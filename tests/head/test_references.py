@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from isthmus.codec import predictive
-from isthmus.codec.payload import Mode
+from isthmus.codec.payload import Mode, mode_of
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.errors import TailUnavailable
 from isthmus.head.placement import Local, Split
@@ -182,3 +182,17 @@ def test_without_a_link_there_is_no_dialogue(serve, connect, coded_bundle, pictu
     assert link.dialogue is None
     with pytest.raises(TailUnavailable):
         link.send(wire.Capture(sequence=1))
+
+
+@native
+def test_operating_points_build_on_each_others_frames(coded_bundle, serve, connect, picture):
+    link = connect(serve(coded_bundle).address, bundle=coded_bundle)
+    senders = Split(coded_bundle).at_every_point()
+    modes = []
+    for sequence in range(8):
+        sender = senders[sequence // 2 % 2]
+        outgoing = sender.pack(picture, link.dialogue)
+        outgoing.capture.sequence = sequence
+        assert link.send(outgoing.capture, outgoing.codes).result(WAIT_S).ok
+        modes.append((sender.setting, mode_of(outgoing.capture.codes)))
+    assert {setting for setting, mode in modes if mode == Mode.TEMPORAL} == {"all", "half"}

@@ -103,9 +103,13 @@ class AgentFile(BaseSettings):
     )
     tail: Texts = Field((), description="HOST:PORT of one or more equal servers.")
     sink: Texts = Field((), description="jsonl:PATH, mqtt://HOST/TOPIC, video:OUT.mp4 or images:FOLDER; one or more.")
-    placement: PlacementName = Field("split", description="Where frames are answered: split, offload or local.")
+    placement: PlacementName = Field(
+        "split", description="Where frames are answered: split, offload, local, or auto: the best of them."
+    )
     point: int = Field(0, ge=0, description="Operating point of the split.")
-    picture: str = Field("jpeg-75", description="What offload sends: jpeg or webp and a quality.")
+    picture: str = Field(
+        "jpeg-75", description="What offload sends: jpeg or webp and a quality; for auto several, as jpeg-75,webp-15."
+    )
     deadline: Duration | None = Field(None, description="An answer later than this is dropped, for example 100ms.")
     gate: bool = Field(True, description="Drop frames in which nothing moves.")
     fps: Annotated[float, Field(gt=0)] | None = Field(None, description="Pace of a file, or what a camera is asked for.")

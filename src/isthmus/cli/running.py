@@ -46,9 +46,14 @@ def run(
             help="jsonl:PATH (jsonl:- is standard output), video:OUT.mp4, images:FOLDER, mqtt://HOST/TOPIC; repeatable."
         ),
     ] = None,
-    placement: Annotated[Literal["split", "offload", "local"], typer.Option(help="Where frames are answered.")] = "split",
+    placement: Annotated[
+        Literal["split", "offload", "local", "auto"],
+        typer.Option(help="Where frames are answered; auto chooses for each, by what will be in time for --deadline."),
+    ] = "split",
     point: Annotated[int, typer.Option(min=0, help="Operating point of the split.")] = 0,
-    picture: Annotated[str, typer.Option(help="What offload sends: jpeg or webp and a quality, as jpeg-75.")] = "jpeg-75",
+    picture: Annotated[
+        str, typer.Option(help="What offload sends: jpeg or webp and a quality; for auto several, with commas.")
+    ] = "jpeg-75",
     deadline: Annotated[str | None, typer.Option(help="An answer later than this is dropped, for example 100ms.")] = None,
     gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Drop frames in which nothing moves.")] = True,
     fps: Annotated[
