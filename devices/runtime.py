@@ -89,6 +89,7 @@ class Network:
         providers: Sequence[Provider] = ("CPUExecutionProvider",),
         optimised: bool = True,
         beside: Collection[str] | None = None,
+        record: Path | None = None,
     ) -> Self:
         """Read an ONNX file and make it ready.
 
@@ -99,6 +100,7 @@ class Network:
             providers: execution providers by onnxruntime's names, best first.
             optimised: False runs the graph as written, for comparing graphs.
             beside: names of files beside it that may hold its weights; None is any.
+            record: write how long every kernel takes into a file whose name begins so, see `recorded`; None: do not.
 
         Returns:
             The network.
@@ -117,6 +119,9 @@ class Network:
             raise BundleError(f"network {path} is missing")
         external_data.check(path, beside)
         options = _session_options(onnxruntime, threads=threads, optimised=optimised)
+        if record is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(record)
         session = _open_session(onnxruntime, path, options, providers)
         # A GPU provider whose libraries do not load is dropped with a warning only; a silent CPU is worse than an error.
         if (active := session.get_providers())[0] != names[0]:
@@ -128,7 +133,13 @@ class Network:
 
     @classmethod
     def of_bundle(
-        cls, bundle: Bundle, name: str, *, threads: int = 1, providers: Sequence[Provider] = ("CPUExecutionProvider",)
+        cls,
+        bundle: Bundle,
+        name: str,
+        *,
+        threads: int = 1,
+        providers: Sequence[Provider] = ("CPUExecutionProvider",),
+        record: Path | None = None,
     ) -> Self:
         """Load a network of a bundle: its weights lie in it, or in files whose digests the manifest has.
 
@@ -139,7 +150,11 @@ class Network:
         folder = PurePosixPath(name).parent
         files = [PurePosixPath(file) for file in bundle.manifest.files]
         beside = [str(file.relative_to(folder)) for file in files if file.is_relative_to(folder)]
-        return cls.load(bundle.path(name), threads=threads, providers=providers, beside=beside)
+        return cls.load(bundle.path(name), threads=threads, providers=providers, beside=beside, record=record)
+
+    def recorded(self) -> Path:
+        """End the recording that `load` began; the file, in the form of Chrome's trace events."""
+        return Path(self._session.end_profiling())
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Compute every output.
@@ -230,7 +245,7 @@ def _import_onnxruntime() -> ModuleType:
     return onnxruntime  # type: ignore[no-any-return]
 
 
-def _session_options(onnxruntime: ModuleType, *, threads: int, optimised: bool) -> object:
+def _session_options(onnxruntime: ModuleType, *, threads: int, optimised: bool) -> Any:  # noqa: ANN401
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from isthmus.cli import guard
+from isthmus.cli import costs, guard
 from isthmus.cli.bundles import BundleArgument, JsonOption
 from isthmus.errors import UsageError
 
@@ -55,7 +55,12 @@ def bench(
         str | None, typer.Option(metavar="PROFILE", help="Profile of this machine, a name or a TOML file; found by itself.")
     ] = None,
     scenario: Annotated[str, typer.Option(help="single-stream; others are not built yet.")] = "single-stream",
-    profile: Annotated[bool, typer.Option("--profile", help="Fill cost tables; not built yet.")] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Measure no placements: time every kernel, stage and cut, and write a cost table.")
+    ] = False,
+    predict: Annotated[
+        str, typer.Option(metavar="PROFILES", help="With --profile: carry the costs over to these devices, as rpi4,rpi5.")
+    ] = "",
     on: Annotated[str | None, typer.Option(help="Run on other machines; not built yet.")] = None,
     compare: Annotated[Path | None, typer.Option(help="Compare with another result; not built yet.")] = None,
     as_json: JsonOption = False,
@@ -64,11 +69,20 @@ def bench(
     from isthmus.bench import placements as choices
     from isthmus.bench import publish
 
-    for given, option in ((profile, "--profile"), (on, "--on"), (compare, "--compare")):
+    for given, option in ((on, "--on"), (compare, "--compare")):
         if given:
             raise guard.later(option, "leave it out")
     if scenario != "single-stream":
         raise guard.later(f"scenario {scenario!r}", "use single-stream")
+    if predict and not profile:
+        raise UsageError("--predict carries measured costs over; it needs --profile")
+    if profile:
+        with _bar() as bar:
+            show = _Shower(bar)
+            wanted = [name.strip() for name in predict.split(",") if name.strip()]
+            costs.profile(bundle, output, source, device=device, predict=wanted, as_json=as_json, on_progress=show)
+            show.end()
+        return
     if not placements.strip():
         raise UsageError("--placements is empty; name some of local, offload, split")
     with _bar() as bar:
