@@ -43,6 +43,9 @@ class Courier:
         if remaining is not None:
             outgoing.capture.deadline_us = min(max(1, round(remaining * 1e6)), _UINT32_MAX)
         pending.stages_s |= outgoing.stages_s
+        if outgoing.verdict == "drop":
+            pending.dismiss(self._ledger, "filter")
+            return
         if pending.settled or (pending.kept is not None and not pending.kept.depart()):
             return
         if self._traces is not None:
@@ -54,5 +57,10 @@ class Courier:
                 pending.kept.land()
             self._give_up(pending, "link", str(error))
             return
-        origin = Origin(placement=placement.name, setting=placement.setting, payload_bytes=outgoing.payload_bytes)
+        origin = Origin(
+            placement=placement.name,
+            setting=placement.setting,
+            payload_bytes=outgoing.payload_bytes,
+            audited=outgoing.verdict == "audit",
+        )
         self.flight.expect(future, pending, origin)

@@ -45,6 +45,8 @@ class Origin:
     payload_bytes: int = 0
     fallback: str = ""
     """Why the device answered in place of the server, a key of `record.DROP_REASONS`; empty where that was the placement."""
+    audited: bool = False
+    """See `Record.audited`."""
 
 
 class Ledger:
@@ -190,6 +192,7 @@ class Ledger:
             picture=picture,
             stages_s=dict(stages_s),
             payload_bytes=origin.payload_bytes,
+            audited=origin.audited,
         )
 
     def _write(self, record: Record) -> None:
