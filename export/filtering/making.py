@@ -6,7 +6,7 @@ is written anew with the filter in it, so it gets another contract digest, and h
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,17 +67,23 @@ class FilterSettings:
                 raise ExportError(f"the {name} is {value:g}; it has to lie between 0 and 1")
 
 
-def part_films(films: Sequence[Film], pause_s: float, parts: Sequence[Part] = parting.PARTS) -> dict[Part, list[Stretch]]:
+def part_films(
+    films: Sequence[Film],
+    pause_s: float,
+    parts: Sequence[Part] = parting.PARTS,
+    shares: Mapping[Part, float] = parting.SHARES,
+) -> dict[Part, list[Stretch]]:
     """Cut films in time; with a single part they stay whole.
 
     Args:
         films: each is cut by itself.
         pause_s: see `FilterSettings`.
         parts: in this order.
+        shares: of each in the events.
     """
     made: dict[Part, list[Stretch]] = {part: [] for part in parting.PARTS}
     for film in films:
-        for part, stretch in parting.in_time(film, round(pause_s * film.fps), parts).items():
+        for part, stretch in parting.in_time(film, round(pause_s * film.fps), parts, shares).items():
             made[part].append(stretch)
     return made
 

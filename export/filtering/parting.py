@@ -4,7 +4,7 @@ Neighbouring frames are all but the same, so frames are never drawn: either whol
 time, between two events, and what is near the cut is left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -50,20 +50,21 @@ def stretch(film: Film, first: int, last: int, pause: int) -> Stretch:
     return Stretch(codes=tuple(tensor[part] for tensor in film.codes), seen=seen, empty=empty, events=found)
 
 
-def in_time(film: Film, pause: int, parts: Sequence[Part] = PARTS) -> dict[Part, Stretch]:
+def in_time(film: Film, pause: int, parts: Sequence[Part] = PARTS, shares: Mapping[Part, float] = SHARES) -> dict[Part, Stretch]:
     """Cut one film into its parts, one after the other.
 
     Args:
         film: with the codes and labels of its frames.
         pause: see `events.find`; as many frames are left out on either side of a cut, where neighbours would be in two parts.
         parts: in this order.
+        shares: of each in the events; only their ratio counts.
 
     Returns:
-        Part -> stretch. Events are given out by `SHARES`, each part gets one before another gets two; where there are fewer
+        Part -> stretch. Events are given out by their shares, each part gets one before another gets two; where there are fewer
         events than parts, the last parts get none. A film without events is cut by its frames.
     """
     found = events.find(film.seen, pause)
-    cuts = [0, *_cuts(found, len(film.seen), parts), len(film.seen)]
+    cuts = [0, *_cuts(found, len(film.seen), [shares[part] for part in parts]), len(film.seen)]
     made: dict[Part, Stretch] = {}
     for index, part in enumerate(parts):
         first = cuts[index] + (pause if index else 0)
@@ -76,9 +77,9 @@ def in_time(film: Film, pause: int, parts: Sequence[Part] = PARTS) -> dict[Part,
     return made
 
 
-def _cuts(found: Sequence[Event], frames: int, parts: Sequence[Part]) -> list[int]:
-    """Frames before which the film is cut, one fewer than parts."""
-    shares = np.cumsum([SHARES[part] for part in parts])[:-1] / sum(SHARES[part] for part in parts)
+def _cuts(found: Sequence[Event], frames: int, wanted: Sequence[float]) -> list[int]:
+    """Frames before which the film is cut, one fewer than parts; `wanted` are the shares of these."""
+    shares = np.cumsum(wanted)[:-1] / sum(wanted)
     if not found:
         return [round(share * frames) for share in shares]
     counts = [min(len(found), max(index + 1, round(share * len(found)))) for index, share in enumerate(shares)]
