@@ -122,7 +122,7 @@ def film_of(task: Task, bundle: Bundle, folder: Path) -> tuple[Film, np.ndarray]
         with open_source(str(DATA / "video" / task.file)) as source:
             film = footage.read(bundle, Footage(name=task.file, fps=source.fps, shots=shots()), told)
         np.savez(path, codes=film.codes[0], seen=film.seen, fps=film.fps, opened=opened)
-    with np.load(path) as kept:
+    with np.load(path, allow_pickle=False) as kept:
         seen = kept["seen"]
         if task.by_eye:
             seen = np.zeros(len(seen), bool)
@@ -157,7 +157,7 @@ def blocks(task: Task, film: Film, opened: np.ndarray, bundle: Bundle) -> list[d
         rows.append(
             {
                 "film": task.name,
-                "part": f"{1 + order.index('test')} of 3",
+                "block": f"{1 + order.index('test')} of 3",
                 **record.figures[2].model_dump(),
                 "passed": round(record.figures[2].recall_events.value * record.figures[2].events),
                 "empty_by_filter": int((test.empty & dropped).sum()),
@@ -169,7 +169,7 @@ def blocks(task: Task, film: Film, opened: np.ndarray, bundle: Bundle) -> list[d
                 "recall_shown": record.recall_shown,
             }
         )
-        console.print(f"{task.name}, block {rows[-1]['part']}: {rows[-1]['passed']} of {rows[-1]['events']} events")
+        console.print(f"{task.name}, block {rows[-1]['block']}: {rows[-1]['passed']} of {rows[-1]['events']} events")
     return rows
 
 
@@ -182,7 +182,7 @@ def pooled(name: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     seen = sum(row["seen"] for row in rows)
     return {
         "film": name,
-        "part": "all",
+        "block": "all",
         **total,
         "recall_events": interval("event recall", total["passed"], total["events"]).model_dump(),
         "recall_frames": sum(row["recall_frames"] * row["seen"] for row in rows) / seen,
@@ -214,7 +214,7 @@ def belt_film(part: Part, scans: tuple[np.ndarray, np.ndarray], seed: int, bundl
 
         film = footage.read(bundle, Footage(name=f"belt {part}", fps=30 / BELT_EVERY, shots=shots()), labels.SourceLabels())
         np.savez(path, codes=film.codes[0], seen=film.seen, known=film.known)
-    with np.load(path) as kept:
+    with np.load(path, allow_pickle=False) as kept:
         return Film(name="belt", fps=30 / BELT_EVERY, codes=(kept["codes"],), seen=kept["seen"], known=kept["known"])
 
 
@@ -244,7 +244,7 @@ def belt(bundle: Bundle, folder: Path) -> dict[str, Any]:
     figures = record.figures[2]
     return {
         "film": "belt (drawn)",
-        "part": "other digits",
+        "block": "other digits",
         **figures.model_dump(),
         "passed": round(figures.recall_events.value * figures.events),
         "empty_by_filter": round(figures.empty_dropped * figures.empty),
@@ -270,7 +270,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     times = f"{row['filter_us']:.0f} / {row['head_us']:.0f}" if "filter_us" in row else "-"
     return [
         row["film"],
-        row["part"],
+        row["block"],
         str(row["events"]),
         str(row["passed"]),
         f"{recall['low']:.1%} to {recall['high']:.1%}",

@@ -58,6 +58,7 @@ class FilterAudit:
         self._share = share
         self._lock = threading.Lock()
         self._newest: deque[bool] = deque(maxlen=window)
+        self._misses = 0
         self._state = AuditState()
 
     @property
@@ -84,15 +85,20 @@ class FilterAudit:
             return
         with self._lock:
             if seen:
-                self._newest.append(record.audited)
+                self._remember(audited=record.audited)
             self._state = self._judged(audited=record.audited, missed=record.audited and seen)
 
     def close(self) -> None:
         """Nothing to finish."""
 
+    def _remember(self, *, audited: bool) -> None:
+        oldest = self._newest[0] if len(self._newest) == self._newest.maxlen else False
+        self._newest.append(audited)
+        self._misses += audited - oldest
+
     def _judged(self, *, audited: bool, missed: bool) -> AuditState:
         before = self._state
-        positives, misses = len(self._newest), sum(self._newest)
+        positives, misses = len(self._newest), self._misses
         dropped = misses / self._share
         alarm = at_least(misses, positives, self._chance()) < CHANCE_MAX
         state = AuditState(
@@ -110,7 +116,7 @@ class FilterAudit:
                 of=positives,
             )
         elif before.alarm and not alarm:
-            _log.info("the filter keeps its promise again", missed_ratio=round(state.missed_ratio or 0.0, 4))
+            _log.warning("the filter keeps its promise again", missed_ratio=round(state.missed_ratio or 0.0, 4))
         return state
 
     def _chance(self) -> float:

@@ -58,8 +58,9 @@ def test_more_misses_than_the_promise_explains_raise_the_alarm_once_and_it_ends(
         for _ in range(300):
             made.write(answer())
     assert not made.state.alarm
-    assert [line["log_level"] for line in logs] == ["warning", "info"]
+    assert [line["log_level"] for line in logs] == ["warning", "warning"]
     assert "misses more than it promises" in logs[0]["event"]
+    assert "keeps its promise again" in logs[1]["event"]
 
 
 def test_a_filter_that_drops_everything_is_noticed_after_some_audits(audit):
