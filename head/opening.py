@@ -13,8 +13,8 @@ from isthmus.devices.runtime import Provider
 from isthmus.devices.tracing import open_tracing
 from isthmus.errors import BundleError, ConfigError, DeviceError, TailUnavailable
 from isthmus.head.agent import Agent
-from isthmus.head.delivery import Delivery
 from isthmus.head.audit import FilterAudit
+from isthmus.head.delivery import Delivery
 from isthmus.head.evidence import EvidenceRing, no_evidence
 from isthmus.head.gate import MotionGate
 from isthmus.head.ledger import Ledger

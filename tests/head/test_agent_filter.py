@@ -2,6 +2,7 @@
 
 import pytest
 
+from isthmus.head.delivery import DeliverySettings
 from isthmus.head.opening import open_agent
 from isthmus.head.placement import Split
 from isthmus.head.settings import AgentSettings
@@ -52,3 +53,17 @@ def test_the_status_page_knows_what_the_audit_found(make_tiny_bundle, serve, pic
         assert agent.facts().get("filter_audited_frames") == audited
     seen = sum(record.classification is not None and record.classification.label != "a" for record in records)
     assert agent.facts().get("filter_missed_frames") == (None if audited is None else seen)
+
+
+def test_what_must_be_delivered_need_not_be_where_nothing_is_to_be_seen(make_tiny_bundle, serve, pictures_on_disk, tmp_path):
+    bundle = make_tiny_bundle(filtered=100.0)
+    settings = AgentSettings(
+        source=str(pictures_on_disk),
+        tails=(serve(bundle).address,),
+        gate=False,
+        audit_share=0.0,
+        delivery=DeliverySettings(folder=tmp_path / "spool"),
+    )
+    with open_agent(bundle, settings) as agent:
+        assert agent.run().dropped == {"filter": 8}
+        assert agent.facts()["queue_pictures"] == 0
