@@ -5,7 +5,8 @@ the manifest allows (a value next to a rounding boundary falls either way when i
 within a tolerance.
 
 `golden.npz` holds, for n frames: `input` float[n, ...]; `codes_<i>` of the i-th boundary tensor, int8 or uint8[n, *shape], and
-`codes_int8_<i>` those of the int8 head if there is one; `outputs_<name>` [n, ...]; `payload_<mode>_<frame>_<point>`
+`codes_int8_<i>` those of the int8 head if there is one; `outputs_<name>` [n, ...]; `filter_scores` float32[n], what the neural
+filter, if there is one, gives to `codes_<i>`; `payload_<mode>_<frame>_<point>`
 uint8[length], one payload of the codec each. A temporal one builds on the golden frame before its own, the first one on the last.
 Where there is a `local.onnx`, `local_<name>` [n, ...] are its outputs.
 """
@@ -22,7 +23,9 @@ from isthmus.codec.codec import Codec
 from isthmus.codec.payload import Mode
 from isthmus.contract import overlap
 from isthmus.contract.bundle import Bundle
+from isthmus.contract.filter import FILTER
 from isthmus.contract.manifest import Gate, Task
+from isthmus.devices.filtering import FilterNetwork
 from isthmus.devices.runtime import Network, changed_share, relative_error
 from isthmus.errors import BundleError, RemoteProtocolError
 
@@ -47,6 +50,7 @@ class GoldenFrames:
         payloads: (mode, frame, point) -> bytes.
         int8_codes: as `codes`, of the int8 head; empty where the bundle has none.
         local_outputs: as `outputs`, of `local.onnx`; empty where the bundle has none.
+        scores: float32[n], what the neural filter gives to `codes`; empty where the bundle has none.
     """
 
     inputs: np.ndarray
@@ -55,6 +59,7 @@ class GoldenFrames:
     payloads: dict[tuple[Mode, int, int], bytes]
     int8_codes: tuple[np.ndarray, ...] = ()
     local_outputs: dict[str, np.ndarray] = field(default_factory=dict)
+    scores: tuple[float, ...] = ()
 
     def __len__(self) -> int:
         return len(self.codes[0])
@@ -64,6 +69,7 @@ class GoldenFrames:
         named = {"input": self.inputs}
         named |= {f"codes_{index}": codes for index, codes in enumerate(self.codes)}
         named |= {f"codes_int8_{index}": codes for index, codes in enumerate(self.int8_codes)}
+        named |= {"filter_scores": np.array(self.scores, np.float32)} if self.scores else {}
         named |= {f"outputs_{name}": output for name, output in self.outputs.items()}
         named |= {f"local_{name}": output for name, output in self.local_outputs.items()}
         for (mode, frame, point), payload in self.payloads.items():
@@ -88,6 +94,7 @@ def read(bundle: Bundle) -> GoldenFrames:
                 inputs=arrays["input"],
                 codes=tuple(arrays[f"codes_{index}"] for index in tensors),
                 int8_codes=tuple(arrays[f"codes_int8_{index}"] for index in tensors) if bundle.has(INT8_HEAD) else (),
+                scores=tuple(map(float, arrays["filter_scores"])) if bundle.has(FILTER) else (),
                 outputs={port.name: arrays[f"outputs_{port.name}"] for port in manifest.outputs},
                 local_outputs={port.name: arrays[f"local_{port.name}"] for port in manifest.outputs if bundle.has(LOCAL)},
                 payloads={_key(name): array.tobytes() for name, array in arrays.items() if name.startswith("payload_")},
@@ -101,6 +108,8 @@ def read(bundle: Bundle) -> GoldenFrames:
     lengths = {len(frames.inputs), *map(len, frames.codes), *map(len, frames.int8_codes), *map(len, outputs)}
     if len(lengths) != 1 or 0 in lengths:
         raise BundleError(f"{bundle.origin}: {GOLDEN_NAME} holds {sorted(lengths)} frames in its arrays; they must agree")
+    if bundle.has(FILTER) and len(frames.scores) != len(frames):
+        raise BundleError(f"{bundle.origin}: {GOLDEN_NAME} holds {len(frames.scores)} filter scores for {len(frames)} frames")
     for frame in range(len(frames)):
         for crossing in (frames.codes, frames.int8_codes):
             if crossing:
@@ -263,6 +272,17 @@ def _check_outputs(
         errors.append(output_difference(task, outputs, wanted))
     what = "share of boxes that differ" if task.kind == "detection" else "largest relative difference"
     return _passed(bundle, f"{side} outputs", max(errors), limit, f"{what}, {len(feeds)} golden frames")
+
+
+def check_filter(bundle: Bundle, frames: GoldenFrames, network: FilterNetwork) -> Gate:
+    """Run the golden codes through the neural filter, frame by frame.
+
+    Raises:
+        BundleError: a score differs by more than the tolerance.
+    """
+    scores = [network.score([codes[frame : frame + 1] for codes in frames.codes]) for frame in range(len(frames))]
+    error = relative_error(np.concatenate(scores), np.array(frames.scores, np.float32))
+    return _passed(bundle, "filter scores", error, OUTPUT_ERROR_MAX, f"largest relative difference, {len(frames)} golden frames")
 
 
 def output_difference(task: Task, got: Mapping[str, np.ndarray], want: Mapping[str, np.ndarray]) -> float:

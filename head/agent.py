@@ -14,6 +14,7 @@ from typing import Any
 
 from isthmus.devices.sensors import Readings
 from isthmus.errors import ConfigError
+from isthmus.head.audit import FilterAudit
 from isthmus.head.courier import Courier
 from isthmus.head.delivery import Delivery
 from isthmus.head.evidence import EvidenceRing
@@ -53,6 +54,7 @@ class Agent:
         evidence: keeps pictures of the frames that pass the gate; None keeps none.
         traces: begins the trace of each frame that is sent; the same object must be a sink of the ledger, which ends them.
         thrift: leaves frames out when the device is hot or its battery is low; None never does.
+        audit: judges the placement's neural filter, as a sink of the ledger; here for the facts that it knows.
         finish_s: after the source ended, how long to wait for a link, and for answers that are in flight.
 
     Raises:
@@ -73,6 +75,7 @@ class Agent:
         evidence: EvidenceRing | None = None,
         traces: FrameTraces | None = None,
         thrift: Thrift | None = None,
+        audit: FilterAudit | None = None,
         finish_s: float = 10.0,
     ) -> None:
         if link is None and not isinstance(placement, Local):
@@ -95,6 +98,7 @@ class Agent:
         self._decides_at_once = pilot is not None and self._standby is not None and drop_policy != "wait"
         self._evidence = evidence
         self._thrift = thrift
+        self._audit = audit
         self._finish_s = finish_s
         self._mailbox: Mailbox[Pending] = Mailbox(capacity=1, policy=drop_policy)
         flight = Flight(ledger, give_up=self._give_up, on_error=self._fail)
@@ -124,6 +128,8 @@ class Agent:
             "temperature_celsius": readings.temperature_c,
             "battery_ratio": readings.battery_share,
         }
+        if self._audit is not None:
+            facts |= self._audit.facts()
         if self._link is not None:
             facts |= {"link_up": self._link.connected, "link_reconnects": self._link.reconnects}
         if self._standby is not None:

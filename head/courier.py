@@ -56,6 +56,9 @@ class Courier:
             return
         outgoing = self._pack(placement, frame)
         pending.stages_s |= outgoing.stages_s
+        if outgoing.verdict == "drop":
+            pending.dismiss(self._ledger, "filter")
+            return
         if pending.settled or (pending.kept is not None and not pending.kept.depart()):
             return
         if self._traces is not None:
@@ -67,13 +70,20 @@ class Courier:
                 pending.kept.land()
             self._give_up(pending, "link", str(error))
             return
-        origin = Origin(placement=placement.name, setting=placement.setting, payload_bytes=outgoing.payload_bytes)
+        origin = Origin(
+            placement=placement.name,
+            setting=placement.setting,
+            payload_bytes=outgoing.payload_bytes,
+            audited=outgoing.verdict == "audit",
+        )
         self.flight.expect(future, pending, origin)
 
     def probe(self, placement: Sender, pending: Pending) -> None:
-        """Send a frame that the device answers, for news of the link."""
-        with contextlib.suppress(TailUnavailable):
-            self._send(placement, self._pack(placement, pending.frame))
+        """Send a frame that the device answers, for news of the link; one in which nothing is to be seen is not worth it."""
+        outgoing = self._pack(placement, pending.frame)
+        if outgoing.verdict != "drop":
+            with contextlib.suppress(TailUnavailable):
+                self._send(placement, outgoing)
 
     def _pack(self, placement: Sender, frame: Frame) -> Outgoing:
         outgoing = placement.pack(frame.image, self._link.dialogue)

@@ -167,8 +167,17 @@ class Delivery:
         if picture is None:
             return
         outgoing = placement.pack(picture, link.dialogue)
+        if outgoing.verdict == "drop":
+            self.done(kept)
+            self._ledger.dismiss(kept.identity, "filter")
+            return
         outgoing.capture.sequence = link.next_sequence()
-        origin = Origin(placement=placement.name, setting=placement.setting, payload_bytes=outgoing.payload_bytes)
+        origin = Origin(
+            placement=placement.name,
+            setting=placement.setting,
+            payload_bytes=outgoing.payload_bytes,
+            audited=outgoing.verdict == "audit",
+        )
         try:
             future = link.send(outgoing.capture, outgoing.codes)
         except (TailUnavailable, ProtocolError):

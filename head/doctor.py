@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from isthmus.contract.bundle import Bundle
+from isthmus.contract.filter import FILTER, FilterRecord
 from isthmus.devices import golden, provider
 from isthmus.devices.doctor import Finding, finding
+from isthmus.devices.filtering import FilterNetwork
 from isthmus.devices.runtime import Network
 from isthmus.errors import DeviceError, IsthmusError
 from isthmus.head.link import Link
@@ -36,6 +38,8 @@ def examine_bundle(bundle: Bundle, settings: AgentSettings) -> Iterator[Finding]
                 golden.check_head(bundle, frames, Network.of_bundle(bundle, name))
         if bundle.has(golden.LOCAL):
             golden.check_local(bundle, frames, Network.of_bundle(bundle, golden.LOCAL))
+        if bundle.has(FILTER):
+            golden.check_filter(bundle, frames, FilterNetwork(bundle))
         return f"{bundle.manifest.id}, contract {bundle.digest[:12]}: digests, codec and head are sound"
 
     def compute() -> str:
@@ -50,6 +54,16 @@ def examine_bundle(bundle: Bundle, settings: AgentSettings) -> Iterator[Finding]
 
     yield _tried("bundle", verify, BUNDLE_ADVICE)
     yield _tried("head", compute, "see the line on onnxruntime")
+    if bundle.manifest.filter is not None:
+        yield _filter(bundle.manifest.filter, runs=settings.placement == "split" and settings.filtering)
+
+
+def _filter(record: FilterRecord, *, runs: bool) -> Finding:
+    """Whether the neural filter runs, and what it promises."""
+    if not runs:
+        return finding("filter", "the bundle has one, the settings leave it out")
+    advice = "calibrate it on more film with `isthmus filter`"
+    return finding("filter", record.promise, bad=not record.certified, severe=False, advice=advice)
 
 
 def examine_source(settings: AgentSettings) -> Finding:

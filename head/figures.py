@@ -42,8 +42,8 @@ class Figures:
             if record.latency_s is not None:
                 self._latency_s += record.latency_s
                 self._buckets[next((bound for bound in LATENCY_BOUNDS_S if record.latency_s <= bound), float("inf"))] += 1
-            # A still scene would fill the page with frames in which nothing moves.
-            if record.reason != "gate":
+            # An empty scene would fill the page with frames in which nothing is to be seen.
+            if record.reason not in ("gate", "filter"):
                 self._latest.appendleft({"name": record.name or record.sequence, "words": record.words, **record.as_json()})
 
     def close(self) -> None:

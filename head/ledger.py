@@ -45,6 +45,8 @@ class Origin:
     payload_bytes: int = 0
     fallback: str = ""
     """Why the device answered in place of the server, a key of `record.DROP_REASONS`; empty where that was the placement."""
+    audited: bool = False
+    """See `Record.audited`."""
 
 
 class Ledger:
@@ -158,6 +160,12 @@ class Ledger:
             self.summary.delivered += 1
         self._tell(replace(record, queued=True, captured_at=identity.captured_at))
 
+    def dismiss(self, identity: Identity, reason: str) -> None:
+        """Enter a frame whose picture waited on the disk, and in which there is nothing that anybody wants to know."""
+        with self._lock:
+            self.summary.dropped[reason] += 1
+        self._tell(replace(_dropped(identity, reason, ""), queued=True, captured_at=identity.captured_at))
+
     def lose(self, identity: Identity, reason: str, detail: str) -> None:
         """Enter a frame whose picture waited on the disk and will never be answered."""
         with self._lock:
@@ -190,6 +198,7 @@ class Ledger:
             picture=picture,
             stages_s=dict(stages_s),
             payload_bytes=origin.payload_bytes,
+            audited=origin.audited,
         )
 
     def _write(self, record: Record) -> None:

@@ -13,6 +13,7 @@ from isthmus.devices.runtime import Provider
 from isthmus.devices.tracing import open_tracing
 from isthmus.errors import BundleError, ConfigError, DeviceError, TailUnavailable
 from isthmus.head.agent import Agent
+from isthmus.head.audit import FilterAudit
 from isthmus.head.control import menu
 from isthmus.head.delivery import Delivery
 from isthmus.head.evidence import EvidenceRing, no_evidence
@@ -85,6 +86,9 @@ def open_agent(
         # What is answered before the first stream needs a name of its own too.
         first_session = secrets.token_bytes(SESSION_BYTES) if own is not None or settings.delivery is not None else b""
         drop_policy = settings.drop_policy or ("drop-oldest" if source.live else "wait")
+        audit = _audit(bundle, settings)
+        if audit is not None:
+            opened.append(audit)
         ledger = Ledger(
             bundle.manifest,
             device_id=settings.device_id,
@@ -108,6 +112,7 @@ def open_agent(
             gate=MotionGate() if settings.gate else None,
             evidence=ring,
             thrift=thrift,
+            audit=audit,
             traces=traces,
             drop_policy=drop_policy,
         )
@@ -118,10 +123,19 @@ def _placement(bundle: Bundle, settings: AgentSettings) -> Local | Sender:
         return parse_offload(settings.picture)
     if settings.placement == "local":
         return _started(settings, lambda chain: Local(bundle, threads=settings.threads, providers=chain))
-    return _started(
-        settings,
-        lambda chain: Split(bundle, threads=settings.threads, point=settings.point, int8=settings.int8, providers=chain),
-    )
+
+    def start(chain: Sequence[Provider]) -> Split:
+        return Split(
+            bundle,
+            threads=settings.threads,
+            point=settings.point,
+            int8=settings.int8,
+            providers=chain,
+            filtering=settings.filtering,
+            audit_share=settings.audit_share,
+        )
+
+    return _started(settings, start)
 
 
 def _pilot(bundle: Bundle, settings: AgentSettings, split: Local | Sender, link: Link | None, standby: Standby | None) -> Pilot:
@@ -168,6 +182,14 @@ def _wait_connected(link: Link, settings: AgentSettings, *, can_do_without: bool
         if not can_do_without:
             raise
         _log.warning("no server yet", reason=str(error))
+
+
+def _audit(bundle: Bundle, settings: AgentSettings) -> FilterAudit | None:
+    """What judges the neural filter; None where none runs, or its misses cannot be told."""
+    record = bundle.manifest.filter
+    if settings.placement != "split" or not settings.filtering or not settings.audit_share:
+        return None
+    return FilterAudit(record, settings.audit_share) if record is not None and record.presence is not None else None
 
 
 def _link(bundle: Bundle, settings: AgentSettings, ring: EvidenceRing | None) -> Link:

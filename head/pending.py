@@ -81,6 +81,13 @@ class Pending:
         else:
             self.kept.release()
 
+    def dismiss(self, ledger: Ledger, reason: str) -> None:
+        """Enter that there is nothing in this frame, unless somebody has it; nothing is to be delivered either."""
+        if self.claim():
+            ledger.drop(self.frame, reason, stages_s=self.stages_s)
+        if self.kept is not None:
+            self.kept.answered()
+
     def stages_until_now(self) -> dict[str, float]:
         """Stages so far, with what passed between capture and now outside of them as `wait`."""
         waited = time.monotonic() - self.frame.captured_s - sum(self.stages_s.values())

@@ -16,12 +16,14 @@ from isthmus.codec import tables
 from isthmus.codec.codec import Codec, offered
 from isthmus.codec.payload import Mode, mode_of
 from isthmus.contract.bundle import Bundle
+from isthmus.contract.filter import FILTER
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.picture import encode_picture
 from isthmus.contract.prepare import Preparation, fit
 from isthmus.devices.golden import HEAD, INT8_HEAD
 from isthmus.devices.runtime import Network, Provider
 from isthmus.errors import ConfigError, ContractMismatch
+from isthmus.head.filter import AUDIT_SHARE, NeuralFilter, Verdict
 from isthmus.head.model import CPU, DeviceModel, local_network
 from isthmus.head.references import Codes, Dialogue
 
@@ -36,6 +38,8 @@ class Outgoing:
     stages_s: dict[str, float]
     codes: Codes = ()
     """What the server will hold of it, where later frames may build on that."""
+    verdict: Verdict = "pass"
+    """Of the neural filter; what it drops is not encoded, and is not to be sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,18 +73,28 @@ class Split:
         point: index of the operating point.
         int8: run `head.int8.onnx` where the bundle has one; False runs the float head.
         providers: execution providers, best first.
+        filtering: run the bundle's neural filter where it has one.
+        audit_share: share of the frames that the filter drops which is sent all the same.
 
     Raises:
         ConfigError: the bundle has no such point, or does not say how a picture is prepared.
         ContractMismatch: the head network does not give the tensors of the boundary.
-        BundleError: the codec tables are damaged.
+        BundleError: the codec tables or the filter are damaged.
     """
 
     name = "split"
     sends_pictures = False
 
     def __init__(
-        self, bundle: Bundle, *, threads: int = 1, point: int = 0, int8: bool = True, providers: Sequence[Provider] = CPU
+        self,
+        bundle: Bundle,
+        *,
+        threads: int = 1,
+        point: int = 0,
+        int8: bool = True,
+        providers: Sequence[Provider] = CPU,
+        filtering: bool = False,
+        audit_share: float = AUDIT_SHARE,
     ) -> None:
         points = bundle.manifest.points
         if not 0 <= point < len(points):
@@ -98,6 +112,8 @@ class Split:
         self._tables = tables.of_bundle(bundle)
         self._codec = self._make_codec(offered(self._tables))
         self._point = point
+        has_filter = filtering and bundle.has(FILTER)
+        self._filter = NeuralFilter(bundle, head=file, audit_share=audit_share) if has_filter else None
 
     def at_every_point(self) -> list["Split"]:
         """One for each operating point of the bundle, all with this one's network."""
@@ -109,8 +125,16 @@ class Split:
     def pack(self, picture: np.ndarray, dialogue: Dialogue | None = None) -> Outgoing:
         """Compute and encode the codes of a picture, on the frame that the dialogue offers if that is shorter."""
         computed = self._model.compute(picture)
-        started = time.perf_counter()
+        stages = {"prepare": computed.prepare_s, "head": computed.compute_s}
         codes = tuple(computed.arrays[index] for index in self._order)
+        verdict: Verdict = "pass"
+        if self._filter is not None:
+            started = time.perf_counter()
+            verdict = self._filter.decide(codes)
+            stages["filter"] = time.perf_counter() - started
+            if verdict == "drop":
+                return Outgoing(capture=wire.Capture(), payload_bytes=0, stages_s=stages, verdict=verdict)
+        started = time.perf_counter()
         if dialogue is not None and dialogue.modes != self._codec.modes:
             self._codec = self._make_codec(dialogue.modes)
         reference = None if dialogue is None else dialogue.reference
@@ -119,8 +143,8 @@ class Split:
         if reference is not None and mode_of(payload) == Mode.TEMPORAL:
             capture.reference = reference.sequence
         kept = self._codec.kept(codes, point=self._point) if Mode.TEMPORAL in self._codec.modes else ()
-        stages = {"prepare": computed.prepare_s, "head": computed.compute_s, "encode": time.perf_counter() - started}
-        return Outgoing(capture=capture, payload_bytes=len(payload), stages_s=stages, codes=kept)
+        stages["encode"] = time.perf_counter() - started
+        return Outgoing(capture=capture, payload_bytes=len(payload), stages_s=stages, codes=kept, verdict=verdict)
 
     def _make_codec(self, modes: Iterable[int]) -> Codec:
         return Codec(self._manifest.boundary, self._manifest.points, modes, tables=self._tables)

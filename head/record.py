@@ -13,6 +13,7 @@ from isthmus.contract.picture import Picture
 
 DROP_REASONS = {
     "gate": "the motion gate saw nothing move",
+    "filter": "the neural filter saw nothing in its codes",
     "spared": "frames were left out because the device is hot or its battery is low",
     "newer": "a newer frame took its place while it waited for a credit",
     "deadline": "its deadline passed before it was answered",
@@ -65,6 +66,7 @@ class Record:
         payload_bytes: what the codec or the picture encoder gave.
         queued: whether the picture waited on the device's disk; there may be an answer of the device itself for the same frame.
         captured_at: of a queued frame, seconds since 1970 by the device's clock.
+        audited: the neural filter had dropped it; it was answered all the same, to see what the filter misses.
     """
 
     device: str
@@ -85,6 +87,7 @@ class Record:
     payload_bytes: int = 0
     queued: bool = False
     captured_at: float | None = None
+    audited: bool = False
 
     @property
     def words(self) -> str:
@@ -135,6 +138,8 @@ class Record:
             row["queued"] = True
         if self.captured_at is not None:
             row["captured_at"] = round(self.captured_at, 3)
+        if self.audited:
+            row["audited"] = True
         return row
 
 

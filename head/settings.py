@@ -7,6 +7,7 @@ from typing import Literal
 from isthmus.devices.provider import Choice
 from isthmus.head.credentials import Credentials
 from isthmus.head.delivery import DeliverySettings
+from isthmus.head.filter import AUDIT_SHARE
 from isthmus.head.mailbox import DropPolicy
 from isthmus.head.sources.form import Form
 from isthmus.head.thrift import ThriftSettings
@@ -33,6 +34,10 @@ class AgentSettings:
     """From capture to answer; what is later is dropped. None: an answer is never too late."""
     gate: bool = True
     """Whether frames in which nothing moves are dropped."""
+    filtering: bool = True
+    """Whether the split drops frames in whose codes the bundle's neural filter, if it has one, sees nothing."""
+    audit_share: float = AUDIT_SHARE
+    """Share of these that is sent all the same, to see what the filter misses."""
     fps: float | None = None
     """Pace of a file, or what a camera is asked for."""
     form: Form = field(default_factory=Form)

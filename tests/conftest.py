@@ -22,6 +22,7 @@ from isthmus.codec.tables import FILE_NAME
 from isthmus.codec.training import train_tables
 from isthmus.contract.boundary import Boundary, CodeTensor, OperatingPoint
 from isthmus.contract.bundle import Bundle, write_bundle
+from isthmus.contract.filter import FILTER, FilterRecord, Presence
 from isthmus.contract.key import PrivateKey
 from isthmus.contract.manifest import Cut, Int8Head, LocalNetwork, Manifest, Port, Side, Task
 from isthmus.contract.prepare import Preparation
@@ -49,6 +50,11 @@ _TAIL = """
     pooled = GlobalAveragePool (restored)
     flat = Flatten (pooled)
     scores = Gemm (flat, weights, bias)
+"""
+_FILTER = """
+    floats = Cast <to = 1> (codes)
+    flat = Flatten (floats)
+    score = ReduceMean <axes = [1], keepdims = 0> (flat)
 """
 _IMAGE = f"float[batch, 3, {SIDE}, {SIDE}] image"
 _CODES = f"int8[batch, {CHANNELS}, {SIDE // 8}, {SIDE // 8}] codes"
@@ -105,6 +111,23 @@ def _manifest(name: str) -> Manifest:
     )
 
 
+def _filter_record(threshold: float) -> FilterRecord:
+    return FilterRecord(
+        threshold=threshold,
+        head="head.onnx",
+        recall_min=0.99,
+        confidence=0.95,
+        certified=True,
+        recall_shown=0.991,
+        missed_frames_max=0.01,
+        pause_s=1.0,
+        labels="drawn",
+        film=("drawn",),
+        parting="drawn",
+        presence=Presence(kind="classes", names=("a",)),
+    )
+
+
 def _payloads(manifest: Manifest, codes: np.ndarray) -> dict[str, np.ndarray]:
     codec = Codec(manifest.boundary, manifest.points, [Mode.RAW])
     places = [(frame, point) for frame in range(len(codes)) for point in range(len(manifest.points))]
@@ -126,7 +149,8 @@ def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle
     `batch` (the batch axis of the tail, a name or a number), `golden_offset` (added to the golden outputs),
     `local` (what the device runs alone, with other weights as well, as `local.onnx`),
     `int8` (a second head as `head.int8.onnx`; its weights are others, so that one can tell which head ran),
-    `tables` (whether it has codec tables).
+    `tables` (whether it has codec tables), `filtered` (a neural filter that scores a frame by the mean of its codes, with this
+    threshold; the class `a` means nothing).
     """
 
     def make(
@@ -140,6 +164,7 @@ def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle
         int8: bool = False,
         local: bool = False,
         tables: bool = False,
+        filtered: float | None = None,
     ) -> Bundle:
         folder = tmp_path_factory.mktemp("tiny")
         weights = _weights(seed)
@@ -164,6 +189,11 @@ def make_tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeTinyBundle
             arrays["codes_int8_0"] = _run(networks["head.int8.onnx"], image=images)
         if local:
             arrays["local_scores"] = _run(networks["local.onnx"], image=images)
+        if filtered is not None:
+            networks[FILTER] = _network(_FILTER, _CODES, "float[batch] score", {})
+            onnx.save(networks[FILTER], folder / FILTER)
+            arrays["filter_scores"] = _run(networks[FILTER], codes=codes)
+            manifest = manifest.model_copy(update={"filter": _filter_record(filtered)})
         np.savez(folder / "golden.npz", **arrays)  # type: ignore[arg-type]
         files: dict[str, Path] = {file: folder / file for file in [*networks, "golden.npz"] if file not in without}
         if tables:

@@ -44,6 +44,14 @@ def test_verify_and_inspect_show_an_int8_head(make_tiny_bundle):
     assert "int8 head" in runner.invoke(app, ["inspect", folder]).output
 
 
+def test_verify_checks_a_filter_and_inspect_shows_its_promise(copied, make_tiny_bundle):
+    folder = str(make_tiny_bundle(filtered=0.0).folder)
+    names = [row["name"] for row in json.loads(runner.invoke(app, ["verify", folder, "--json"]).output)["rows"]]
+    assert names == ["digests", "codec", "head codes", "tail outputs", "filter scores"]
+    assert "with 95% confidence 99.1% of the events pass" in runner.invoke(app, ["inspect", folder]).output
+    assert "with 95% confidence" not in runner.invoke(app, ["inspect", str(copied)]).output
+
+
 def test_inspect_shows_the_modes_of_the_codec(copied, coded_bundle):
     assert "raw, zstd; no tables" in runner.invoke(app, ["inspect", str(copied)]).output
     as_json = json.loads(runner.invoke(app, ["inspect", str(coded_bundle.folder), "--json"]).output)

@@ -9,7 +9,7 @@ from isthmus.cli.later import COMMANDS
 from isthmus.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILT = ["cuts", "export", "evaluate", "inspect", "verify", "triton", "serve", "run", "bench", "demo"]
+BUILT = ["cuts", "export", "filter", "evaluate", "inspect", "verify", "triton", "serve", "run", "bench", "demo"]
 BUILT += [f"keys {verb}" for verb in ("new", "sign", "rotate", "trust", "show")]
 DEVICE = [f"device {verb}" for verb in ("probe", "sensors", "profiles", "doctor", "init")]
 runner = CliRunner()
@@ -38,7 +38,7 @@ def test_what_is_not_built_says_so_in_one_line(command):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["export", "m.onnx", "-o", "b", "--filter"],
+        ["export", "m.onnx", "-o", "b", "--layout", "sandwich"],
         ["serve", "b", "--engine", "ray"],
         ["demo", "--llm"],
     ],

@@ -72,3 +72,13 @@ def test_what_does_not_start_here_is_not_imported_and_ends_the_examination(monke
     assert exit_code == 1
     assert "SIGILL" in found["onnxruntime"]["found"]
     assert "source" not in found
+
+
+@pytest.mark.parametrize(("setting", "words"), [("", "of the events pass"), ("filter = false\n", "the settings leave it out")])
+def test_a_filter_says_what_it_promises(make_tiny_bundle, setting, words):
+    folder = make_tiny_bundle(filtered=0.0).folder
+    config = _config(folder)
+    config.write_text(config.read_text() + setting)
+    _, found = doctor(folder, "--config", config)
+    assert words in found["filter"]["found"]
+    assert found["filter"]["verdict"] == "ok"

@@ -1,9 +1,14 @@
 """Mistakes that `export` must find before it works for minutes."""
 
+from dataclasses import replace
+
+import pytest
 from typer.testing import CliRunner
 
+from isthmus.cli import filtering
 from isthmus.cli.main import app
 from isthmus.contract.bundle import open_bundle
+from isthmus.errors import ExportError
 
 runner = CliRunner()
 
@@ -103,3 +108,27 @@ def test_points_and_bytes_that_are_asked_for_reach_the_training(make_tiny_bundle
     assert [point.channels for point in manifest.points] == [(4,), (2,), (1,)]
     assert manifest.training.stages[0]["target_bytes"] == 20
     assert "20 were asked for" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_filter_is_made_in_one_go_and_where_it_cannot_be_the_bundle_stays(
+    make_tiny_bundle, pictures, tmp_path, monkeypatch, fails
+):
+    record = make_tiny_bundle(filtered=0.0).manifest.filter
+
+    def add(bundle, _output, film, _settings):
+        assert film == ["monday.mp4"]
+        if fails:
+            raise ExportError("the calibration part has 2 events")
+        return replace(bundle, manifest=bundle.manifest.model_copy(update={"filter": record}))
+
+    monkeypatch.setattr(filtering, "add_filter", add)
+    monkeypatch.setattr(filtering, "show", lambda shown: print(shown.promise))
+    whole = make_tiny_bundle().folder / "whole.onnx"
+    options = ["--cut", "folded", "--bottleneck", "none", "--bits", "8", "--filter", "monday.mp4"]
+    done = _export(whole, "-o", tmp_path / "b", "--data", pictures, *options)
+    assert done.exit_code == int(fails), done.stderr
+    said = " ".join((done.stdout + done.stderr).split())
+    assert ("is written without a filter and unsigned" in said) == fails
+    assert ("99.1% of the events pass" in said) == (not fails)
+    assert open_bundle(tmp_path / "b").manifest.filter is None

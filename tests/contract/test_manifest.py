@@ -235,3 +235,14 @@ def test_how_boxes_are_made_is_part_of_the_contract(make_manifest: MakeManifest)
     ]
     first, second = (make_manifest(task=task).computed_digest() for task in tasks)
     assert first != second
+
+
+@pytest.mark.parametrize("left_out", ["record", "file"])
+def test_a_filter_is_nothing_without_its_record_nor_a_record_without_its_filter(make_tiny_bundle, left_out: str) -> None:
+    manifest = make_tiny_bundle(filtered=0.0).manifest.model_dump()
+    if left_out == "record":
+        manifest["filter"] = None
+    else:
+        del manifest["files"]["filter.onnx"]
+    with pytest.raises(ValidationError, match=r"and lacks .*make the filter again"):
+        Manifest.model_validate(manifest)

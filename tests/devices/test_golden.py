@@ -15,6 +15,7 @@ from isthmus.codec.symbols import from_codes
 from isthmus.contract.bundle import Bundle, write_bundle
 from isthmus.contract.manifest import Boxes, Task
 from isthmus.devices import golden
+from isthmus.devices.filtering import FilterNetwork
 from isthmus.devices.golden import GoldenFrames
 from isthmus.devices.runtime import Network
 from isthmus.errors import BundleError
@@ -336,3 +337,28 @@ def test_tables_of_another_version_are_found(coded_bundle, monkeypatch) -> None:
     monkeypatch.setattr(tables, "of_bundle", lambda _bundle: changed)
     with pytest.raises(BundleError, match="golden"):
         golden.check_codec(coded_bundle, frames)
+
+
+def test_scores_of_the_filter_are_checked(make_tiny_bundle, tmp_path):
+    bundle = make_tiny_bundle(filtered=0.0)
+    network = FilterNetwork(bundle)
+    frames = golden.read(bundle)
+    assert golden.check_filter(bundle, frames, network).value < 1e-6
+    worse = dataclasses.replace(frames, scores=(frames.scores[0] + 1, *frames.scores[1:]))
+    with pytest.raises(BundleError, match="fails the gate 'filter scores'"):
+        golden.check_filter(bundle, worse, network)
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"), [(None, "lacks filter_scores"), (np.zeros(2, np.float32), "2 filter scores for 3")]
+)
+def test_a_bundle_with_a_filter_needs_a_golden_score_for_each_frame(make_tiny_bundle, tmp_path, scores, message):
+    bundle = make_tiny_bundle(filtered=0.0)
+    with np.load(bundle.path("golden.npz")) as file:
+        arrays = {name: file[name] for name in file.files if name != "filter_scores"}
+    if scores is not None:
+        arrays["filter_scores"] = scores
+    np.savez(tmp_path / "golden.npz", **arrays)
+    kept = {name: bundle.path(name) for name in bundle.manifest.files}
+    with pytest.raises(BundleError, match=message):
+        golden.read(write_bundle(tmp_path / "bundle", bundle.manifest, {**kept, "golden.npz": tmp_path / "golden.npz"}))

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import cv2
 import grpc
 import numpy as np
 import pytest
@@ -230,3 +233,24 @@ class AgentRun:
 def agent_run() -> type[AgentRun]:
     """A run of the agent that remembers its records."""
     return AgentRun
+
+
+@pytest.fixture
+def with_record() -> Callable[..., Bundle]:
+    """A function that changes fields of a bundle's filter record."""
+
+    def change(bundle: Bundle, **fields: Any) -> Bundle:
+        assert bundle.manifest.filter is not None
+        record = bundle.manifest.filter.model_copy(update=fields)
+        return dataclasses.replace(bundle, manifest=bundle.manifest.model_copy(update={"filter": record}))
+
+    return change
+
+
+@pytest.fixture
+def pictures_on_disk(tmp_path: Path) -> Path:
+    """A folder of eight pictures of noise."""
+    for index in range(8):
+        image = np.random.default_rng(index).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        cv2.imwrite(str(tmp_path / f"{index}.png"), image)
+    return tmp_path

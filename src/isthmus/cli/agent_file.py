@@ -25,6 +25,7 @@ from isthmus.cli.quantity import seconds, size_in_bytes
 from isthmus.devices.provider import Choice
 from isthmus.errors import ConfigError, IsthmusError, UsageError
 from isthmus.head.delivery import DeliverySettings
+from isthmus.head.filter import AUDIT_SHARE
 from isthmus.head.mailbox import DropPolicy
 from isthmus.head.settings import AgentSettings, PlacementName
 from isthmus.head.sources.form import Form, parse_size
@@ -112,6 +113,10 @@ class AgentFile(BaseSettings):
     )
     deadline: Duration | None = Field(None, description="An answer later than this is dropped, for example 100ms.")
     gate: bool = Field(True, description="Drop frames in which nothing moves.")
+    filter: bool = Field(True, description="Drop frames in whose codes the bundle's neural filter, if it has one, sees nothing.")
+    audit: float = Field(
+        100 * AUDIT_SHARE, ge=0, le=100, description="Percent of these that is sent all the same, to see what the filter misses."
+    )
     fps: Annotated[float, Field(gt=0)] | None = Field(None, description="Pace of a file, or what a camera is asked for.")
     frame_format: str = Field(
         "mjpeg", description="What cmd: writes: mjpeg, bgr24, rgb24, gray, yuv420, nv12 or yuyv422; raw formats need frame_size."
@@ -185,7 +190,7 @@ class AgentFile(BaseSettings):
         """
         if self.source is None:
             raise UsageError("no source is named: give --source, or `source` in the file of --config")
-        named = {"device_id": self.device_id} if self.device_id else {}
+        named: dict[str, Any] = {"device_id": self.device_id} if self.device_id else {}
         return AgentSettings(
             **named,
             source=self.source,
@@ -196,6 +201,8 @@ class AgentFile(BaseSettings):
             picture=self.picture,
             deadline_s=self.deadline,
             gate=self.gate,
+            filtering=self.filter,
+            audit_share=self.audit / 100,
             fps=self.fps,
             form=Form(pixels=self.frame_format, size=self.frame_size),
             drop_policy=self.drop_policy,

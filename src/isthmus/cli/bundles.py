@@ -13,6 +13,7 @@ from isthmus.errors import SignatureError
 
 if TYPE_CHECKING:
     from isthmus.contract.bundle import Bundle
+    from isthmus.contract.filter import FilterRecord
     from isthmus.contract.manifest import Int8Head
 
 BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .isthmus file or a bundle folder.")]
@@ -54,6 +55,7 @@ def inspect(bundle: BundleArgument, key: KeyOption = None, as_json: JsonOption =
         ["crosses", crossing],
         ["codec", _codec(opened)],
         ["int8 head", _int8(manifest.int8)],
+        ["filter", "none" if manifest.filter is None else _filter(manifest.filter)],
         ["task", f"{manifest.task.kind}, {len(manifest.task.labels)} labels" if manifest.task.labels else manifest.task.kind],
         ["size", size(opened.size_bytes())],
         ["written", f"{manifest.created} by {manifest.writer}"],
@@ -97,9 +99,11 @@ def verify(
     runtime: RuntimeOption = "onnxruntime",
     as_json: JsonOption = False,
 ) -> None:
-    """Check on this machine: digests, signature, codec to the bit, head codes and tail outputs on the golden frames."""
+    """Check on this machine: digests, signature, codec to the bit; head codes, tail outputs, filter scores of golden frames."""
+    from isthmus.contract.filter import FILTER
     from isthmus.contract.manifest import Gate
     from isthmus.devices import golden
+    from isthmus.devices.filtering import FilterNetwork
     from isthmus.devices.runtime import Network
 
     opened = open_trusted(bundle, key)
@@ -114,6 +118,7 @@ def verify(
         *(golden.check_head(opened, frames, Network.of_bundle(opened, name)) for name in (golden.INT8_HEAD,) if opened.has(name)),
         golden.check_tail(opened, frames, Network.of_bundle(opened, "tail.onnx")),
         *(golden.check_local(opened, frames, Network.of_bundle(opened, name)) for name in (golden.LOCAL,) if opened.has(name)),
+        *([golden.check_filter(opened, frames, FilterNetwork(opened))] if opened.has(FILTER) else []),
     ]
     if runtime == "tensorrt":
         from isthmus.export.targets.tensorrt import check_files
@@ -184,6 +189,16 @@ def _int8(record: "Int8Head | None") -> str:
     if record.float_metric is not None and record.int8_metric is not None:
         told += f", {record.int8_metric.name} {record.int8_metric.value:.1%} against {record.float_metric.value:.1%}"
     return "; ".join(filter(None, ("" if record.shipped else "not shipped", told, record.reason)))
+
+
+def _filter(record: "FilterRecord") -> str:
+    """What it promises, and what it did on film that nothing was chosen by."""
+    test = next((figures for figures in record.figures if figures.part == "test"), None)
+    if test is None:
+        return record.promise
+    passed = round(test.recall_events.value * test.events)
+    tested = f"{passed} of {test.events} events passed, {test.empty_dropped:.1%} of empty frames dropped"
+    return f"{record.promise}; on other film {tested}"
 
 
 def _print_gates(title: str, rows: list[list[str]]) -> None:

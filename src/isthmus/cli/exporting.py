@@ -2,20 +2,24 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from isthmus.bench.words import size
-from isthmus.cli import guard
+from isthmus.cli import filtering, guard
 from isthmus.cli.bundles import BundleArgument, JsonOption, RuntimeOption
 from isthmus.cli.keys import open_private
 from isthmus.cli.quantity import seconds
 from isthmus.cli.results import print_json, print_table
-from isthmus.errors import UsageError
+from isthmus.errors import IsthmusError, UsageError
 from isthmus.export.training import recipe as recipes
+
+if TYPE_CHECKING:
+    from isthmus.export.exporter import Exported
 
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="model.onnx, program.pt2, a Hugging Face folder, or package.module:factory.")
@@ -83,7 +87,10 @@ def export(
         ),
     ] = None,
     runtime: RuntimeOption = "onnxruntime",
-    neural_filter: Annotated[bool, typer.Option("--filter", help="Train the neural filter; not built yet.")] = False,
+    neural_filter: Annotated[
+        list[str] | None,
+        typer.Option("--filter", metavar="FILM", help="Film to train a neural filter on, as `isthmus filter` does; repeatable."),
+    ] = None,
     layout: Annotated[str | None, typer.Option(help="Layout of a language model; not built yet.")] = None,
     sign: Annotated[Path | None, typer.Option(help="Private key that signs the bundle.")] = None,
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
@@ -94,9 +101,8 @@ def export(
 
     Ctrl-C while training ends the training and writes the bundle with what was learned so far.
     """
-    if neural_filter or layout:
-        option = "--filter" if neural_filter else "--layout"
-        raise guard.later(option, "leave it out")
+    if layout:
+        raise guard.later("--layout", "leave it out")
     # What can be said at once is said before torch is imported and the model is opened and run.
     budget_s = None if budget is None else seconds(budget, "--budget")
     signer = open_private(sign) if sign else None
@@ -157,6 +163,8 @@ def export(
             )
 
         made = make(model, output, settings, on_step=lambda words: guard.err.print(words, highlight=False), on_progress=show)
+    if neural_filter:
+        made = _add_filter(made, output, neural_filter)
     if signer is not None:
         sign_bundle(output, signer)
     manifest = made.bundle.manifest
@@ -177,6 +185,8 @@ def export(
         name = _contender(row)
         found = f"{metric['value']:.1%} ({metric['low']:.1%} to {metric['high']:.1%})"
         guard.out.print(f"{name}: {metric['name']} {found} on held-out pictures", highlight=False)
+    if manifest.filter is not None:
+        filtering.show(manifest.filter)
     share = manifest.head.flops / max(manifest.whole.flops, 1)
     if share >= NEARLY_ALL:
         guard.err.print(
@@ -209,6 +219,19 @@ def _local(text: str | None) -> Literal["whole", "int8"] | Path | None:
     if not Path(text).is_file():
         raise UsageError(f"--local {text}: whole, int8 or an .onnx file is needed, and there is no such file")
     return Path(text)
+
+
+def _add_filter(made: "Exported", output: Path, film: list[str]) -> "Exported":
+    """The bundle stays what it is where the filter cannot be made; hours of training may be in it."""
+    from isthmus.export.filtering.making import FilterSettings
+
+    try:
+        filtered = filtering.add_filter(made.bundle, output, film, FilterSettings())
+    except IsthmusError:
+        words = f"{output} is written without a filter and unsigned; `isthmus filter {output} ...` goes on from there."
+        guard.err.print(words, style="yellow", highlight=False)
+        raise
+    return replace(made, bundle=filtered)
 
 
 def _check_data(bottleneck: str, data: Path | None) -> None:

@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 import isthmus
-from isthmus.cli import bench, bundles, cutting, device, evidence, exporting, keys, later, running, serving, tokens, triton
+from isthmus.cli import (
+    bench,
+    bundles,
+    cutting,
+    device,
+    evidence,
+    exporting,
+    filtering,
+    keys,
+    later,
+    running,
+    serving,
+    tokens,
+    triton,
+)
 from isthmus.cli.guard import guarded, set_up
 
 app = typer.Typer(
@@ -44,6 +58,7 @@ def _options(
 app.command("cuts", rich_help_panel=MAKE)(guarded(cutting.cuts))
 app.command("export", rich_help_panel=MAKE)(guarded(exporting.export))
 app.command("evaluate", rich_help_panel=MAKE)(guarded(exporting.evaluate))
+app.command("filter", rich_help_panel=MAKE)(guarded(filtering.filter_))
 app.add_typer(keys.app, name="keys", rich_help_panel=MAKE)
 app.command("inspect", rich_help_panel=USE)(guarded(bundles.inspect))
 app.command("verify", rich_help_panel=USE)(guarded(bundles.verify))

@@ -56,6 +56,12 @@ def run(
     ] = "jpeg-75",
     deadline: Annotated[str | None, typer.Option(help="An answer later than this is dropped, for example 100ms.")] = None,
     gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Drop frames in which nothing moves.")] = True,
+    filter: Annotated[
+        bool, typer.Option("--filter/--no-filter", help="Drop frames in whose codes the bundle's neural filter sees nothing.")
+    ] = True,
+    audit: Annotated[
+        float, typer.Option(min=0, max=100, help="Percent of these that is sent all the same, to see what the filter misses.")
+    ] = 1.0,
     fps: Annotated[
         float | None, typer.Option(help="Release frames of a file at this pace, as a camera would; a camera is asked for it.")
     ] = None,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from isthmus.contract.boundary import Boundary, OperatingPoint, point_size
+from isthmus.contract.filter import FILTER, FilterRecord
 from isthmus.contract.metric import Metric
 from isthmus.contract.prepare import Preparation
 
@@ -179,6 +180,8 @@ class Manifest(_Part):
     """None where no int8 head was tried."""
     local: LocalNetwork | None = None
     """None where the bundle has no `local.onnx`."""
+    filter: FilterRecord | None = None
+    """None where the bundle has no neural filter."""
     source: str = ""
     licence: str = ""
     created: str = ""
@@ -204,6 +207,14 @@ class Manifest(_Part):
     def _points_fit(self) -> "Manifest":
         for point in self.points:
             point_size(self.boundary, point)
+        return self
+
+    @model_validator(mode="after")
+    def _filter_has_its_record(self) -> "Manifest":
+        # A manifest that is not complete yet names no files.
+        if self.files and (FILTER in self.files) != (self.filter is not None):
+            held, lacks = (FILTER, "`filter`") if self.filter is None else ("`filter`", FILTER)
+            raise ValueError(f"the bundle has {held} and lacks {lacks}; make the filter again with `isthmus filter`")
         return self
 
     def computed_digest(self) -> str:
