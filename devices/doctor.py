@@ -15,6 +15,7 @@ from typing import Literal
 from isthmus.codec import predictive
 from isthmus.devices import clock, sensors
 from isthmus.devices.detect import Machine
+from isthmus.devices.sensors import throttling
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -73,6 +74,7 @@ def examine_machine(machine: Machine, *, folder: Path, hot_c: float = sensors.HO
     yield _disk(folder)
     yield _clock()
     yield _temperature(hot_c, root)
+    yield _throttling(root)
     yield _cameras(root)
 
 
@@ -101,6 +103,18 @@ def _temperature(hot_c: float, root: Path) -> Finding:
     celsius = "no sensor" if felt.temperature_c is None else f"{felt.temperature_c:.0f} degrees"
     battery = "" if felt.battery_share is None else f", battery at {felt.battery_share:.0%}"
     return finding("temperature", celsius + battery, bad=hot, severe=False, advice="cool it; until then fewer frames are taken")
+
+
+def _throttling(root: Path) -> Finding:
+    state = throttling.look(root)
+    if state is None:
+        return finding("throttling", "nothing tells of it here")
+    words = [f"now: {', '.join(state.now) or 'none'}"]
+    words += [f"since the start: {', '.join(state.since_start)}"] if state.since_start else []
+    words += [f"{state.events} events since the start"] if state.events else []
+    slowed = bool(state.now or state.since_start)
+    advice = "under-voltage wants a better supply or cable, the others cooling"
+    return finding("throttling", "; ".join(words), bad=slowed, severe=False, advice=advice)
 
 
 def _cameras(root: Path) -> Finding:

@@ -71,6 +71,15 @@ def test_heat_and_the_cameras_of_a_tree_are_seen(examine, tmp_path):
     assert found["cameras"].found == "video0"
 
 
+@pytest.mark.parametrize(("word", "verdict"), [("0x0", "ok"), ("0x50000", "warn"), ("0x1", "warn")])
+def test_a_board_that_was_slowed_by_its_supply_is_a_warning(examine, tmp_path, word, verdict):
+    path = tmp_path / "sys/devices/platform/soc/soc:firmware/get_throttled"
+    path.parent.mkdir(parents=True)
+    path.write_text(word)
+    found = examine()["throttling"]
+    assert (found.verdict, "under-voltage" in found.found, bool(found.advice)) == (verdict, verdict == "warn", verdict == "warn")
+
+
 def test_a_folder_that_is_not_there_is_a_failure(tmp_path):
     findings = {finding.check: finding for finding in examine_machine(MACHINE, folder=tmp_path / "none")}
     assert findings["disk"].verdict == "fail"

@@ -30,6 +30,14 @@ def test_a_sensor_that_is_there_is_timed_and_chosen(tree):
     assert {"TensorrtExecutionProvider", "CUDAExecutionProvider"} <= named(found).keys()
 
 
+def test_a_chip_of_ones_own_measures_the_board_where_the_profile_says_so(tree):
+    text = 'name = "porch"\ntitle = "x"\nchecked = "x"\nmatch.architecture = "aarch64"\n[[sensors.power]]\nsource = "hwmon"\n'
+    own = catalog.parse(text + 'name = "^ina219"\nscope = "board"\nmissing = "is the overlay loaded?"\n', origin="x")
+    root = tree({"sys/class/hwmon/hwmon0/name": "ina219", "sys/class/hwmon/hwmon0/power1_input": 2_000_000})
+    assert survey(MACHINE, own, root, seconds=0.01).energy == "measured: hwmon ina219 channel 1, scope board"
+    assert survey(MACHINE, catalog.load("arm64"), root, seconds=0.01).energy.startswith("not measured")
+
+
 @pytest.mark.parametrize(
     ("changes", "profile", "what"),
     [
