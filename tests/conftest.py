@@ -1,7 +1,7 @@
 """A bundle whose networks run: small enough to be made in milliseconds, real enough to be served."""
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -10,11 +10,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
+from hypothesis import settings
 
 from isthmus.codec.codec import Codec
 from isthmus.codec.payload import Mode
@@ -26,6 +28,10 @@ from isthmus.contract.filter import FILTER, FilterRecord, Presence
 from isthmus.contract.key import PrivateKey
 from isthmus.contract.manifest import Cut, Int8Head, LocalNetwork, Manifest, Port, Side, Task
 from isthmus.contract.prepare import Preparation
+
+# A deadline is a wall-clock assertion: on a loaded machine it fails without a fault.
+settings.register_profile("without deadline", deadline=None)
+settings.load_profile("without deadline")
 
 collect_ignore = ["triton_client.py"]
 """A program for an environment that has not our packages, and that has packages which ours has not."""
@@ -139,6 +145,13 @@ def _train(manifest: Manifest, head: onnx.ModelProto, seed: int, path: Path) -> 
     images = np.random.default_rng(seed + 1).random((60, 3, SIDE, SIDE), dtype=np.float32)
     frames = [(codes,) for codes in _run(head, image=images)]
     train_tables(frames, manifest.boundary, manifest.points).save(path)
+
+
+@pytest.fixture(autouse=True)
+def _usual_logs() -> Iterator[None]:
+    """Commands that run in this process set logs up as they need them; the next test shall not miss a line for it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

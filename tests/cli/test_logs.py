@@ -24,7 +24,6 @@ def log(capsys):
         return structlog.get_logger("isthmus.test")
 
     yield set_up, lambda: capsys.readouterr().err.splitlines()
-    structlog.reset_defaults()
     logs._bridge(logging.Formatter())
 
 

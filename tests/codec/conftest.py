@@ -1,10 +1,9 @@
-"""Settings of the property tests, and tables and frames to test with."""
+"""Tables and frames to test with."""
 
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 from isthmus.codec.histogram import normalise
 from isthmus.codec.planes import Layout
@@ -19,10 +18,6 @@ from isthmus.codec.table import (
     Table,
     Tap,
 )
-
-# A deadline is a wall-clock assertion: on a loaded machine it fails without a fault.
-settings.register_profile("without deadline", deadline=None)
-settings.load_profile("without deadline")
 
 MakeTable = Callable[..., Table]
 

@@ -4,16 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from isthmus.contract.boundary import Boundary, CodeTensor, OperatingPoint
 from isthmus.contract.bundle import Bundle, write_bundle
 from isthmus.contract.manifest import Cut, Manifest, Port, Side
 from isthmus.contract.prepare import Preparation
-
-# A deadline is a wall-clock assertion: on a loaded machine it fails without a fault.
-settings.register_profile("without deadline", deadline=None)
-settings.load_profile("without deadline")
 
 MakeManifest = Callable[..., Manifest]
 MakeBundle = Callable[[Path], Bundle]

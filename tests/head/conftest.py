@@ -27,6 +27,7 @@ from isthmus.head.frame import Frame, Source
 from isthmus.head.ledger import Ledger
 from isthmus.head.link import Link
 from isthmus.head.placement import Local, Split
+from isthmus.head.rig import Rig
 from isthmus.head.search import LinkSettings
 from isthmus.head.sink import Callback
 from isthmus.head.standby import Standby
@@ -208,8 +209,8 @@ class AgentRun:
         if alone:
             self.standby = Standby(Local(bundle), self.ledger, waits=options["drop_policy"] == "wait")
         self.delivery = None if deliver is None else Delivery(deliver, self.ledger)
-        parts = {"standby": self.standby, "delivery": self.delivery}
-        self.agent = Agent(source=source, placement=placement, ledger=self.ledger, link=link, **parts, **options)
+        rig = Rig(placement=placement, ledger=self.ledger, link=link, standby=self.standby)
+        self.agent = Agent(source=source, rig=rig, delivery=self.delivery, **options)
 
     def go(self):
         with self.delivery or contextlib.nullcontext(), self.standby or contextlib.nullcontext():

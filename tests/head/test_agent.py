@@ -74,7 +74,7 @@ def any_placement(tiny_bundle, serve, connect):
     return choose
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     count=st.integers(0, 12),
     placement=st.sampled_from(["local", "split", "offload"]),

@@ -127,7 +127,7 @@ def test_an_answer_that_is_late_is_an_answer(agent_run, alone, serve, connect, s
 
     link = connect(shaper.address, bundle=alone)
     source = pictures(3, before=before)
-    options = {"deadline_s": 1.0, "alone": True, "on_record": lambda record: record.sequence == 1 and answered.set()}
+    options = {"deadline_s": 2.5, "alone": True, "on_record": lambda record: record.sequence == 1 and answered.set()}
     run = agent_run(alone, source, link=link, deliver=deliver, **options)
     run.go()
     assert set(from_server(run.records).values()) == {1}

@@ -10,6 +10,7 @@ from isthmus.head.frame import Frame
 from isthmus.head.inquiry import fetch_frame
 from isthmus.head.ledger import Ledger
 from isthmus.head.placement import Split
+from isthmus.head.rig import Rig
 
 
 def frame(sequence, value=0):
@@ -49,7 +50,8 @@ def test_an_operator_sees_the_frame_that_was_answered(serve, connect, pictures, 
     with EvidenceRing(1_000_000) as ring:
         link = connect(tail.address, evidence=ring.find)
         placement = Split(tiny_bundle)
-        Agent(source=pictures(3), placement=placement, ledger=ledger, link=link, evidence=ring, drop_policy="wait").run()
+        rig = Rig(placement=placement, ledger=ledger, link=link)
+        Agent(source=pictures(3), rig=rig, evidence=ring, drop_policy="wait").run()
         while not len(ring):
             pass
         kept = next(iter(ring._pictures))

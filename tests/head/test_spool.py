@@ -81,7 +81,7 @@ def test_the_newest_picture_gives_way_where_that_is_asked_for(folder):
         assert spool.numbers == [number]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(["add", "forget", "reopen"]), st.integers(0, 9)), max_size=30))
 def test_it_holds_what_was_added_and_not_forgotten(tmp_path_factory, steps):
     folder, held = tmp_path_factory.mktemp("queue"), {}

@@ -18,6 +18,7 @@ from isthmus.head.frame import Frame, Source
 from isthmus.head.ledger import Ledger
 from isthmus.head.link import Link
 from isthmus.head.placement import Split
+from isthmus.head.rig import Rig
 from isthmus.head.sink import Callback
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -111,7 +112,8 @@ def test_a_killed_server_loses_only_what_was_in_flight_and_devices_go_on_with_th
         address = first.match["grpc"]
         with Link(tiny_bundle, [address], device_id="camera") as link:
             ledger = Ledger(tiny_bundle.manifest, device_id="camera", deadline_s=None, sinks=[Callback(keep)])
-            agent = Agent(source=source, placement=Split(tiny_bundle), ledger=ledger, link=link, drop_policy="wait")
+            rig = Rig(placement=Split(tiny_bundle), ledger=ledger, link=link)
+            agent = Agent(source=source, rig=rig, drop_policy="wait")
             running = threading.Thread(target=agent.run)
             running.start()
             wait_for(20)

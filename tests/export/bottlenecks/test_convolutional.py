@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 
 from isthmus.errors import ExportError
@@ -24,7 +24,6 @@ def test_the_stride_is_the_power_of_two_nearest_to_the_cut(picture, cut, stride)
     assert encoder_stride(picture, cut) == stride
 
 
-@settings(deadline=None)
 @given(some.tuples(*[some.integers(1, 4096)] * 4))
 def test_every_size_gets_a_stride_that_an_encoder_takes(sizes):
     assert encoder_stride(sizes[:2], sizes[2:]) in (4, 8, 16, 32)

@@ -14,7 +14,7 @@ from isthmus.export.bottlenecks.quantizer import Quantizer, calibrate
 from isthmus.export.graph.session import Session
 
 # A deadline is a wall-clock assertion.
-quick = settings(deadline=None, max_examples=60)
+quick = settings(max_examples=60)
 SCALES = np.array([0.25, 1.0, 3.0], np.float32)
 HALVES = some.integers(-600, 600).map(lambda number: number / 2)
 """Values on and between rounding boundaries, in code units; some beyond every range."""

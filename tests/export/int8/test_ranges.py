@@ -1,7 +1,7 @@
 import numpy as np
 import onnx_ir as ir
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 
 from isthmus.errors import ExportError
@@ -19,7 +19,6 @@ def restored(grid, values):
     return (np.clip(np.round(values / grid.scale) + grid.zero_point, low, high) - grid.zero_point) * grid.scale
 
 
-@settings(deadline=None)
 @given(low=some.floats(-1e3, 0), high=some.floats(0, 1e3), kind=some.sampled_from(["uint8", "int8"]))
 def test_zero_is_always_exact_and_its_code_fits(low, high, kind):
     grid = fitted(spread(np.linspace(low, high, 50)), kind)

@@ -38,7 +38,7 @@ def as_codes(symbols, tensor=TENSOR):
     temporal=st.booleans(),
     surprising=st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_whole_codes_cost_what_the_codec_says(seed, shape, depth, temporal, surprising) -> None:
     tensor = CodeTensor(name="codes", shape=shape, bits=depth)
     table = trained(seed, tensor, temporal=temporal)
