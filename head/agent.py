@@ -10,10 +10,13 @@ is watched there until it is answered.
 
 import threading
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+from isthmus.contract.bundle import Bundle
 from isthmus.devices.sensors import Readings
-from isthmus.errors import ConfigError
+from isthmus.errors import IsthmusError
 from isthmus.head.audit import FilterAudit
 from isthmus.head.courier import Courier
 from isthmus.head.delivery import Delivery
@@ -21,6 +24,7 @@ from isthmus.head.evidence import EvidenceRing
 from isthmus.head.flight import Flight
 from isthmus.head.frame import Frame, Source
 from isthmus.head.gate import MotionGate
+from isthmus.head.handover import Handover
 from isthmus.head.intake import Intake
 from isthmus.head.ledger import Ledger, Origin, Summary
 from isthmus.head.link import Link
@@ -28,6 +32,8 @@ from isthmus.head.mailbox import DropPolicy, Mailbox
 from isthmus.head.pending import Pending
 from isthmus.head.pilot import Pilot
 from isthmus.head.placement import Local, Sender
+from isthmus.head.rig import Rig
+from isthmus.head.sink import Sink
 from isthmus.head.standby import Standby
 from isthmus.head.thrift import Thrift
 from isthmus.head.tracing import FrameTraces
@@ -37,6 +43,8 @@ POLL_S = 0.1
 STALLED_S = 10.0
 """A frame is computed and sent in well under a second; whoever takes so long hangs in a driver or a sink."""
 _DOWN = "the link is down"
+
+Fit = Callable[[Bundle, Sequence[Sink]], Rig]
 
 
 class Agent:
@@ -78,34 +86,27 @@ class Agent:
         audit: FilterAudit | None = None,
         finish_s: float = 10.0,
     ) -> None:
-        if link is None and not isinstance(placement, Local):
-            raise ConfigError(f"the placement {placement.name} needs a link to a server")
         self._source = source
-        self._placement = placement
-        self._ledger = ledger
-        self._link = link
-        self._standby = None if link is None else standby
         self._delivery = None if link is None else delivery
+        self._traces = traces
         self._intake = Intake(ledger, gate=gate, thrift=thrift)
-        pilot, sender = None, None
-        if isinstance(placement, Pilot):
-            # What no deadline presses is sent the best way.
-            pilot, sender = placement, placement.best_sender
-        elif not isinstance(placement, Local):
-            sender = placement
-        self._patient = sender
-        # Whoever can have the device answer need not wait for the link, unless there is time for every picture.
-        self._decides_at_once = pilot is not None and self._standby is not None and drop_policy != "wait"
         self._evidence = evidence
         self._thrift = thrift
-        self._audit = audit
         self._finish_s = finish_s
+        self._drop_policy = drop_policy
         self._mailbox: Mailbox[Pending] = Mailbox(capacity=1, policy=drop_policy)
-        flight = Flight(ledger, give_up=self._give_up, on_error=self._fail)
-        self._courier = None if link is None else Courier(link, ledger, flight, give_up=self._give_up, pilot=pilot, traces=traces)
-        for helper in (standby, delivery):
-            if helper is not None:
-                helper.on_error = self._fail
+        if delivery is not None:
+            delivery.on_error = self._fail
+        rig = Rig(placement=placement, ledger=ledger, link=link, standby=standby, audit=audit)
+        self._equip(rig)
+        self.handover = Handover()
+        """How another bundle comes to answer."""
+        self.recall: Callable[[IsthmusError], Rig | None] = lambda _error: None
+        """Asked for what to go on with when the bundle at hand fails; None: the run ends with the error."""
+        self.fit: Fit | None = None
+        """Makes a rig of another bundle, with further sinks for its records; None where there is only one bundle."""
+        self.first_rig = rig
+        """What the agent began with."""
         self._beat_s = time.monotonic()
         # A plain flag: a signal handler may interrupt whoever holds a lock.
         self._stopped = False
@@ -142,6 +143,35 @@ class Agent:
     def lives(self) -> bool:
         """Whether the thread that computes and sends comes around; it does so without frames and without a link too."""
         return time.monotonic() - self._beat_s < STALLED_S
+
+    def _take_over(self) -> None:
+        if (rig := self.handover.take()) is not None:
+            self._equip(rig)
+
+    def _equip(self, rig: Rig) -> None:
+        self._placement = rig.placement
+        self._ledger = rig.ledger
+        self._link = rig.link
+        self._audit = rig.audit
+        self._standby = None if rig.link is None else rig.standby
+        # What no deadline presses is sent the best way.
+        self._patient = rig.best_sender
+        # Whoever can have the device answer need not wait for the link, unless there is time for every picture.
+        self._decides_at_once = rig.pilot is not None and self._standby is not None and self._drop_policy != "wait"
+        if rig.standby is not None:
+            rig.standby.on_error = self._fail
+        if self._delivery is not None:
+            self._delivery.read_by(rig.ledger)
+        flight = Flight(rig.ledger, give_up=self._give_up, on_error=self._fail)
+        send = partial(Courier, give_up=self._give_up, pilot=rig.pilot, traces=self._traces)
+        self._courier = None if rig.link is None else send(rig.link, rig.ledger, flight)
+
+    def _go_on_after(self, error: IsthmusError) -> None:
+        """Take what is offered in place of a bundle that failed, or fail with it."""
+        rig = self.recall(error)
+        if rig is None:
+            raise error
+        self._equip(rig)
 
     def stop(self) -> None:
         """End the run after the frames at hand; safe from a signal handler."""
@@ -198,16 +228,18 @@ class Agent:
         pending = self._intake.take(frame)
         if pending is None:
             return
+        # Another rig may take their place at any moment.
+        link, standby = self._link, self._standby
         if self._delivery is not None:
             self._delivery.keep(pending)
-        if self._link is not None:
-            self._link.want()
-            if not self._link.connected and (self._standby is not None or pending.kept is not None):
+        if link is not None:
+            link.want()
+            if not link.connected and (standby is not None or pending.kept is not None):
                 self._keep(frame)
                 self._give_up(pending, "link", _DOWN)
                 return
-        if self._standby is not None:
-            self._standby.watch(pending)
+        if standby is not None:
+            standby.watch(pending)
         displaced = self._mailbox.put(pending)
         if displaced is pending and self._mailbox.closed:
             displaced.drop(self._ledger, "stopped")
@@ -235,12 +267,19 @@ class Agent:
                 # The device has answered it while it waited.
                 continue
             self._keep(waiting.frame)
-            if isinstance(self._placement, Local):
-                self._answer(self._placement, waiting)
-            elif isinstance(self._placement, Pilot):
-                self._steer(self._placement, waiting)
-            elif self._courier is not None:
-                self._courier.send(self._placement, waiting)
+            try:
+                self._handle(waiting)
+            except IsthmusError as error:
+                self._go_on_after(error)
+                self._give_up(waiting, "server", str(error))
+
+    def _handle(self, pending: Pending) -> None:
+        if isinstance(self._placement, Local):
+            self._answer(self._placement, pending)
+        elif isinstance(self._placement, Pilot):
+            self._steer(self._placement, pending)
+        elif self._courier is not None:
+            self._courier.send(self._placement, pending)
 
     def _deliver(self, *, is_idle: bool) -> bool:
         """Send a picture that waits on the disk if it is its turn and there is a credit."""
@@ -266,15 +305,18 @@ class Agent:
 
     def _may_process(self) -> bool:
         """Wait for a credit where one is needed; False when the run is over. The newest frame is taken after the credit came."""
+        self._take_over()
         if self._link is None or self._decides_at_once:
             if self._link is not None and self._link.failure:
-                raise self._link.failure
+                self._go_on_after(self._link.failure)
             return not self._is_over()
         ended_at: float | None = None
         while not self._link.wait_credit(POLL_S):
             self._beat_s = time.monotonic()
+            self._take_over()
             if self._link.failure:
-                raise self._link.failure
+                self._go_on_after(self._link.failure)
+                continue
             if (self._standby is not None or self._delivery is not None) and not self._link.connected:
                 self._pass_on(_DOWN)
             if self._is_over() or (self._stopped and not self._link.connected):
@@ -327,5 +369,6 @@ class Agent:
 
     def _give_up(self, pending: Pending, reason: str, detail: str = "") -> None:
         """A frame that the server will not answer: the device answers it, if it has a network for that and time, or drops it."""
-        if self._standby is None or not self._standby.take(pending, reason, detail):
+        standby = self._standby
+        if standby is None or not standby.take(pending, reason, detail):
             pending.drop(self._ledger, reason, detail)

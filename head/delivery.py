@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -91,6 +92,10 @@ class Delivery:
     def __exit__(self, *_: object) -> None:
         self.flush()
         self._spool.__exit__()
+
+    def read_by(self, ledger: Ledger) -> None:
+        """Pictures that are sent from now on are answered by another bundle."""
+        self._ledger = ledger
 
     @property
     def waiting(self) -> int:
@@ -186,7 +191,8 @@ class Delivery:
         with self.lock:
             self._under_way += 1
             self._sent_at = time.monotonic()
-        future.add_done_callback(lambda done: self._receive(done, kept, picture, origin, outgoing.stages_s))
+        enter = partial(self._enter, kept=kept, picture=picture, origin=origin, stages_s=outgoing.stages_s, ledger=self._ledger)
+        future.add_done_callback(lambda done: self._receive(done, enter))
 
     def _picture(self, kept: Kept) -> np.ndarray | None:
         """What is to be sent; None, and the picture is lost, if it is too old or damaged."""
@@ -202,16 +208,25 @@ class Delivery:
             self._see_what_is_there()
             return None
 
-    def _receive(self, done: Future[Reply], kept: Kept, picture: np.ndarray, origin: Origin, stages_s: dict[str, float]) -> None:
+    def _receive(self, done: Future[Reply], enter: Callable[[Future[Reply]], None]) -> None:
         with self.lock:
             self._under_way -= 1
         try:
-            self._enter(done, kept, picture, origin, stages_s)
+            enter(done)
         except Exception as error:
             # A future swallows what its callbacks raise. The picture stays on the disk.
             self.on_error(error)
 
-    def _enter(self, done: Future[Reply], kept: Kept, picture: np.ndarray, origin: Origin, stages_s: dict[str, float]) -> None:
+    def _enter(
+        self,
+        done: Future[Reply],
+        *,
+        kept: Kept,
+        picture: np.ndarray,
+        origin: Origin,
+        stages_s: dict[str, float],
+        ledger: Ledger,
+    ) -> None:
         try:
             reply = done.result()
             refusal = "" if reply.ok else reply.message or reply.status
@@ -224,7 +239,7 @@ class Delivery:
             server = {f"server {stage}": seconds for stage, seconds in reply.server_s.items()}
             stages_s = {**stages_s, "network": reply.network_s, **server}
             try:
-                self._ledger.deliver(kept.identity, picture, reply.outputs, origin, stages_s)
+                ledger.deliver(kept.identity, picture, reply.outputs, origin, stages_s)
             except ContractMismatch as error:
                 refusal = str(error)
             else:

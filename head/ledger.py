@@ -1,5 +1,6 @@
 """The ledger of a run: every frame gets exactly one entry, an answer or a reason why there is none."""
 
+import copy
 import threading
 import time
 from collections import Counter
@@ -77,6 +78,18 @@ class Ledger:
         self._lock = threading.Lock()
         self._started = time.monotonic()
         self.summary = Summary()
+
+    def reading(self, manifest: Manifest, session: Callable[[], bytes], sinks: Sequence[Sink] = ()) -> "Ledger":
+        """The same ledger for the answers of another bundle.
+
+        Args:
+            manifest: says how its outputs are read.
+            session: gives the id of its session.
+            sinks: further ones for the records of this bundle.
+        """
+        other = copy.copy(self)
+        other._manifest, other._session, other._sinks = manifest, session, [*self._sinks, *sinks]
+        return other
 
     def deadline_at(self, frame: Frame) -> float | None:
         """`time.monotonic` at which an answer is too late; None without a deadline."""

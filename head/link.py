@@ -20,7 +20,7 @@ from isthmus.codec import tables
 from isthmus.codec.codec import offered
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.generated import split_pb2 as wire
-from isthmus.errors import ConfigError, IsthmusError, TailUnavailable
+from isthmus.errors import ConfigError, ContractMismatch, IsthmusError, TailUnavailable
 from isthmus.head.addresses import check_address, preferred_order
 from isthmus.head.credentials import Credentials
 from isthmus.head.evidence import no_evidence
@@ -46,6 +46,7 @@ class Link:
         settings: time-outs and pauses.
         credentials: TLS and token; default plain connections without a token.
         evidence: gives what this device keeps of a frame, by sequence number.
+        patient: go on trying where servers hold another bundle, instead of failing: a device that updates itself will get it.
 
     Raises:
         ConfigError: no address, one that is not `host:port`, or one that the token must not go to.
@@ -61,6 +62,7 @@ class Link:
         settings: LinkSettings | None = None,
         credentials: Credentials | None = None,
         evidence: Callable[[int], wire.Evidence] = no_evidence,
+        patient: bool = False,
     ) -> None:
         self.addresses = preferred_order(device_id, [check_address(address) for address in addresses])
         if not self.addresses:
@@ -72,6 +74,9 @@ class Link:
         self._modes = offered(tables.of_bundle(bundle))
         self._device_id = device_id
         self._evidence = evidence
+        self._patient = patient
+        self.refused: ContractMismatch | None = None
+        """What a server said that holds another bundle; None again when one has taken the stream."""
         self._settings = settings or LinkSettings()
         self._search = Search(self.addresses, self._settings, self._open)
         self._changed = threading.Condition()
@@ -224,17 +229,25 @@ class Link:
 
     def _open(self, address: str, given_up: Callable[[], bool]) -> Stream:
         manifest = self._bundle.manifest
-        return Stream(
-            address,
-            greeting(manifest.id, manifest.contract_digest, self._modes, self._device_id, self.session),
-            credentials=self._credentials,
-            connect_timeout_s=self._settings.connect_timeout_s,
-            on_change=self._notify,
-            given_up=given_up,
-            references=self._references,
-            evidence=self._evidence,
-            patience=self._settings.patience,
-        )
+        try:
+            stream = Stream(
+                address,
+                greeting(manifest.id, manifest.contract_digest, self._modes, self._device_id, self.session),
+                credentials=self._credentials,
+                connect_timeout_s=self._settings.connect_timeout_s,
+                on_change=self._notify,
+                given_up=given_up,
+                references=self._references,
+                evidence=self._evidence,
+                patience=self._settings.patience,
+            )
+        except ContractMismatch as error:
+            if not self._patient:
+                raise
+            self.refused = error
+            raise TailUnavailable(str(error)) from error
+        self.refused = None
+        return stream
 
     def _take(self, stream: Stream, *, instead_of: Stream | None) -> None:
         """Go on with a new stream; the server has ended the one before it, if that lives there at all."""

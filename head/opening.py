@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
@@ -22,6 +23,7 @@ from isthmus.head.ledger import Ledger
 from isthmus.head.link import Link
 from isthmus.head.pilot import Pilot
 from isthmus.head.placement import Local, Sender, Split, parse_offload
+from isthmus.head.rig import Rig
 from isthmus.head.settings import AgentSettings
 from isthmus.head.sink import Sink, open_sink
 from isthmus.head.source import open_source
@@ -38,7 +40,7 @@ Network = TypeVar("Network")
 
 @contextmanager
 def open_agent(
-    bundle: Bundle, settings: AgentSettings, sinks: Sequence[Sink] = (), *, needs_server: bool = False
+    bundle: Bundle, settings: AgentSettings, sinks: Sequence[Sink] = (), *, needs_server: bool = False, patient: bool = False
 ) -> Iterator[Agent]:
     """Open all that an agent needs, and wait until a server has taken its stream.
 
@@ -49,9 +51,10 @@ def open_agent(
         settings: how.
         sinks: further ones beside those of the settings; closing them is the caller's.
         needs_server: wait for the server in any case.
+        patient: see `Link`.
 
     Yields:
-        An agent that is ready to run.
+        An agent that is ready to run; its `fit` makes a rig of another bundle.
 
     Raises:
         ConfigError: settings that the bundle or each other does not allow.
@@ -60,15 +63,10 @@ def open_agent(
         ContractMismatch: the server holds another bundle.
         DeviceError: onnxruntime lacks the provider, or a broker does not answer.
     """
-    placement = _placement(bundle, settings)
-    own = _own_network(bundle, settings)
-    for network in (placement, own):
-        if network is not None and network.providers:
-            _log.info("network ready", placement=network.name, setting=network.setting, providers=network.providers)
+    networks = _networks(bundle, settings)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(settings.source, fps=settings.fps, form=settings.form))
         ring = None if settings.evidence_bytes is None else stack.enter_context(EvidenceRing(settings.evidence_bytes))
-        link = None if isinstance(placement, Local) else stack.enter_context(_link(bundle, settings, ring))
         opened: list[Sink] = []
         for reference in settings.sinks:
             opened.append(open_sink(reference, fps=source.fps))
@@ -78,44 +76,93 @@ def open_agent(
         if traces is not None:
             opened.append(traces)
             stack.callback(traces.close)
-        if link is not None:
-            can_do_without = own is not None or settings.delivery is not None
-            _wait_connected(link, settings, can_do_without=can_do_without and not needs_server)
-            if not isinstance(placement, Local) and placement.sends_pictures:
-                link.check_pictures()
-        # What is answered before the first stream needs a name of its own too.
-        first_session = secrets.token_bytes(SESSION_BYTES) if own is not None or settings.delivery is not None else b""
         drop_policy = settings.drop_policy or ("drop-oldest" if source.live else "wait")
-        audit = _audit(bundle, settings)
-        if audit is not None:
-            opened.append(audit)
-        ledger = Ledger(
-            bundle.manifest,
-            device_id=settings.device_id,
-            deadline_s=settings.deadline_s,
-            sinks=[*opened, *sinks],
-            session=(lambda: link.session or first_session) if link is not None else bytes,
-        )
+        ledger = Ledger(bundle.manifest, device_id=settings.device_id, deadline_s=settings.deadline_s, sinks=[*opened, *sinks])
+        fitting = _Fitting(settings=settings, ledger=ledger, ring=ring, waits=drop_policy == "wait", patient=patient)
+        rig = fitting.fit(bundle, networks, needs_server=needs_server)
+        stack.callback(rig.close)
         delivery = None
-        if link is not None and settings.delivery is not None:
-            delivery = stack.enter_context(Delivery(settings.delivery, ledger))
-        standby = None if own is None else stack.enter_context(Standby(own, ledger, waits=drop_policy == "wait"))
+        if rig.link is not None and settings.delivery is not None:
+            delivery = stack.enter_context(Delivery(settings.delivery, rig.ledger))
         # Of a file every picture counts, however long it takes.
         thrift = stack.enter_context(Thrift(settings.thrift)) if source.live else None
-        yield Agent(
+        agent = Agent(
             source=source,
-            placement=_pilot(bundle, settings, placement, link, standby) if settings.placement == "auto" else placement,
-            ledger=ledger,
-            link=link,
-            standby=standby,
+            placement=rig.placement,
+            ledger=rig.ledger,
+            link=rig.link,
+            standby=rig.standby,
             delivery=delivery,
             gate=MotionGate() if settings.gate else None,
             evidence=ring,
             thrift=thrift,
-            audit=audit,
+            audit=rig.audit,
             traces=traces,
             drop_policy=drop_policy,
         )
+        agent.fit = lambda other, seen: fitting.fit(other, _networks(other, settings), sinks=seen, needs_server=True)
+        agent.first_rig = rig
+        yield agent
+
+
+_Networks = tuple[Local | Sender, Local | None]
+"""What answers, and what the device answers with when no server does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fitting:
+    """What every rig of an agent shares."""
+
+    settings: AgentSettings
+    ledger: Ledger
+    ring: EvidenceRing | None
+    waits: bool
+    patient: bool
+
+    def fit(self, bundle: Bundle, networks: _Networks, *, sinks: Sequence[Sink] = (), needs_server: bool) -> Rig:
+        """A rig whose stream a server has taken.
+
+        Raises:
+            IsthmusError: as `open_agent`.
+        """
+        settings = self.settings
+        placement, own = networks
+        with ExitStack() as stack:
+            link = None if isinstance(placement, Local) else stack.enter_context(self._link(bundle))
+            if link is not None:
+                can_do_without = own is not None or settings.delivery is not None
+                _wait_connected(link, settings, can_do_without=can_do_without and not needs_server)
+                if not isinstance(placement, Local) and placement.sends_pictures:
+                    link.check_pictures()
+            # What is answered before the first stream needs a name of its own too.
+            first_session = secrets.token_bytes(SESSION_BYTES) if own is not None or settings.delivery is not None else b""
+            session = (lambda: link.session or first_session) if link is not None else bytes
+            audit = _audit(bundle, settings)
+            ledger = self.ledger.reading(bundle.manifest, session, sinks if audit is None else [*sinks, audit])
+            standby = None if own is None else stack.enter_context(Standby(own, ledger, waits=self.waits))
+            chosen = _pilot(bundle, settings, placement, link, standby) if settings.placement == "auto" else placement
+            return Rig(placement=chosen, ledger=ledger, link=link, standby=standby, audit=audit, close=stack.pop_all().close)
+
+    def _link(self, bundle: Bundle) -> Link:
+        settings = self.settings
+        if not settings.tails:
+            raise ConfigError("no server is named: give --tail HOST:PORT; only the placement local works without one")
+        return Link(
+            bundle,
+            settings.tails,
+            device_id=settings.device_id,
+            credentials=settings.credentials,
+            evidence=no_evidence if self.ring is None else self.ring.find,
+            patient=self.patient,
+        )
+
+
+def _networks(bundle: Bundle, settings: AgentSettings) -> _Networks:
+    placement, own = _placement(bundle, settings), _own_network(bundle, settings)
+    for network in (placement, own):
+        if network is not None and network.providers:
+            _log.info("network ready", placement=network.name, setting=network.setting, providers=network.providers)
+    return placement, own
 
 
 def _placement(bundle: Bundle, settings: AgentSettings) -> Local | Sender:
@@ -190,10 +237,3 @@ def _audit(bundle: Bundle, settings: AgentSettings) -> FilterAudit | None:
     if settings.placement != "split" or not settings.filtering or not settings.audit_share:
         return None
     return FilterAudit(record, settings.audit_share) if record is not None and record.presence is not None else None
-
-
-def _link(bundle: Bundle, settings: AgentSettings, ring: EvidenceRing | None) -> Link:
-    if not settings.tails:
-        raise ConfigError("no server is named: give --tail HOST:PORT; only the placement local works without one")
-    evidence = no_evidence if ring is None else ring.find
-    return Link(bundle, settings.tails, device_id=settings.device_id, credentials=settings.credentials, evidence=evidence)

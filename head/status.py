@@ -36,6 +36,7 @@ class StatusPage:
         facts: called for each request; values that are numbers are gauges for Prometheus by their names.
         labels: what does not change: device, bundle, version.
         lives: whether frames are processed.
+        more: further text for Prometheus.
         host: address to listen on; loopback unless others may see it.
         port: 0 takes a free one.
 
@@ -50,6 +51,7 @@ class StatusPage:
         facts: Callable[[], dict[str, Any]],
         labels: dict[str, str],
         lives: Callable[[], bool],
+        more: Callable[[], str] = str,
         host: str,
         port: int,
     ) -> None:
@@ -57,6 +59,7 @@ class StatusPage:
         self._facts = facts
         self._labels = labels
         self._lives = lives
+        self._more = more
         try:
             self._server = _Server((host, port), self._handler())
         except OSError as error:
@@ -97,7 +100,7 @@ class StatusPage:
 
     def _metrics(self) -> tuple[int, str, str]:
         gauges = {name: value for name, value in self._facts().items() if isinstance(value, (bool, int, float))}
-        return 200, "text/plain; version=0.0.4", self._figures.as_prometheus(gauges, self._labels)
+        return 200, "text/plain; version=0.0.4", self._figures.as_prometheus(gauges, self._labels) + self._more()
 
     def _health(self) -> tuple[int, str, str]:
         return (200, "text/plain", "ok\n") if self._lives() else (503, "text/plain", "no frame is processed\n")

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILT = ["cuts", "export", "filter", "evaluate", "inspect", "verify", "triton", "serve", "run", "bench", "demo"]
 BUILT += [f"keys {verb}" for verb in ("new", "sign", "rotate", "trust", "show")]
 DEVICE = [f"device {verb}" for verb in ("probe", "sensors", "profiles", "doctor", "init")]
+UPDATES = [f"device update {verb}" for verb in ("check", "apply", "rollback", "status")]
 runner = CliRunner()
 
 

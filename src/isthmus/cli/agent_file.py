@@ -21,7 +21,7 @@ from pydantic_settings import (
 
 from isthmus.cli.connection import credentials
 from isthmus.cli.logs import Format
-from isthmus.cli.quantity import seconds, size_in_bytes
+from isthmus.cli.quantity import bytes_per_s, seconds, size_in_bytes
 from isthmus.devices.provider import Choice
 from isthmus.errors import ConfigError, IsthmusError, UsageError
 from isthmus.head.delivery import DeliverySettings
@@ -31,8 +31,11 @@ from isthmus.head.settings import AgentSettings, PlacementName
 from isthmus.head.sources.form import Form, parse_size
 from isthmus.head.spool import GivesWay
 from isthmus.head.thrift import ThriftSettings
+from isthmus.head.update.settings import UpdateSettings, parse_hours
 
 PREFIX = "ISTHMUS_"
+TABLES = ("update",)
+"""Settings that may stand in a table of their own."""
 
 EXAMPLES = {
     "deadline": "100ms",
@@ -49,6 +52,8 @@ EXAMPLES = {
     "tls_cert": "/etc/isthmus/device.pem",
     "tls_key": "/etc/isthmus/device-key.pem",
     "token_file": "/etc/isthmus/token",
+    "update_source": "tail",
+    "update_hours": "1-5",
     "log_format": "json",
 }
 """What a new agent.toml shows for settings without a default."""
@@ -87,8 +92,18 @@ def _listed(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _pace(value: object) -> object:
+    return _read(lambda text: bytes_per_s(text, ""), value)
+
+
+def _hours(value: object) -> object:
+    return _read(parse_hours, value)
+
+
 Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
 Bytes = Annotated[int, BeforeValidator(_size), Field(gt=0)]
+BytesPerS = Annotated[float, BeforeValidator(_pace), Field(gt=0)]
+Hours = Annotated[tuple[int, int], NoDecode, BeforeValidator(_hours)]
 Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 
 
@@ -160,6 +175,17 @@ class AgentFile(BaseSettings):
     token_file: Path | None = Field(None, description="File with the token that the server asks for.")
     insecure: bool = Field(False, description="Send the token without TLS beyond loopback too.")
     trust: Path | None = Field(None, description="Public key, or folder of them; one of these must have signed the bundle.")
+    update_source: str = Field(
+        "",
+        description="Where new bundles come from: tail (the servers above), HOST:PORT, https://..., a path; empty: nowhere.",
+    )
+    update_folder: Path = Field(Path("updates"), description="Where bundles of updates are kept; has to be writable.")
+    update_every: Duration = Field(3600.0, description="How often the source is looked at.")
+    update_hours: Hours | None = Field(None, description="Local hours in which bundles are looked for and gone over to, as 1-5.")
+    update_rate: BytesPerS = Field(1e6, description="Pace of a transfer, so that frames are not disturbed.")
+    update_downgrade: bool = Field(False, description="Take an older bundle too, where the source has one.")
+    update_answers: int = Field(10, ge=1, description="Good answers by which a new bundle proves itself.")
+    update_patience: Duration = Field(60.0, description="A new bundle that gives no good answer for so long is given up.")
     log_format: Format | None = Field(None, description="Of the log on standard error; text on a terminal, else json.")
 
     @classmethod
@@ -172,7 +198,7 @@ class AgentFile(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags over environment over file; nothing else is read."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, _Toml(settings_cls)
 
     def _delivery(self) -> DeliverySettings | None:
         if self.deliver is None:
@@ -216,6 +242,31 @@ class AgentFile(BaseSettings):
             credentials=credentials(self.tls_ca, self.tls_cert, self.tls_key, self.token_file, insecure=self.insecure),
             thrift=ThriftSettings(hot_c=self.hot, battery_low_share=self.battery_low / 100),
         )
+
+    def for_updates(self) -> UpdateSettings:
+        """What it says of updates."""
+        return UpdateSettings(
+            source=self.update_source,
+            folder=self.update_folder,
+            every_s=self.update_every,
+            hours=self.update_hours,
+            bytes_per_s=self.update_rate,
+            downgrade=self.update_downgrade,
+            answers=self.update_answers,
+            patience_s=self.update_patience,
+            trust=self.trust,
+        )
+
+
+class _Toml(TomlConfigSettingsSource):
+    """The file, in which settings with a common first word may also stand in a table: `[update]` and `every = "6h"`."""
+
+    def __call__(self) -> dict[str, Any]:
+        told = dict(super().__call__())
+        for table in TABLES:
+            if isinstance(told.get(table), dict):
+                told |= {f"{table}_{name}": value for name, value in told.pop(table).items()}
+        return told
 
 
 def read_agent_file(path: Path | None, flags: Mapping[str, Any]) -> AgentFile:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus.bench.words import size
-from isthmus.cli import doctor, guard, profiles, sensors, unit
+from isthmus.cli import doctor, guard, profiles, sensors, unit, updating
 from isthmus.cli.bundles import JsonOption
 from isthmus.cli.results import print_json, print_table
 
@@ -102,3 +102,4 @@ app.command("sensors")(sensors.sensors)
 app.command("profiles")(profiles.profiles)
 app.command("doctor")(doctor.doctor)
 app.command("init")(unit.init)
+app.add_typer(updating.app, name="update")

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,17 +15,30 @@ import typer
 import isthmus
 from isthmus.bench.words import size
 from isthmus.cli import guard
-from isthmus.cli.bundles import JsonOption, TrustOption, open_trusted
+from isthmus.cli.bundles import JsonOption, TrustOption
 from isthmus.cli.connection import InsecureOption, TlsCaOption, TlsCertOption, TlsKeyOption, TokenFileOption
 from isthmus.cli.results import print_json
-from isthmus.errors import UsageError
+from isthmus.cli.update_options import (
+    AnswersOption,
+    DowngradeOption,
+    EveryOption,
+    FolderOption,
+    HoursOption,
+    PaceOption,
+    PatienceOption,
+    SourceOption,
+)
+from isthmus.errors import DeviceError, IsthmusError, UsageError
 
 if TYPE_CHECKING:
     from isthmus.cli.agent_file import AgentFile
+    from isthmus.contract.bundle import Bundle
     from isthmus.head.agent import Agent
     from isthmus.head.figures import Figures
     from isthmus.head.ledger import Summary
+    from isthmus.head.settings import AgentSettings
     from isthmus.head.status import StatusPage
+    from isthmus.head.update.updater import Updater
 
 TERMINATED = 143
 
@@ -121,6 +135,14 @@ def run(
     token_file: TokenFileOption = None,
     insecure: InsecureOption = False,
     trust: TrustOption = None,
+    update_source: SourceOption = "",
+    update_folder: FolderOption = Path("updates"),
+    update_every: EveryOption = "1h",
+    update_hours: HoursOption = None,
+    update_rate: PaceOption = "1MB/s",
+    update_downgrade: DowngradeOption = False,
+    update_answers: AnswersOption = 10,
+    update_patience: PatienceOption = "60s",
     log_format: guard.LogFormat = None,
     check: Annotated[bool, typer.Option("--check", help="Check bundle, source and server, then stop.")] = False,
     as_json: JsonOption = False,
@@ -144,8 +166,8 @@ def _run(asked: "AgentFile", *, check: bool, as_json: bool) -> None:
     from isthmus.devices.memory import resident_bytes
     from isthmus.devices.systemd import Notifier, Watchdog
     from isthmus.head.figures import Figures
-    from isthmus.head.opening import open_agent
     from isthmus.head.sink import Callback, Sink
+    from isthmus.head.update.opening import open_updating
 
     started = time.monotonic()
     settings = asked.for_agent()
@@ -153,11 +175,6 @@ def _run(asked: "AgentFile", *, check: bool, as_json: bool) -> None:
         raise UsageError("no bundle is named: give BUNDLE, or `bundle` in the file of --config")
     if settings.placement != "local" and not settings.tails:
         raise UsageError("no server is named: give --tail HOST:PORT; only --placement local works without one")
-    bundle = open_trusted(asked.bundle, asked.trust)
-    if settings.placement == "split" and settings.point >= len(bundle.manifest.points):
-        raise UsageError(
-            f"--point {settings.point}: the bundle has {len(bundle.manifest.points)} operating point(s), counted from 0"
-        )
     _keep_to_cores(asked.cores)
     figures, notifier = Figures(), Notifier()
     sinks: list[Sink] = [figures]
@@ -165,13 +182,16 @@ def _run(asked: "AgentFile", *, check: bool, as_json: bool) -> None:
         if guard.err.is_terminal and not check:
             shown = stack.enter_context(guard.err.status("waiting for the first frame"))
             sinks.append(Callback(lambda _record: shown.update(_counts(agent.summary))))
-        agent = stack.enter_context(open_agent(bundle, settings, sinks, needs_server=check))
+        updates = asked.for_updates()
+        fits = partial(_check_point, settings)
+        opened = open_updating(asked.bundle, settings, updates, sinks, needs_server=check, check=fits)
+        agent, bundle, updater = stack.enter_context(opened)
         if check:
             servers = ", ".join(settings.tails) or "the local network"
             guard.out.print(f"{asked.bundle}, {agent.facts()['source']} and {servers} are in order", highlight=False)
             return
         if asked.metrics_port is not None:
-            stack.enter_context(_status_page(asked, agent, figures, bundle.manifest.id, settings.device_id))
+            stack.enter_context(_status_page(asked, agent, figures, bundle.manifest.id, settings.device_id, updater))
         stopped_by: list[int] = []
 
         def stop(number: int, _frame: object) -> None:
@@ -185,10 +205,31 @@ def _run(asked: "AgentFile", *, check: bool, as_json: bool) -> None:
         notifier.ready()
         notifier.status(f"answers {agent.facts()['source']}")
         stack.callback(notifier.stopping)
-        summary = agent.run()
+        summary = _answer(agent, updater)
         _report(summary, ready_s, resident_bytes(), as_json=as_json)
     if stopped_by:
         raise typer.Exit(TERMINATED if stopped_by[0] == signal.SIGTERM else guard.INTERRUPTED)
+
+
+def _check_point(settings: "AgentSettings", bundle: "Bundle") -> None:
+    if settings.placement == "split" and settings.point >= len(bundle.manifest.points):
+        raise UsageError(
+            f"--point {settings.point}: the bundle has {len(bundle.manifest.points)} operating point(s), counted from 0"
+        )
+
+
+def _answer(agent: "Agent", updater: "Updater | None") -> "Summary":
+    """Run the agent, and update it meanwhile."""
+    if updater is None:
+        return agent.run()
+    try:
+        with updater:
+            return agent.run()
+    except IsthmusError as error:
+        if not updater.gave_up:
+            raise
+        # Services are not started again after errors of the bundle; this one is not there any more.
+        raise DeviceError(f"{error}; that bundle was given up, start the agent again") from error
 
 
 def _keep_to_cores(asked: str | None) -> None:
@@ -201,14 +242,17 @@ def _keep_to_cores(asked: str | None) -> None:
         structlog.get_logger().info("kept to cores", cores=kept)
 
 
-def _status_page(asked: "AgentFile", agent: "Agent", figures: "Figures", bundle_id: str, device_id: str) -> "StatusPage":
+def _status_page(
+    asked: "AgentFile", agent: "Agent", figures: "Figures", bundle_id: str, device_id: str, updater: "Updater | None"
+) -> "StatusPage":
     from isthmus.devices.memory import resident_bytes
     from isthmus.head.status import StatusPage
 
     assert asked.metrics_port is not None
     page = StatusPage(
         figures,
-        facts=lambda: {**agent.facts(), "resident_bytes": resident_bytes()},
+        facts=lambda: {**agent.facts(), **(updater.facts() if updater else {}), "resident_bytes": resident_bytes()},
+        more=updater.as_prometheus if updater else str,
         labels={"device": device_id, "bundle": bundle_id, "version": isthmus.__version__},
         lives=lambda: agent.lives,
         host=asked.metrics_host,

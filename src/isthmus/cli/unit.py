@@ -78,6 +78,7 @@ def init(
         "tail": tail or ["192.0.2.7:8001"],
         "sink": ["jsonl:+answers.jsonl"],
         "metrics_port": 8003,
+        "update_folder": "/var/lib/isthmus/updates",
     }
     account = user or getpass.getuser()
     text = _UNIT.format(

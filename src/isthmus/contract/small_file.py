@@ -81,6 +81,39 @@ def replace(path: Path, data: bytes, *, like: Path) -> None:
         raise
 
 
+def put(path: Path, data: bytes, *, mode: int) -> None:
+    """Write a file in one step, whether or not there is an older one, and see it and its name on the disk.
+
+    What a power cut left of an earlier attempt is written over: there is one name for it, so nothing piles up.
+
+    Raises:
+        OSError: it cannot be written; an older file is as it was.
+    """
+    fresh = path.with_name(f".{path.name}.new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            _write_through(stream, data)
+        os.replace(fresh, path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """A name is on the disk when its folder is.
+
+    Raises:
+        OSError: it is not.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _write_through(stream: BinaryIO, data: bytes) -> None:
     """To the disk and not only to the cache: a name that survives a power cut must not name an empty file."""
     stream.write(data)

@@ -28,7 +28,8 @@ async def send(turns, order, name, count):
 
 
 async def test_transfers_share_one_rate_in_equal_parts():
-    time, order = Time(), []
+    time = Time()
+    order: list[str] = []
     turns = Turns(HandoutLimits(bytes_per_s=1000), burst=1000, clock=time, sleep=time.sleep)
     await asyncio.gather(send(turns, order, "one", 5), send(turns, order, "other", 5))
     assert time.now == pytest.approx(108.0, abs=0.01)
