@@ -57,7 +57,7 @@ def test_detections_are_rounded_and_none_seen_is_an_empty_list():
 def test_the_record_of_a_drop_names_its_reason():
     row = record(placement="drop", reason="deadline", detail="late").as_json()
     assert row == {"device": "camera", "sequence": 0, "placement": "drop", "reason": "deadline", "detail": "late"}
-    assert set(DROP_REASONS) == {"gate", "spared", "newer", "deadline", "link", "server", "stopped", "queue"}
+    assert set(DROP_REASONS) == {"gate", "filter", "spared", "newer", "deadline", "link", "server", "stopped", "queue"}
 
 
 def test_a_confidence_that_is_no_number_stays_json():
