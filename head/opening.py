@@ -187,7 +187,7 @@ def _wait_connected(link: Link, settings: AgentSettings, *, can_do_without: bool
 def _audit(bundle: Bundle, settings: AgentSettings) -> FilterAudit | None:
     """What judges the neural filter; None where none runs, or its misses cannot be told."""
     record = bundle.manifest.filter
-    if settings.placement != "split" or not settings.filtering or not settings.audit_share:
+    if settings.placement not in ("split", "auto") or not settings.filtering or not settings.audit_share:
         return None
     return FilterAudit(record, settings.audit_share) if record is not None and record.presence is not None else None
 
