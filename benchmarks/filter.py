@@ -33,6 +33,7 @@ from isthmus.contract.binomial import interval
 from isthmus.contract.bundle import Bundle, open_bundle
 from isthmus.devices.detect import detect
 from isthmus.devices.filtering import FilterNetwork
+from isthmus.errors import ExportError
 from isthmus.export.exporter import ExportSettings, export
 from isthmus.export.filtering import footage, labels, making, parting
 from isthmus.export.filtering.footage import Film, Footage, Shot
@@ -141,7 +142,7 @@ def blocks(task: Task, film: Film, opened: np.ndarray, bundle: Bundle) -> list[d
         parts = making.part_films([film], task.pause_s, order, THIRDS)
         try:
             parting.check(parts, task.pause_s)
-        except Exception as reason:  # what cannot be parted is a row of its own
+        except ExportError as reason:  # a row of its own
             return [{"film": task.name, "refused": str(reason), "frames": len(film.seen), "seen": int(film.seen.sum())}]
         with tempfile.TemporaryDirectory() as temporary:
             made = making.make(

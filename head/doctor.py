@@ -55,7 +55,7 @@ def examine_bundle(bundle: Bundle, settings: AgentSettings) -> Iterator[Finding]
     yield _tried("bundle", verify, BUNDLE_ADVICE)
     yield _tried("head", compute, "see the line on onnxruntime")
     if bundle.manifest.filter is not None:
-        yield _filter(bundle.manifest.filter, runs=settings.placement == "split" and settings.filtering)
+        yield _filter(bundle.manifest.filter, runs=settings.placement in ("split", "auto") and settings.filtering)
 
 
 def _filter(record: FilterRecord, *, runs: bool) -> Finding:

@@ -96,5 +96,5 @@ class FilterRecord(_Part):
     @property
     def promise(self) -> str:
         """What it promises, in words."""
-        shown = f"with {self.confidence:.0%} confidence {self.recall_shown:.1%} of the events pass"
+        shown = f"with {self.confidence:.0%} confidence at least {self.recall_shown:.1%} of the events pass"
         return shown if self.certified else f"not certified: {shown}, {self.recall_min:.1%} were wanted"
