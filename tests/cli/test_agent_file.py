@@ -106,3 +106,9 @@ def test_the_defaults_of_the_flags_are_those_of_the_settings():
     for name, field in AgentFile.model_fields.items():
         default = parameters[name].default
         assert getattr(read_agent_file(None, {} if default is None else {name: default}), name) == field.default, name
+
+
+def test_the_agent_may_choose_placements_and_pictures_by_itself(write):
+    path = write('source = "frames"\nplacement = "auto"\npicture = "jpeg-75,webp-15"\ndeadline = "200ms"\n')
+    settings = read_agent_file(path, {}).for_agent()
+    assert (settings.placement, settings.picture, settings.deadline_s) == ("auto", "jpeg-75,webp-15", 0.2)
