@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 600
 # The oldest protoc whose output every supported protobuf runtime takes.
 PROTOC := grpcio-tools==1.76.0
 
-.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-server bench-codec zoo proto proto-check slim clean help
+.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-server bench-codec headline zoo proto proto-check slim clean help
 
 help:
 	@echo "make demo         train, cut, export, serve, stream and measure a small network (about 4 minutes)"
@@ -22,6 +22,8 @@ help:
 	@echo "make bench        benchmarks: server (quick, without peers), agent footprint, shaper accuracy"
 	@echo "make bench-server the edge server beside MLServer, LitServe, BentoML and Ray Serve: writes docs/server-benchmark.md"
 	@echo "make bench-codec  the codec against compressors, picture and video formats: writes docs/codec-benchmark.md"
+	@echo "make headline     accuracy against bytes and device time by cross-validation, beside every rival: writes docs/headline.md;"
+	@echo "                  an evening for each of five folds: Ctrl-C ends it, and the next time it goes on where it was"
 	@echo "make zoo          docs/zoo.md: what the exporter makes of foreign files and known architectures (about 10 minutes)"
 	@echo "make slim         head and tail each in an environment of their own, without torch"
 	@echo "make proto        generate the messages anew; proto-check: are they current?"
@@ -72,6 +74,10 @@ bench-server: $(READY)
 bench-codec: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/codec/requirements.txt
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.codec
+
+# An evening for each of five folds; what is made is kept in build/headline, which `make clean` removes.
+headline: $(READY)
+	$(BIN)/python -m benchmarks.headline
 
 # Foreign files are found by ISTHMUS_DATA; without them the page has the architectures alone.
 zoo: $(READY)
