@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 600
 # The oldest protoc whose output every supported protobuf runtime takes.
 PROTOC := grpcio-tools==1.76.0
 
-.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-server bench-codec bench-controller zoo proto proto-check slim clean help
+.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-server bench-codec bench-controller headline zoo proto proto-check slim clean help
 
 help:
 	@echo "make demo         train, cut, export, serve, stream and measure a small network (about 4 minutes)"
@@ -23,6 +23,8 @@ help:
 	@echo "make bench-server the edge server beside MLServer, LitServe, BentoML and Ray Serve: writes docs/server-benchmark.md"
 	@echo "make bench-codec  the codec against compressors, picture and video formats: writes docs/codec-benchmark.md"
 	@echo "make bench-controller  the controller on recorded links beside fixed placements and an oracle: writes docs/controller.md"
+	@echo "make headline     accuracy against bytes and device time by cross-validation, beside every rival: writes docs/headline.md;"
+	@echo "                  an evening for each of five folds: Ctrl-C ends it, and the next time it goes on where it was"
 	@echo "make zoo          docs/zoo.md: what the exporter makes of foreign files and known architectures (about 10 minutes)"
 	@echo "make slim         head and tail each in an environment of their own, without torch"
 	@echo "make proto        generate the messages anew; proto-check: are they current?"
@@ -77,6 +79,10 @@ bench-codec: $(READY)
 # Photos, networks and recordings are found by ISTHMUS_DATA.
 bench-controller: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.controller
+
+# An evening for each of five folds; what is made is kept in build/headline, which `make clean` removes.
+headline: $(READY)
+	$(BIN)/python -m benchmarks.headline
 
 # Foreign files are found by ISTHMUS_DATA; without them the page has the architectures alone.
 zoo: $(READY)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from benchmarks.mobilenet import imagenet
 from torch import nn
 from torch.nn import functional
 
@@ -79,50 +80,9 @@ NETWORKS = {
 }
 
 
-class _Inverted(nn.Module):
-    """Inverted residual of MobileNetV2 (Sandler et al. 2018), batch norm folded."""
-
-    def __init__(self, inputs: int, outputs: int, expansion: int, stride: int) -> None:
-        super().__init__()
-        wide = inputs * expansion
-        layers = [_convolution(inputs, wide, 1)] if expansion != 1 else []
-        layers += [_convolution(wide, wide, 3, stride, wide), nn.Conv2d(wide, outputs, 1)]
-        self.conv = nn.Sequential(*layers)
-        self.is_residual = stride == 1 and inputs == outputs
-
-    def forward(self, value: torch.Tensor) -> torch.Tensor:
-        made: torch.Tensor = self.conv(value)
-        return value + made if self.is_residual else made
-
-
-class _MobileNet(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        features: list[nn.Module] = [_convolution(3, 32, 3, 2)]
-        inputs = 32
-        plan = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
-        for expansion, outputs, count, stride in plan:
-            for index in range(count):
-                features.append(_Inverted(inputs, outputs, expansion, stride if index == 0 else 1))
-                inputs = outputs
-        self.features = nn.Sequential(*features, _convolution(320, 1280, 1))
-        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, 1000))
-
-    def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        scores: torch.Tensor = self.classifier(self.features(picture).mean((2, 3)))
-        return scores
-
-
-def _convolution(inputs: int, outputs: int, size: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, size, stride, size // 2, groups=groups), nn.ReLU6())
-
-
 def mobilenet_v2() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """MobileNetV2 1.0 at 224 pixels."""
-    network = _MobileNet()
-    with np.load(DATA / "imagenet_mobilenetv2" / "mobilenetv2_imagenet_dequantised_bnfolded.npz", allow_pickle=False) as arrays:
-        network.load_state_dict({name: torch.from_numpy(arrays[name].astype(np.float32)) for name in network.state_dict()})
-    return network, (torch.zeros(2, 3, 224, 224),)
+    return imagenet(DATA), (torch.zeros(2, 3, 224, 224),)
 
 
 class _Basic(nn.Module):

@@ -1,0 +1,1 @@
+"""The headline: accuracy against bytes and against device time, beside every rival, by cross-validation."""
