@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 600
 # The oldest protoc whose output every supported protobuf runtime takes.
 PROTOC := grpcio-tools==1.76.0
 
-.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-server bench-codec zoo proto proto-check slim clean help
+.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-server bench-codec bench-links zoo proto proto-check slim clean help
 
 help:
 	@echo "make demo         train, cut, export, serve, stream and measure a small network (about 4 minutes)"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench        benchmarks: server (quick, without peers), agent footprint, shaper accuracy"
 	@echo "make bench-server the edge server beside MLServer, LitServe, BentoML and Ray Serve: writes docs/server-benchmark.md"
 	@echo "make bench-codec  the codec against compressors, picture and video formats: writes docs/codec-benchmark.md"
+	@echo "make bench-links  outages of a link: time to the next answer of the server, answers of the device, false alarms (20 minutes)"
 	@echo "make zoo          docs/zoo.md: what the exporter makes of foreign files and known architectures (about 10 minutes)"
 	@echo "make slim         head and tail each in an environment of their own, without torch"
 	@echo "make proto        generate the messages anew; proto-check: are they current?"
@@ -68,6 +69,10 @@ bench: $(READY)
 # Installs each peer into an environment of its own below build/bench-server, once; then about a quarter of an hour.
 bench-server: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.server
+
+# As root also over the kernel's own TCP, between two network namespaces; about ten minutes for each of the two links.
+bench-links: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.link_outages
 
 bench-codec: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/codec/requirements.txt

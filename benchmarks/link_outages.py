@@ -3,8 +3,7 @@
     python -m benchmarks.link_outages [--outages 50] [--round-trips 10,40,100,200] [--link shaper|tun|both] [--json PATH]
 
 Two links. `shaper` is the userspace one: bytes wait while it is down and go on when it is back, as behind a box that ends TCP.
-`tun` (root) is the kernel's own TCP between two network namespaces: packets are lost while it is down, and TCP backs off. The
-round trips are measured side by side.
+`tun` (root) is the kernel's own TCP between two network namespaces: packets are lost while it is down, and TCP backs off.
 
 Printed for each: time from the link's return to the first answer of the server, p50 and p95, in seconds and over the target
 (0.5 s + 4 round trips); the share of the frames of the outages that got an answer within their deadline, all of them the device's
@@ -214,6 +213,7 @@ def main() -> None:
     parser.add_argument("--outage-s", type=float, default=3.0, help="how long each lasts (default: %(default)s)")
     parser.add_argument("--loss-s", type=float, default=300.0, help="how long there is loss (default: %(default)s)")
     parser.add_argument("--round-trips", default="10,40,100,200", help="in milliseconds (default: %(default)s)")
+    parser.add_argument("--parallel", type=int, default=2, help="round trips measured at a time (default: %(default)s)")
     parser.add_argument("--link", choices=[*LINKS, "both"], default=None, help="default: both for root, else shaper")
     parser.add_argument("--json", type=Path, help="write the results there")
     options = parser.parse_args()
@@ -227,7 +227,7 @@ def main() -> None:
         frames = int(FPS * (options.outages * (options.outage_s + 10) + options.loss_s + 60))
         make_belt(frames).save(folder / "belt.npz")
         for kind in kinds:
-            with ThreadPoolExecutor(len(round_trips)) as pool:
+            with ThreadPoolExecutor(options.parallel) as pool:
                 cases = [
                     pool.submit(measure, kind, number, round_trip_s, bundle, folder / "belt.npz", options)
                     for number, round_trip_s in enumerate(round_trips)

@@ -37,7 +37,7 @@ class LinkSettings:
 
     connect_timeout_s: float = 5.0
     """To open a stream: several round trips of a slow radio, and short enough to try the next address."""
-    probe_s: float = 0.2
+    probe_s: float = 0.15
     """While frames wait, a server that is out of reach is asked for a connection so often, give or take a quarter."""
     wanted_s: float = 5.0
     """So long after a frame the link is wanted."""
