@@ -220,6 +220,8 @@ class Link:
 
     def _may_rest(self, held: Stream | None) -> bool:
         """Whether a search can end: the link is closed, or the stream that was silent is not."""
+        if held is not None:
+            held.listen()
         return self._closing.is_set() or (held is not None and not held.ended and not held.suspect)
 
     def _open(self, address: str, given_up: Callable[[], bool]) -> Stream:

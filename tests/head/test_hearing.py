@@ -36,6 +36,27 @@ def test_any_sound_ends_the_silence(hearing, sound):
     assert (hearing.silent_s(102.4), hearing.silent_s(102.6) > 0) == (0.0, True)
 
 
+@pytest.mark.parametrize(
+    "sound",
+    [lambda it: it.heard(102.0), lambda it: it.answered(0, 102.0), lambda it: it.sent(1, 0, 102.0)],
+    ids=["message", "answer", "capture"],
+)
+def test_only_an_echo_clears_a_doubt(hearing, sound):
+    hearing.sent(0, 0, 100.0)
+    assert hearing.silent_s(101.6) > 0
+    sound(hearing)
+    assert hearing.silent_s(102.1) == pytest.approx(2.1)
+    assert hearing.wants_echo(102.1)
+    hearing.echoed(0.01, 102.2)
+    assert hearing.silent_s(102.3) == 0.0
+
+
+def test_what_comes_too_late_clears_no_doubt_that_nobody_looked_at(hearing):
+    hearing.sent(0, 0, 100.0)
+    hearing.answered(0, 102.0)
+    assert hearing.silent_s(102.0) == pytest.approx(2.0)
+
+
 def test_after_the_last_answer_nothing_is_waited_for(hearing):
     hearing.sent(0, 0, 100.0)
     hearing.answered(0, 100.1)
