@@ -79,8 +79,8 @@ def test_an_echo_is_asked_for_when_it_is_quiet_and_again_after_as_long(hearing):
     hearing.sent(0, 0, 100.0)
     asked = [time_s for time_s in (100.4, 100.5, 100.7, 101.0, 101.4, 101.5) if hearing.wants_echo(time_s)]
     assert asked == [100.5, 101.0, 101.5]
-    hearing.heard(101.6)
-    assert (hearing.wants_echo(102.05), hearing.wants_echo(102.1)) == (False, True)
+    hearing.heard(101.5)
+    assert (hearing.wants_echo(101.95), hearing.wants_echo(102.0)) == (False, True)
 
 
 def test_a_server_that_echoes_and_does_not_answer_is_found_out(hearing):
