@@ -8,6 +8,7 @@ back, the server's TCP may repeat old answers at once, and what the device has s
 """
 
 import threading
+from collections import deque
 from dataclasses import dataclass
 
 
@@ -29,6 +30,8 @@ class Patience:
 
 
 USUAL = Patience()
+ECHOES = 8
+"""The quickest of so many tells the round trip: one that was under way while the link was gone is no measure."""
 
 
 class Hearing:
@@ -39,7 +42,7 @@ class Hearing:
         self._lock = threading.Lock()
         self._heard_at = now
         self._echo_at = now
-        self._round_trip_s = 0.0
+        self._round_trips_s: deque[float] = deque(maxlen=ECHOES)
         self._in_doubt = False
         self._under_way: dict[int, tuple[float, int]] = {}
 
@@ -66,8 +69,7 @@ class Hearing:
     def echoed(self, round_trip_s: float, now: float) -> None:
         """An echo came back."""
         with self._lock:
-            known = self._round_trip_s or round_trip_s
-            self._round_trip_s = known + 0.25 * (round_trip_s - known)
+            self._round_trips_s.append(round_trip_s)
             self._heard_at = now
             self._in_doubt = False
 
@@ -98,7 +100,8 @@ class Hearing:
             self._in_doubt = True
 
     def _borne_s(self) -> float:
-        return max(self._patience.silent_s, self._patience.round_trips * self._round_trip_s) + self._transfer_s()
+        round_trip_s = min(self._round_trips_s, default=0.0)
+        return max(self._patience.silent_s, self._patience.round_trips * round_trip_s) + self._transfer_s()
 
     def _transfer_s(self) -> float:
         return self._patience.slowest_byte_s * sum(size for _, size in self._under_way.values())

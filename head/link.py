@@ -207,7 +207,11 @@ class Link:
         held: Stream | None = None
         while not self._closing.is_set():
             try:
-                found = self._search.run(lambda: self._may_rest(held), was_let_in=bool(self.session))  # noqa: B023
+                found = self._search.run(
+                    lambda: self._may_rest(held),  # noqa: B023
+                    was_let_in=bool(self.session),
+                    is_closing=self._closing.is_set,
+                )
             except IsthmusError as error:
                 log.warning("link cannot work", reason=str(error))
                 self._fail(error)

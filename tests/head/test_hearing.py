@@ -99,3 +99,10 @@ def test_whoever_is_heard_often_enough_is_never_suspect(events):
         if event == "sent":
             hearing.sent(number, 0, now)
         hearing.answered(number - 1, now) if event == "answered" else hearing.heard(now)
+
+
+def test_an_echo_that_was_under_way_in_an_outage_is_no_measure(hearing):
+    hearing.echoed(0.1, 98.0)
+    hearing.echoed(3.0, 99.0)
+    hearing.sent(0, 0, 100.0)
+    assert hearing.silent_s(101.6) > 0
