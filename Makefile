@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 600
 # The oldest protoc whose output every supported protobuf runtime takes.
 PROTOC := grpcio-tools==1.76.0
 
-.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-server bench-codec bench-controller headline zoo proto proto-check slim clean help
+.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-server bench-codec bench-controller bench-links headline zoo proto proto-check slim clean help
 
 help:
 	@echo "make demo         train, cut, export, serve, stream and measure a small network (about 4 minutes)"
@@ -25,6 +25,7 @@ help:
 	@echo "make bench-controller  the controller on recorded links beside fixed placements and an oracle: writes docs/controller.md"
 	@echo "make headline     accuracy against bytes and device time by cross-validation, beside every rival: writes docs/headline.md;"
 	@echo "                  an evening for each of five folds: Ctrl-C ends it, and the next time it goes on where it was"
+	@echo "make bench-links  outages of a link: time to the next answer of the server, answers of the device, false alarms (20 minutes)"
 	@echo "make zoo          docs/zoo.md: what the exporter makes of foreign files and known architectures (about 10 minutes)"
 	@echo "make slim         head and tail each in an environment of their own, without torch"
 	@echo "make proto        generate the messages anew; proto-check: are they current?"
@@ -71,6 +72,10 @@ bench: $(READY)
 # Installs each peer into an environment of its own below build/bench-server, once; then about a quarter of an hour.
 bench-server: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.server
+
+# As root also over the kernel's own TCP, between two network namespaces; about ten minutes for each of the two links.
+bench-links: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.link_outages
 
 bench-codec: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/codec/requirements.txt

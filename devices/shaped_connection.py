@@ -145,7 +145,11 @@ class ConnectionEnd(asyncio.BufferedProtocol):
     def write_eof(self) -> None:
         """Half-close this end once everything is written."""
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write_eof()
+            try:
+                self._transport.write_eof()
+            except OSError:
+                # The peer has reset the connection, and the loop has not read that yet.
+                self._transport.abort()
 
 
 class Connection:

@@ -5,6 +5,7 @@ begins only when it is getting late. Backwards from the last deadline to the fir
 done by its own deadline and before the next one has to begin. How long one takes is learned.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,11 +15,13 @@ WANTED_MAX = 2
 """Frames that wait to be answered now; beyond that the newest ones win."""
 WATCHED_MAX = 8
 """Frames between capture and answer: one waits, one is computed, a window of captures is under way."""
+REMEMBERED = 32
+"""Durations from which is learned how long a frame takes."""
+FREAKS = 2
+"""So many of them may be longer than a frame is given: else one second without a core would have every frame begun at once."""
 SLACK = 1.25
 SLACK_S = 0.004
-"""How much longer than the longest of late a frame may take: another thread has the core, a sink is slow."""
-FADING = 0.98
-"""The longest time fades, so that one slow frame is forgotten after some dozens."""
+"""How much longer than usual a frame may take: another thread has the core, a sink is slow."""
 _NEVER = float("inf")
 
 
@@ -49,8 +52,8 @@ class Agenda:
 
     def __init__(self) -> None:
         self._tasks: list[Task] = []
-        self._longest_s = 0.0
-        self._usual_s = 0.0
+        self._took_s: deque[float] = deque(maxlen=REMEMBERED)
+        self._long_s = self._usual_s = 0.0
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -63,7 +66,7 @@ class Agenda:
     @property
     def expected_s(self) -> float:
         """How long a frame has to be given."""
-        return self._longest_s * SLACK + SLACK_S
+        return self._long_s * SLACK + SLACK_S
 
     @property
     def usual_s(self) -> float:
@@ -72,8 +75,10 @@ class Agenda:
 
     def learn(self, took_s: float) -> None:
         """One frame took so long."""
-        self._longest_s = max(took_s, self._longest_s * FADING)
-        self._usual_s = took_s if not self._usual_s else 0.8 * self._usual_s + 0.2 * took_s
+        self._took_s.append(took_s)
+        order = sorted(self._took_s)
+        self._usual_s = order[len(order) // 2]
+        self._long_s = order[max(len(order) - 1 - FREAKS, len(order) // 2)]
 
     def is_possible(self, pending: Pending, now: float) -> bool:
         """Whether an answer could be there in time if the lane began now."""

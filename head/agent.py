@@ -122,8 +122,8 @@ class Agent:
         return time.monotonic() - self._processing.beat_s < STALLED_S
 
     def hand_over(self, rig: Rig) -> threading.Event:
-        """Answer with another bundle; see `Processing.hand_over`."""
-        return self._processing.hand_over(rig)
+        """Answer with another bundle; see `Handover.offer`."""
+        return self._processing.handover.offer(rig)
 
     def recall_with(self, recall: Callable[[IsthmusError], Rig | None]) -> None:
         """Whom to ask for what to go on with when the bundle at hand fails."""

@@ -24,7 +24,7 @@ from isthmus.head.settings import AgentSettings
 from isthmus.head.sink import Sink
 from isthmus.head.standby import Standby, check_network
 
-FIRST_LINK_S = 1.0
+FIRST_LINK_S = 0.5
 """How long a device that can do without a server waits for one at its start."""
 SESSION_BYTES = 16
 _log = structlog.get_logger()

@@ -2,9 +2,13 @@
 
 Time comes in. What is heard is any message of the stream, and the echo of a small question that is asked on the same connection
 when it has been quiet for a while: a server that computes for long still answers that at once.
+
+A stream that has been silent for too long is in doubt until an echo comes back. Other messages do not clear it: when a link is
+back, the server's TCP may repeat old answers at once, and what the device has sent still hangs in its own TCP for seconds.
 """
 
 import threading
+from collections import deque
 from dataclasses import dataclass
 
 
@@ -26,6 +30,8 @@ class Patience:
 
 
 USUAL = Patience()
+ECHOES = 8
+"""The quickest of so many tells the round trip: one that was under way while the link was gone is no measure."""
 
 
 class Hearing:
@@ -36,47 +42,51 @@ class Hearing:
         self._lock = threading.Lock()
         self._heard_at = now
         self._echo_at = now
-        self._round_trip_s = 0.0
+        self._round_trips_s: deque[float] = deque(maxlen=ECHOES)
+        self._in_doubt = False
         self._under_way: dict[int, tuple[float, int]] = {}
 
     def sent(self, sequence: int, size_bytes: int, now: float) -> None:
         """A capture left, and something is to be heard of it."""
         with self._lock:
-            if not self._under_way:
+            if not self._under_way and not self._in_doubt:
                 self._heard_at = self._echo_at = now
             self._under_way[sequence] = now, size_bytes
 
     def heard(self, now: float) -> None:
         """Something came."""
         with self._lock:
-            self._heard_at = now
+            self._listen(now)
+            if not self._in_doubt:
+                self._heard_at = now
 
     def answered(self, sequence: int, now: float) -> None:
         """A capture was answered."""
+        self.heard(now)
         with self._lock:
             self._under_way.pop(sequence, None)
-            self._heard_at = now
 
     def echoed(self, round_trip_s: float, now: float) -> None:
         """An echo came back."""
         with self._lock:
-            known = self._round_trip_s or round_trip_s
-            self._round_trip_s = known + 0.25 * (round_trip_s - known)
+            self._round_trips_s.append(round_trip_s)
             self._heard_at = now
+            self._in_doubt = False
 
     def wants_echo(self, now: float) -> bool:
         """Whether to ask for an echo now; that it is asked for is taken for granted."""
         with self._lock:
-            if not self._under_way or now - max(self._heard_at, self._echo_at) < self._patience.echo_s:
+            is_awaited = self._under_way or self._in_doubt
+            if not is_awaited or now - max(self._heard_at, self._echo_at) < self._patience.echo_s:
                 return False
             self._echo_at = now
             return True
 
     def silent_s(self, now: float) -> float:
-        """How long nothing was heard, if that is suspicious by now; else 0."""
+        """How long nothing was heard, if the stream is in doubt; else 0."""
         with self._lock:
-            quiet_s = now - self._heard_at if self._under_way else 0.0
-            return quiet_s if quiet_s > self._borne_s() else 0.0
+            self._listen(now)
+            return now - self._heard_at if self._in_doubt else 0.0
 
     def unanswered_s(self, now: float) -> float:
         """How long the oldest capture waits, if that is too long; else 0."""
@@ -84,8 +94,14 @@ class Hearing:
             waited_s = now - min((sent_at for sent_at, _ in self._under_way.values()), default=now)
             return waited_s if waited_s > self._patience.answer_s + self._transfer_s() else 0.0
 
+    def _listen(self, now: float) -> None:
+        """Begin to doubt when it has been quiet for too long."""
+        if self._under_way and now - self._heard_at > self._borne_s():
+            self._in_doubt = True
+
     def _borne_s(self) -> float:
-        return max(self._patience.silent_s, self._patience.round_trips * self._round_trip_s) + self._transfer_s()
+        round_trip_s = min(self._round_trips_s, default=0.0)
+        return max(self._patience.silent_s, self._patience.round_trips * round_trip_s) + self._transfer_s()
 
     def _transfer_s(self) -> float:
         return self._patience.slowest_byte_s * sum(size for _, size in self._under_way.values())

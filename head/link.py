@@ -212,7 +212,11 @@ class Link:
         held: Stream | None = None
         while not self._closing.is_set():
             try:
-                found = self._search.run(lambda: self._may_rest(held), was_let_in=bool(self.session))  # noqa: B023
+                found = self._search.run(
+                    lambda: self._may_rest(held),  # noqa: B023
+                    was_let_in=bool(self.session),
+                    is_closing=self._closing.is_set,
+                )
             except IsthmusError as error:
                 log.warning("link cannot work", reason=str(error))
                 self._fail(error)
@@ -225,6 +229,8 @@ class Link:
 
     def _may_rest(self, held: Stream | None) -> bool:
         """Whether a search can end: the link is closed, or the stream that was silent is not."""
+        if held is not None:
+            held.listen()
         return self._closing.is_set() or (held is not None and not held.ended and not held.suspect)
 
     def _open(self, address: str, given_up: Callable[[], bool]) -> Stream:

@@ -24,7 +24,7 @@ def open_agent(
 ) -> Iterator[Agent]:
     """Open all that an agent needs, and wait until a server has taken its stream.
 
-    A device that can answer by itself, or keep what must be delivered, begins without a server after a second.
+    A device that can answer by itself, or keep what must be delivered, begins without a server after half a second.
 
     Args:
         bundle: what runs.

@@ -57,6 +57,11 @@ class Pending:
         self._settled = False
 
     @property
+    def is_late(self) -> bool:
+        """Whether its deadline has passed."""
+        return self.deadline_at is not None and time.monotonic() > self.deadline_at
+
+    @property
     def settled(self) -> bool:
         """Whether somebody has claimed it."""
         return self._settled

@@ -5,7 +5,6 @@ does so for every frame that the server does not answer in time: whatever would 
 or the deadline goes to that lane first, and a frame that was captured is watched there until it is answered.
 """
 
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,6 +15,7 @@ from isthmus.head.delivery import Delivery
 from isthmus.head.evidence import EvidenceRing
 from isthmus.head.flight import Flight
 from isthmus.head.frame import Frame
+from isthmus.head.handover import Handover
 from isthmus.head.ledger import Origin
 from isthmus.head.mailbox import Mailbox
 from isthmus.head.pending import Pending
@@ -47,6 +47,7 @@ class Processing:
     Attributes:
         beat_s: `time.monotonic` when the thread last came around.
         stopped: the run ends after the frames at hand. A plain flag: a signal handler may interrupt whoever holds a lock.
+        handover: takes another rig, from the next frame on.
         recall: asked for what to go on with when the bundle at hand fails; None: the run ends with the error.
     """
 
@@ -65,6 +66,7 @@ class Processing:
     ) -> None:
         self.beat_s = time.monotonic()
         self.stopped = False
+        self.handover = Handover()
         self.recall: Callable[[IsthmusError], Rig | None] = lambda _error: None
         self._mailbox = mailbox
         self._delivery = delivery
@@ -74,23 +76,12 @@ class Processing:
         self._waits = waits
         self._finish_s = finish_s
         self._on_error = on_error
-        self._succession: tuple[Rig, threading.Event] | None = None
         self._equip(rig)
 
     @property
     def rig(self) -> Rig:
         """What answers now."""
         return self._rig
-
-    def hand_over(self, rig: Rig) -> threading.Event:
-        """Answer with another rig, from the next frame on; safe from any thread.
-
-        Returns:
-            Is set when that has begun. What is in flight is still answered by the rig before, which the caller closes.
-        """
-        begun = threading.Event()
-        self._succession = (rig, begun)
-        return begun
 
     def run(self) -> None:
         """Until the mailbox is closed and empty, or the run is stopped; then deliver what waits on the disk.
@@ -122,11 +113,9 @@ class Processing:
             self._evidence.keep(frame)
 
     def _take_over(self) -> None:
-        succession, self._succession = self._succession, None
-        if succession is not None:
-            rig, begun = succession
+        rig = self.handover.take()
+        if rig is not None:
             self._equip(rig)
-            begun.set()
 
     def _equip(self, rig: Rig) -> None:
         self._rig = rig

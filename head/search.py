@@ -37,7 +37,7 @@ class LinkSettings:
 
     connect_timeout_s: float = 5.0
     """To open a stream: several round trips of a slow radio, and short enough to try the next address."""
-    probe_s: float = 0.2
+    probe_s: float = 0.15
     """While frames wait, a server that is out of reach is asked for a connection so often, give or take a quarter."""
     wanted_s: float = 5.0
     """So long after a frame the link is wanted."""
@@ -81,11 +81,15 @@ class Search:
         """Let an address come after the others for a while."""
         self._avoided_until[address] = time.monotonic() + AVOIDED_S
 
-    def run(self, given_up: Callable[[], bool], *, was_let_in: bool) -> Stream | None:
+    def run(
+        self, given_up: Callable[[], bool], *, was_let_in: bool, is_closing: Callable[[], bool] = lambda: False
+    ) -> Stream | None:
         """Search.
 
         Args:
-            given_up: asked all the time; true ends the search.
+            given_up: asked all the time; true ends the search, but no attempt that has begun: the server may have taken it
+                by then, and have ended the stream before it.
+            is_closing: asked all the time; true ends an attempt too.
             was_let_in: whether a server took a stream before: then one may do so again, when a certificate or a token has been
                 renewed.
 
@@ -99,9 +103,9 @@ class Search:
         pace = Pace(self._settings, self._is_wanted)
         while not given_up():
             for address in self._reached(pace, given_up):
-                if given_up():
+                if given_up() or is_closing():
                     return None
-                if (stream := self._try(address, given_up)) is not None:
+                if (stream := self._try(address, is_closing)) is not None:
                     return stream
             if len(self._locked_out) == len(self._addresses) and not was_let_in:
                 raise next(iter(self._locked_out.values()))

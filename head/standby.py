@@ -160,13 +160,16 @@ class Standby:
             _log.warning("the device could not answer a frame by itself", sequence=pending.frame.sequence, reason=str(error))
             self._drop([task] if task.wanted else [], "newer")
             return
-        if pending.claim():
+        if not pending.claim():
+            self.unneeded += 1
+        elif pending.kept is not None and pending.is_late:
+            # It is too late for the device's answer, and the server's is still to come.
+            pending.kept.release()
+        else:
             origin = Origin(placement=self.network.name, setting=self.network.setting, fallback=task.reason)
             self._ledger.answer(pending.frame, answer.outputs, origin, stages | answer.stages_s, identity=pending.identity)
             if pending.kept is not None:
                 pending.kept.release()
-        else:
-            self.unneeded += 1
         with self._changed:
             self._agenda.learn(time.monotonic() - started)
 

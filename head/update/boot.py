@@ -32,7 +32,7 @@ class Chosen:
     """The archive's digest, or `FACTORY`."""
 
 
-def choose(store: UpdateStore, factory: Path, trusted: TrustedKeys | None) -> Chosen:
+def choose(store: UpdateStore, factory: Path, trusted: TrustedKeys | None, *, counts: bool = True) -> Chosen:
     """Open the bundle that should run, and see to it that one runs in any case.
 
     A start on trial is counted, on the disk, before anything of the bundle is opened: whatever it does to the agent, it does it a
@@ -42,11 +42,12 @@ def choose(store: UpdateStore, factory: Path, trusted: TrustedKeys | None) -> Ch
         store: what is known.
         factory: the bundle that the agent was set up with.
         trusted: keys of which one must have signed whatever runs; None asks for no signature.
+        counts: whether this is a start; a look beside an agent that runs is none.
 
     Raises:
         BundleError: none of the bundles is whole, or signed as asked; says it of the one that the agent was set up with.
     """
-    state = _step(store, lambda known: _count(set_up(known, factory)))
+    state = _step(store, lambda known: _count(set_up(known, factory)) if counts else set_up(known, factory))
     for name in _candidates(state):
         try:
             bundle = open_named(store, name, factory, trusted)

@@ -42,6 +42,7 @@ def open_updating(
     sinks: Sequence[Sink] = (),
     *,
     needs_server: bool = False,
+    counts: bool = True,
     check: Callable[[Bundle], None] = lambda _bundle: None,
 ) -> Iterator[Opened]:
     """Open an agent that updates itself, as `open_agent` opens one that does not.
@@ -52,6 +53,7 @@ def open_updating(
         updates: how it updates itself.
         sinks: further ones.
         needs_server: wait for the server in any case.
+        counts: see `boot.choose`; what does not count mends nothing either.
         check: raises where the settings do not fit a bundle.
     """
     store = _store(updates)
@@ -62,7 +64,7 @@ def open_updating(
             yield Opened(agent=agent, bundle=bundle, updater=None)
         return
     for left in reversed(range(STARTS)):
-        chosen = choose(store, factory, updates.trusted())
+        chosen = choose(store, factory, updates.trusted(), counts=counts)
         updater = Updater(store, updates, factory=factory, chosen=chosen, agent_settings=settings)
         with ExitStack() as stack:
             try:
@@ -72,7 +74,7 @@ def open_updating(
                 )
                 agent = stack.enter_context(opening)
             except IsthmusError as error:
-                if left and _mended(store, updater, error):
+                if counts and left and _mended(store, updater, error):
                     continue
                 raise
             yield Opened(agent=agent, bundle=chosen.bundle, updater=updater.watch(agent))

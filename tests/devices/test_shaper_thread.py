@@ -285,3 +285,17 @@ def test_a_trace_holds_bytes_while_it_lets_nothing_pass(echo, tmp_path):
         assert_silent(connection)
         shaper.set_profile(parse(f"trace:{path}@3600s/0ms"))
         assert receive(connection, 1) == b"x"
+
+
+def test_a_client_that_is_gone_before_the_target_speaks_is_no_error(caplog):
+    """Such a client has reset the connection, which the loop learns by trying to half-close it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        with run_in_thread(address, parse("unlimited/4ms")) as shaper:
+            for _ in range(30):
+                connect(shaper.address).close()
+                served, _ = listener.accept()
+                with served:
+                    served.sendall(b"welcome")
+                    assert served.recv(1) == b""
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []

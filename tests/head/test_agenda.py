@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.head.agenda import SLACK, SLACK_S, WANTED_MAX, WATCHED_MAX, Agenda, Task
+from isthmus.head.agenda import FREAKS, REMEMBERED, SLACK, SLACK_S, WANTED_MAX, WATCHED_MAX, Agenda, Task
 from isthmus.head.frame import Frame
 from isthmus.head.pending import Pending
 
@@ -91,16 +91,25 @@ def test_a_frame_is_taken_off(agenda):
     assert len(agenda) == 0
 
 
-def test_a_slow_frame_counts_at_once_and_fades(agenda):
-    agenda.learn(1.0)
-    assert agenda.expected_s == pytest.approx(1.0 * SLACK + SLACK_S)
-    for _ in range(400):
-        agenda.learn(0.01)
-    assert agenda.expected_s == pytest.approx(0.01 * SLACK + SLACK_S)
+def test_a_frame_is_given_what_others_took_but_for_freaks(agenda):
+    usual_s = agenda.expected_s
+    for _ in range(REMEMBERED - 1):
+        agenda.learn((usual_s - SLACK_S) / SLACK)
+    for _ in range(FREAKS):
+        agenda.learn(5.0)
+        assert agenda.expected_s == pytest.approx(usual_s)
+    agenda.learn(5.0)
+    assert agenda.expected_s == pytest.approx(5.0 * SLACK + SLACK_S)
+
+
+def test_one_freak_makes_nothing_impossible(agenda):
+    for took_s in (0.01, 0.01, 5.0):
+        agenda.learn(took_s)
+    assert agenda.is_possible(task(0.2).pending, 0.0)
 
 
 @given(st.lists(st.floats(0.0, 2.0), max_size=6), st.lists(st.floats(0.001, 0.2), min_size=1, max_size=5))
-def test_whatever_takes_no_longer_than_learned_is_done_in_time_or_was_never_possible(deadlines, durations):
+def test_whatever_takes_no_longer_than_expected_is_done_in_time_or_was_never_possible(deadlines, durations):
     agenda = Agenda()
     for took_s in durations:
         agenda.learn(took_s)

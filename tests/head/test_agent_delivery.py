@@ -50,6 +50,7 @@ def test_a_server_that_answers_leaves_nothing_on_the_disk(agent_run, tiny_bundle
     assert run.go().answered == 10
     run.assert_every_frame_once(10)
     assert not any(record.queued for record in run.records)
+    assert run.agent.facts()["queue_pictures"] == 0
     assert run.waits_on_disk() == 0
 
 
@@ -114,7 +115,14 @@ def test_what_the_device_answered_is_delivered_too(agent_run, alone, serve, conn
     assert from_server(second.records).keys() == {("camera", record.session, record.sequence) for record in first.records}
 
 
-def test_an_answer_that_is_late_is_an_answer(agent_run, alone, serve, connect, shaped, pictures, deliver):
+def test_an_answer_after_the_deadline_is_an_answer(agent_run, tiny_bundle, serve, connect, shaped, pictures, deliver):
+    link = connect(shaped(serve().address, "unlimited/400ms").address)
+    run = agent_run(tiny_bundle, pictures(3), link=link, deliver=deliver, deadline_s=0.3)
+    assert run.go().answered == 3
+    assert {(record.placement, record.queued, record.latency_s > 0.3) for record in run.records} == {("split", False, True)}
+
+
+def test_an_answer_after_the_devices_own_is_an_answer_too(agent_run, alone, serve, connect, shaped, pictures, deliver):
     shaper = shaped(serve(alone).address)
     answered = threading.Event()
 

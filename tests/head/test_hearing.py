@@ -36,6 +36,27 @@ def test_any_sound_ends_the_silence(hearing, sound):
     assert (hearing.silent_s(102.4), hearing.silent_s(102.6) > 0) == (0.0, True)
 
 
+@pytest.mark.parametrize(
+    "sound",
+    [lambda it: it.heard(102.0), lambda it: it.answered(0, 102.0), lambda it: it.sent(1, 0, 102.0)],
+    ids=["message", "answer", "capture"],
+)
+def test_only_an_echo_clears_a_doubt(hearing, sound):
+    hearing.sent(0, 0, 100.0)
+    assert hearing.silent_s(101.6) > 0
+    sound(hearing)
+    assert hearing.silent_s(102.1) == pytest.approx(2.1)
+    assert hearing.wants_echo(102.1)
+    hearing.echoed(0.01, 102.2)
+    assert hearing.silent_s(102.3) == 0.0
+
+
+def test_what_comes_too_late_clears_no_doubt_that_nobody_looked_at(hearing):
+    hearing.sent(0, 0, 100.0)
+    hearing.answered(0, 102.0)
+    assert hearing.silent_s(102.0) == pytest.approx(2.0)
+
+
 def test_after_the_last_answer_nothing_is_waited_for(hearing):
     hearing.sent(0, 0, 100.0)
     hearing.answered(0, 100.1)
@@ -58,8 +79,8 @@ def test_an_echo_is_asked_for_when_it_is_quiet_and_again_after_as_long(hearing):
     hearing.sent(0, 0, 100.0)
     asked = [time_s for time_s in (100.4, 100.5, 100.7, 101.0, 101.4, 101.5) if hearing.wants_echo(time_s)]
     assert asked == [100.5, 101.0, 101.5]
-    hearing.heard(101.6)
-    assert (hearing.wants_echo(102.05), hearing.wants_echo(102.1)) == (False, True)
+    hearing.heard(101.5)
+    assert (hearing.wants_echo(101.95), hearing.wants_echo(102.0)) == (False, True)
 
 
 def test_a_server_that_echoes_and_does_not_answer_is_found_out(hearing):
@@ -78,3 +99,10 @@ def test_whoever_is_heard_often_enough_is_never_suspect(events):
         if event == "sent":
             hearing.sent(number, 0, now)
         hearing.answered(number - 1, now) if event == "answered" else hearing.heard(now)
+
+
+def test_an_echo_that_was_under_way_in_an_outage_is_no_measure(hearing):
+    hearing.echoed(0.1, 98.0)
+    hearing.echoed(3.0, 99.0)
+    hearing.sent(0, 0, 100.0)
+    assert hearing.silent_s(101.6) > 0

@@ -116,3 +116,14 @@ def test_pauses_grow_while_nobody_wants_the_link_and_are_short_once_somebody_doe
     pace.draw()
     wanted.clear()
     assert pace.pause_s <= 0.5
+
+
+def test_an_attempt_that_has_begun_is_not_given_up(addresses):
+    given_up = []
+
+    def attempt(_address, is_cut_off):
+        given_up.append(True)
+        assert not is_cut_off()
+        return "a stream"
+
+    assert Search(addresses, QUICK, attempt).run(lambda: bool(given_up), was_let_in=True) == "a stream"

@@ -184,7 +184,7 @@ def _run(asked: "AgentFile", *, check: bool, as_json: bool) -> None:
             sinks.append(Callback(lambda _record: shown.update(_counts(agent.summary))))
         updates = asked.for_updates()
         fits = partial(_check_point, settings)
-        opened = open_updating(asked.bundle, settings, updates, sinks, needs_server=check, check=fits)
+        opened = open_updating(asked.bundle, settings, updates, sinks, needs_server=check, counts=not check, check=fits)
         agent, bundle, updater = stack.enter_context(opened)
         if check:
             servers = ", ".join(settings.tails) or "the local network"

@@ -50,6 +50,15 @@ def test_a_bundle_on_trial_that_never_proves_itself_is_given_up(start, store, pu
     assert not store.archive(digest).exists()
 
 
+def test_a_look_beside_an_agent_that_runs_is_no_start(start, store, put, make_release, trust):
+    start()
+    digest = put("2")
+    store.change(lambda state: state.stage(digest).begin())
+    for _ in range(5):
+        choose(store, make_release("1"), read_trusted(trust), counts=False)
+    assert (store.read().current, store.read().trial_starts) == (digest, 1)
+
+
 @pytest.mark.parametrize("rest", [None, b"x", b""], ids=["gone", "cut", "empty"])
 def test_a_bundle_that_is_damaged_gives_way_to_what_ran_before(start, store, put, rest):
     def damage(path):
