@@ -211,7 +211,7 @@ def _check_rate(recipe: Recipe) -> None:
     if recipe.quantiser == "after" and _is_rated(recipe):
         raise UsageError(
             f"recipe {recipe.name} finds its codes after training, so that the codec cannot say what they cost; "
-            "leave the rate weight out, or set its quantiser to trained"
+            "leave --rate-weight and --target-bytes out, or set its quantiser to trained"
         )
 
 

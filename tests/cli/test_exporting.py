@@ -132,3 +132,17 @@ def test_a_filter_is_made_in_one_go_and_where_it_cannot_be_the_bundle_stays(
     assert ("is written without a filter and unsigned" in said) == fails
     assert ("99.1% of the events pass" in said) == (not fails)
     assert open_bundle(tmp_path / "b").manifest.filter is None
+
+
+def test_a_number_of_bytes_without_a_training_is_a_wrong_use(pictures, tmp_path):
+    done = _export("no.onnx", "-o", tmp_path / "b", "--data", pictures, "--bottleneck", "pca", "--target-bytes", "100")
+    assert done.exit_code == 2
+    assert "--bottleneck pca trains nothing" in " ".join(done.stderr.split())
+
+
+def test_a_number_of_bytes_for_codes_that_are_found_afterwards_is_a_wrong_use(make_tiny_bundle, pictures, tmp_path):
+    whole = make_tiny_bundle().folder / "whole.onnx"
+    asked = ("--cut", "folded", "--recipe", "hnd", "--target-bytes", "20")
+    done = _export(whole, "-o", tmp_path / "b", "--data", pictures, *asked)
+    assert done.exit_code == 2
+    assert "recipe hnd finds its codes after training" in " ".join(done.stderr.split())

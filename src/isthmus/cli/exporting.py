@@ -107,6 +107,8 @@ def export(
     budget_s = None if budget is None else seconds(budget, "--budget")
     signer = open_private(sign) if sign else None
     _check_data(bottleneck, data)
+    if target_bytes is not None and bottleneck != "learned":
+        raise UsageError(f"--target-bytes is met while training, and --bottleneck {bottleneck} trains nothing; leave it out")
     chosen = recipes.load(recipe)
 
     from isthmus.contract.sealing import sign_bundle
