@@ -48,6 +48,7 @@ def making(residual_source):
         bottlenecks=bottlenecks,
         coded=coded,
         int8=Candidate(model=int8.qdq.applied(plan, coded.boundary, "uint8"), record=record),
+        local=None,
         tables=CodecTables(),
         learned=None,
         data=SAMPLES,

@@ -19,6 +19,7 @@ from isthmus.head.hearing import Patience
 from isthmus.head.ledger import Ledger
 from isthmus.head.link import Link
 from isthmus.head.placement import Local, Offload, Split
+from isthmus.head.rig import Rig
 from isthmus.head.search import LinkSettings
 from isthmus.head.sink import Callback
 from isthmus.head.sources.paced import Paced
@@ -77,16 +78,8 @@ def film(bundle, tmp_path):
             link.wait_connected(60)
             ledger = Ledger(bundle.manifest, device_id="camera", deadline_s=0.5, sinks=[Callback(records.append)])
             with Delivery(folder, ledger) as delivery, Standby(Local(bundle), ledger) as standby:
-                agent = Agent(
-                    source=Paced(Scene(troubles, side), FPS),
-                    placement=placement or Split(bundle),
-                    ledger=ledger,
-                    link=link,
-                    standby=standby,
-                    delivery=delivery,
-                    finish_s=30.0,
-                )
-                agent.run()
+                rig = Rig(placement=placement or Split(bundle), ledger=ledger, link=link, standby=standby)
+                Agent(source=Paced(Scene(troubles, side), FPS), rig=rig, delivery=delivery, finish_s=30.0).run()
                 assert delivery.outstanding == 0
         return records
 
