@@ -69,6 +69,20 @@ def far(server):
 
 
 @pytest.fixture
+def later(far):
+    """A function that does something to the link after a while; the link stays until all is done."""
+    timers = []
+
+    def after(seconds, work, *arguments):
+        timers.append(threading.Timer(seconds, work, arguments))
+        timers[-1].start()
+
+    yield after
+    for timer in timers:
+        timer.join()
+
+
+@pytest.fixture
 def film(bundle, tmp_path):
     """A function that runs a camera over troubles, and gives its records when all is said."""
 
@@ -95,43 +109,39 @@ def assert_all_is_said(records, placement="split"):
     assert set(live.values()) <= {1}
 
 
-def outage(shaper, seconds):
-    """A link that is gone for a while; what was on its way is lost, and connections are broken."""
+@pytest.mark.parametrize("seconds", [0.2, 1.2])
+def test_outages_short_and_long(far, film, later, seconds):
+    """The link is gone for a while; what was on its way is lost, and connections are broken."""
 
     def come_back():
-        shaper.reset()
-        shaper.set_up(True)
+        far.reset()
+        far.set_up(True)
 
     def go():
-        shaper.set_up(False)
-        threading.Timer(seconds, come_back).start()
+        far.set_up(False)
+        later(seconds, come_back)
 
-    return go
-
-
-@pytest.mark.parametrize("seconds", [0.2, 1.2])
-def test_outages_short_and_long(far, film, seconds):
-    records = film(far.address, {10: outage(far, seconds)})
+    records = film(far.address, {10: go})
     assert_all_is_said(records)
     assert {record.fallback for record in records} >= {"", "link"}
 
 
-def test_an_outage_that_breaks_no_connection(far, film):
+def test_an_outage_that_breaks_no_connection(far, film, later):
     def go():
         far.set_up(False)
-        threading.Timer(1.2, far.set_up, [True]).start()
+        later(1.2, far.set_up, True)
 
     assert_all_is_said(film(far.address, {10: go}))
 
 
-def test_a_link_that_stalls_over_lost_packets(far, film):
+def test_a_link_that_stalls_over_lost_packets(far, film, later):
     """At 5% loss TCP stalls for 0.2 s at one packet in twenty; here stalls are half as long and come with each third frame."""
     chances = random.Random(5)
 
     def stall():
         if chances.random() < 0.33:
             far.set_up(False)
-            threading.Timer(0.1, far.set_up, [True]).start()
+            later(0.1, far.set_up, True)
 
     assert_all_is_said(film(far.address, dict.fromkeys(range(FRAMES), stall)))
 
@@ -149,10 +159,10 @@ def test_a_reset_in_mid_message(far, film):
     assert_all_is_said(film(far.address, dict.fromkeys((10, 20, 21, 40), far.reset), placement=Offload(), side=96), "offload")
 
 
-def test_a_server_that_is_silent_for_a_while(server, far, film):
+def test_a_server_that_is_silent_for_a_while(server, far, film, later):
     def go():
         server._process.send_signal(signal.SIGSTOP)
-        threading.Timer(1.5, server._process.send_signal, [signal.SIGCONT]).start()
+        later(1.5, server._process.send_signal, signal.SIGCONT)
 
     records = film(far.address, {10: go})
     assert_all_is_said(records)
