@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 600
 # The oldest protoc whose output every supported protobuf runtime takes.
 PROTOC := grpcio-tools==1.76.0
 
-.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-server bench-codec bench-controller bench-links headline zoo proto proto-check slim clean help
+.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-agent bench-server bench-codec bench-controller bench-links headline zoo proto proto-check slim clean help
 
 help:
 	@echo "make demo         train, cut, export, serve, stream and measure a small network (about 4 minutes)"
@@ -20,6 +20,7 @@ help:
 	@echo "make fuzz         feed the codec's C core wrong bytes for FUZZ_SECONDS (600) under clang's sanitizers"
 	@echo "make lint types   ruff, import-linter; mypy"
 	@echo "make bench        benchmarks: server (quick, without peers), agent footprint, shaper accuracy"
+	@echo "make bench-agent  what the agent costs: memory, time to the first answer, CPU and stages of a frame, what is installed"
 	@echo "make bench-server the edge server beside MLServer, LitServe, BentoML and Ray Serve: writes docs/server-benchmark.md"
 	@echo "make bench-codec  the codec against compressors, picture and video formats: writes docs/codec-benchmark.md"
 	@echo "make bench-controller  the controller on recorded links beside fixed placements and an oracle: writes docs/controller.md"
@@ -68,6 +69,10 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.server --quick
 	$(BIN)/python benchmarks/agent_footprint.py
 	$(BIN)/python benchmarks/shaper_accuracy.py
+
+bench-agent: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/agent_footprint.py
+	$(BIN)/python tests/slim.py
 
 # Installs each peer into an environment of its own below build/bench-server, once; then about a quarter of an hour.
 bench-server: $(READY)

@@ -22,12 +22,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from isthmus.bench import programs
+from isthmus.contract.bundle import open_bundle
 from isthmus.devices.detect import detect
 from isthmus.devices.memory import peak_resident_bytes
 from isthmus.errors import DeviceError
@@ -35,7 +37,13 @@ from isthmus.head.belt import Belt
 
 SHORT_FRAMES = 100
 SIDE = 64
-PLACEMENTS = ("split", "offload", "local")
+VARIANTS = {
+    "split": ["--placement", "split", "--no-standby"],
+    "split, standby": ["--placement", "split"],
+    "offload": ["--placement", "offload", "--no-standby"],
+    "local": ["--placement", "local"],
+}
+"""What the table calls it -> options of `isthmus run`; with a standby the agent has `local.onnx` in memory too."""
 FACTORY = f"""
 import torch
 
@@ -64,7 +72,7 @@ def export_bundle(folder: Path) -> Path:
     bundle = folder / "small.isthmus"
     program = (
         "import sys; from pathlib import Path; from isthmus.export.exporter import ExportSettings, export;"
-        "settings = ExportSettings(bottleneck='none', data=Path(sys.argv[2]));"
+        "settings = ExportSettings(bottleneck='none', data=Path(sys.argv[2]), local='whole');"
         "export(sys.argv[1], Path(sys.argv[3]), settings)"
     )
     command = [sys.executable, "-c", program, "factory:build", str(folder / "frames.npz"), str(bundle)]
@@ -85,6 +93,8 @@ class Footprint:
     first_answer_s: float
     cpu_s: float
     wall_s: float
+    stages_ms: dict[str, float]
+    """Median time of each stage of the frames that were answered; stages of others are in `network` and `server ...`."""
 
 
 def run_agent(arguments: list[str]) -> Footprint:
@@ -94,9 +104,13 @@ def run_agent(arguments: list[str]) -> Footprint:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         frames = answered = peak = 0
         first_answer_s = float("nan")
+        stages: dict[str, list[float]] = {}
         for line in process.stdout or ():
             frames += 1
-            if "reason" not in json.loads(line):
+            record = json.loads(line)
+            if "reason" not in record:
+                for stage, taken_ms in record["stages_ms"].items():
+                    stages.setdefault(stage, []).append(taken_ms)
                 if not answered:
                     first_answer_s = time.monotonic() - started
                 answered += 1
@@ -117,32 +131,34 @@ def run_agent(arguments: list[str]) -> Footprint:
         first_answer_s=first_answer_s,
         cpu_s=usage.ru_utime + usage.ru_stime,
         wall_s=wall_s,
+        stages_ms={stage: round(statistics.median(taken), 3) for stage, taken in stages.items()},
     )
 
 
 def measure(bundle: Path, folder: Path, tail: str, options: argparse.Namespace) -> list[dict[str, object]]:
-    """One row a placement; rounds interleave placements."""
+    """One row a variant; rounds interleave them."""
+    variants = {name: given for name, given in VARIANTS.items() if "standby" not in name or open_bundle(bundle).has("local.onnx")}
     for frames in (SHORT_FRAMES, SHORT_FRAMES + options.frames):
         make_belt(frames).save(folder / f"belt-{frames}.npz")
-    runs: dict[str, list[tuple[Footprint, Footprint]]] = {placement: [] for placement in PLACEMENTS}
+    runs: dict[str, list[tuple[Footprint, Footprint]]] = {name: [] for name in variants}
     for _ in range(options.rounds):
-        for placement in PLACEMENTS:
-            arguments = [str(bundle), "--placement", placement, "--no-gate", "--device-id", "footprint"]
-            arguments += [] if placement == "local" else ["--tail", tail]
+        for name, given in variants.items():
+            arguments = [str(bundle), *given, "--no-gate", "--device-id", "footprint"]
+            arguments += [] if name == "local" else ["--tail", tail]
             short, long = (
                 run_agent([*arguments, "--source", f"belt:{folder}/belt-{frames}.npz"])
                 for frames in (SHORT_FRAMES, SHORT_FRAMES + options.frames)
             )
-            runs[placement].append((short, long))
-    return [summarise(placement, pairs) for placement, pairs in runs.items()]
+            runs[name].append((short, long))
+    return [summarise(name, pairs) for name, pairs in runs.items()]
 
 
-def summarise(placement: str, pairs: list[tuple[Footprint, Footprint]]) -> dict[str, object]:
+def summarise(name: str, pairs: list[tuple[Footprint, Footprint]]) -> dict[str, object]:
     """Medians over the rounds."""
     cpu_ms = [(long.cpu_s - short.cpu_s) / (long.frames - short.frames) * 1e3 for short, long in pairs]
     wall_ms = [(long.wall_s - short.wall_s) / (long.frames - short.frames) * 1e3 for short, long in pairs]
     return {
-        "placement": placement,
+        "placement": name,
         "frames": pairs[0][1].frames,
         "answered": min(long.answered for _, long in pairs),
         "peak_mib": round(statistics.median(long.peak_bytes for _, long in pairs) / 2**20, 1),
@@ -150,6 +166,7 @@ def summarise(placement: str, pairs: list[tuple[Footprint, Footprint]]) -> dict[
         "cpu_ms_per_frame": round(statistics.median(cpu_ms), 3),
         "cpu_ms_per_frame_rounds": [round(value, 3) for value in cpu_ms],
         "wall_ms_per_frame": round(statistics.median(wall_ms), 3),
+        "stages_ms": pairs[-1][1].stages_ms,
         "start_cpu_s": round(statistics.median(s.cpu_s - s.frames * c / 1e3 for (s, _), c in zip(pairs, cpu_ms, strict=True)), 3),
     }
 
@@ -171,6 +188,9 @@ def show(rows: list[dict[str, object]], drawing_ms: float) -> None:
         table.add_row(*(str(row[column]) for column in columns))
     console = Console(stderr=True, width=110)
     console.print(table)
+    for row in rows:
+        stages = ", ".join(f"{stage} {taken}" for stage, taken in cast("dict[str, float]", row["stages_ms"]).items())
+        console.print(f"{row['placement']}: median ms of {stages}", highlight=False)
     console.print(f"drawing a belt frame takes {drawing_ms:.3f} ms of CPU, which is in cpu_ms_per_frame", highlight=False)
 
 
