@@ -80,7 +80,7 @@ bench-server: $(READY)
 
 # As root also over the kernel's own TCP, between two network namespaces; about ten minutes for each of the two links.
 bench-links: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.link_outages
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.links
 
 bench-codec: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/codec/requirements.txt

@@ -39,14 +39,6 @@ def seconds_by_node(kernels: Sequence[Kernel], nodes: Sequence[Node]) -> list[fl
     return found
 
 
-def named_share(kernels: Sequence[Kernel], nodes: Sequence[Node]) -> float:
-    """Part of the time, 0 to 1, that names tell the place of; the rest is put to the kernel before."""
-    places = {name: index for index, node in enumerate(nodes) for name in (node.name, *node.outputs) if name}
-    total = sum(kernel.seconds for kernel in kernels)
-    told = sum(kernel.seconds for kernel in kernels if _place(kernel.name, places, -1) >= 0)
-    return told / total if total else 1.0
-
-
 def _place(name: str, places: dict[str, int], otherwise: int) -> int:
     if name in places:
         return places[name]

@@ -145,6 +145,31 @@ def shaped() -> Iterator[Callable[..., Any]]:
         shaper.stop()
 
 
+@pytest.fixture
+def outage(shaped: Callable[..., Any]) -> Iterator[Callable[..., Callable[[int], None]]]:
+    """A function that takes a link away at the tenth frame, and gives it back 0.3 s later, with its connections or without."""
+    timers = []
+
+    def at_ten(shaper: Any, *, breaks: bool) -> Callable[[int], None]:
+        def come_back() -> None:
+            if breaks:
+                shaper.reset()
+            shaper.set_up(True)
+
+        def before(sequence: int) -> None:
+            if sequence == 10:
+                shaper.set_up(False)
+                timers.append(threading.Timer(0.3, come_back))
+                timers[-1].start()
+
+        return before
+
+    yield at_ten
+    # The shaper stays until then.
+    for timer in timers:
+        timer.join()
+
+
 class Pictures(Source):
     """Random pictures from memory; `before` is called with the sequence number before each one."""
 

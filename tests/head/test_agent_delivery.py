@@ -69,20 +69,12 @@ def test_without_a_server_pictures_wait_and_the_next_run_delivers_each_once(
     assert second.waits_on_disk() == 0
 
 
-def test_an_outage_in_mid_run_loses_and_doubles_no_answer(agent_run, tiny_bundle, serve, connect, shaped, pictures, deliver):
+def test_an_outage_in_mid_run_loses_and_doubles_no_answer(
+    agent_run, tiny_bundle, serve, connect, shaped, outage, pictures, deliver
+):
     shaper = shaped(serve().address, "unlimited/4ms")
-    link = connect(shaper.address)
-
-    def come_back():
-        shaper.reset()
-        shaper.set_up(True)
-
-    def lose(sequence):
-        if sequence == 10:
-            shaper.set_up(False)
-            threading.Timer(0.3, come_back).start()
-
-    run = agent_run(tiny_bundle, Paced(pictures(30, before=lose), 60), link=link, deliver=deliver)
+    source = Paced(pictures(30, before=outage(shaper, breaks=True)), 60)
+    run = agent_run(tiny_bundle, source, link=connect(shaper.address), deliver=deliver)
     run.go()
     answers = from_server(run.records)
     assert (len(answers), set(answers.values())) == (30, {1})

@@ -1,12 +1,8 @@
 """An agent whose link breaks, or whose server does not answer as it should."""
 
-import threading
-
 import pytest
 
 from isthmus.contract.generated import split_pb2 as wire
-from isthmus.devices import link as profiles
-from isthmus.devices.shaper_thread import run_in_thread
 from isthmus.errors import ContractMismatch
 from isthmus.head.link import Link
 
@@ -29,37 +25,21 @@ def test_a_server_with_another_bundle_ends_the_run(agent_run, tiny_bundle, make_
             run.go()
 
 
-def test_an_outage_in_mid_run_is_survived_without_a_loss(agent_run, tiny_bundle, serve, connect, pictures):
-    with run_in_thread(serve().address, profiles.parse("unlimited/4ms")) as shaper:
-        link = connect(shaper.address)
-
-        def lose(sequence):
-            if sequence == 10:
-                shaper.set_up(False)
-                threading.Timer(0.3, shaper.set_up, [True]).start()
-
-        run = agent_run(tiny_bundle, pictures(30, before=lose), link=link)
-        assert run.go().answered == 30
-        link.close()
+def test_an_outage_in_mid_run_is_survived_without_a_loss(agent_run, tiny_bundle, serve, connect, shaped, outage, pictures):
+    shaper = shaped(serve().address, "unlimited/4ms")
+    source = pictures(30, before=outage(shaper, breaks=False))
+    run = agent_run(tiny_bundle, source, link=connect(shaper.address))
+    assert run.go().answered == 30
     run.assert_every_frame_once(30)
 
 
-def test_frames_in_flight_at_a_break_are_dropped_once_and_the_session_goes_on(agent_run, tiny_bundle, serve, connect, pictures):
-    with run_in_thread(serve().address, profiles.parse("unlimited/4ms")) as shaper:
-        link = connect(shaper.address)
-
-        def come_back():
-            shaper.reset()
-            shaper.set_up(True)
-
-        def lose(sequence):
-            if sequence == 10:
-                shaper.set_up(False)
-                threading.Timer(0.3, come_back).start()
-
-        run = agent_run(tiny_bundle, pictures(30, before=lose), link=link)
-        summary = run.go()
-        link.close()
+def test_frames_in_flight_at_a_break_are_dropped_once_and_the_session_goes_on(
+    agent_run, tiny_bundle, serve, connect, shaped, outage, pictures
+):
+    shaper = shaped(serve().address, "unlimited/4ms")
+    link = connect(shaper.address)
+    run = agent_run(tiny_bundle, pictures(30, before=outage(shaper, breaks=True)), link=link)
+    summary = run.go()
     run.assert_every_frame_once(30)
     assert summary.dropped.keys() == {"link"}
     assert 1 <= summary.dropped["link"] <= 4

@@ -76,20 +76,10 @@ def test_an_answer_that_comes_after_the_devices_own_is_counted_and_not_entered(
     assert run.ledger.summary.late >= 1
 
 
-def test_frames_in_flight_at_a_break_are_answered_by_the_device(agent_run, bundle, serve, connect, shaped, pictures):
+def test_frames_in_flight_at_a_break_are_answered_by_the_device(agent_run, bundle, serve, connect, shaped, outage, pictures):
     shaper = shaped(serve(bundle).address, "unlimited/4ms")
     link = connect(shaper.address, bundle=bundle)
-
-    def come_back():
-        shaper.reset()
-        shaper.set_up(True)
-
-    def lose(sequence):
-        if sequence == 10:
-            shaper.set_up(False)
-            threading.Timer(0.3, come_back).start()
-
-    run = agent_run(bundle, pictures(30, before=lose), link=link, alone=True)
+    run = agent_run(bundle, pictures(30, before=outage(shaper, breaks=True)), link=link, alone=True)
     assert run.go().answered == 30
     run.assert_every_frame_once(30)
     assert {record.fallback for record in run.records} == {"", "link"}

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from isthmus.head.status import StatusPage
     from isthmus.head.update.updater import Updater
 
+_DEVICE, _DISK = "Device", "Pictures kept on the device"
 TERMINATED = 143
 
 
@@ -92,43 +93,68 @@ def run(
     ] = None,
     standby: Annotated[
         bool,
-        typer.Option("--standby/--no-standby", help="Let the device answer what the server does not answer in time."),
+        typer.Option(
+            "--standby/--no-standby", help="Let the device answer, by local.onnx, what the server does not answer in time."
+        ),
     ] = True,
-    device_id: Annotated[str, typer.Option(help="Name of this device; default the host's name.")] = "",
+    device_id: Annotated[str, typer.Option(rich_help_panel=_DEVICE, help="Name of this device; default the host's name.")] = "",
     wait: Annotated[str, typer.Option(help="How long to wait for the server at the start.")] = "10s",
-    float_head: Annotated[bool, typer.Option("--float-head", help="Run the float head even where there is one in int8.")] = False,
-    threads: Annotated[int, typer.Option(min=1, help="onnxruntime threads.")] = 1,
+    float_head: Annotated[
+        bool, typer.Option("--float-head", rich_help_panel=_DEVICE, help="Run the float head even where there is one in int8.")
+    ] = False,
+    threads: Annotated[int, typer.Option(rich_help_panel=_DEVICE, min=1, help="onnxruntime threads.")] = 1,
     provider: Annotated[
         Literal["auto", "cpu", "cuda", "tensorrt"],
-        typer.Option(help="Execution provider; auto: CUDA where it starts, else the CPU."),
+        typer.Option(rich_help_panel=_DEVICE, help="Execution provider; auto: CUDA where it starts, else the CPU."),
     ] = "auto",
     cores: Annotated[
-        str | None, typer.Option(help="Cores to keep to, as 2,3 or 4-7; default the fast ones where there are two kinds.")
+        str | None,
+        typer.Option(
+            rich_help_panel=_DEVICE, help="Cores to keep to, as 2,3 or 4-7; default the fast ones where there are two kinds."
+        ),
     ] = None,
-    hot: Annotated[float, typer.Option(help="A live source gives fewer frames from so many degrees Celsius on.")] = 78.0,
-    battery_low: Annotated[float, typer.Option(help="A live source gives fewer frames below so many percent of charge.")] = 20.0,
+    hot: Annotated[
+        float, typer.Option(rich_help_panel=_DEVICE, help="A live source gives fewer frames from so many degrees Celsius on.")
+    ] = 78.0,
+    battery_low: Annotated[
+        float, typer.Option(rich_help_panel=_DEVICE, help="A live source gives fewer frames below so many percent of charge.")
+    ] = 20.0,
     evidence: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="Keep pictures of the newest frames, as 32MB, for operators who may fetch one."),
+        typer.Option(
+            rich_help_panel=_DISK,
+            metavar="SIZE",
+            help="Keep pictures of the newest frames, as 32MB, for operators who may fetch one.",
+        ),
     ] = None,
     deliver: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Deliver every frame that is taken: its picture waits here until the server has answered it."
+            rich_help_panel=_DISK,
+            metavar="FOLDER",
+            help="Deliver every frame that is taken: its picture waits here until the server has answered it.",
         ),
     ] = None,
-    deliver_size: Annotated[str, typer.Option(metavar="SIZE", help="Room for those pictures.")] = "256MB",
-    deliver_age: Annotated[str | None, typer.Option(help="Older pictures are not delivered any more, for example 24h.")] = None,
+    deliver_size: Annotated[str, typer.Option(rich_help_panel=_DISK, metavar="SIZE", help="Room for those pictures.")] = "256MB",
+    deliver_age: Annotated[
+        str | None, typer.Option(rich_help_panel=_DISK, help="Older pictures are not delivered any more, for example 24h.")
+    ] = None,
     deliver_drop: Annotated[
-        Literal["oldest", "newest"], typer.Option(help="When the room is used up, which pictures give way.")
+        Literal["oldest", "newest"],
+        typer.Option(rich_help_panel=_DISK, help="When the room is used up, which pictures give way."),
     ] = "oldest",
     config: Annotated[
         Path | None, typer.Option(help="agent.toml, which `isthmus device init` writes; environment and flags count over it.")
     ] = None,
     metrics_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port of the status page and of /metrics; 0 takes a free one.")
+        int | None,
+        typer.Option(
+            rich_help_panel=_DEVICE, min=0, max=65535, help="Port of the status page and of /metrics; 0 takes a free one."
+        ),
     ] = None,
-    metrics_host: Annotated[str, typer.Option(help="Address of the status page; 0.0.0.0 shows it to the network.")] = "127.0.0.1",
+    metrics_host: Annotated[
+        str, typer.Option(rich_help_panel=_DEVICE, help="Address of the status page; 0.0.0.0 shows it to the network.")
+    ] = "127.0.0.1",
     tls_ca: TlsCaOption = None,
     tls_cert: TlsCertOption = None,
     tls_key: TlsKeyOption = None,

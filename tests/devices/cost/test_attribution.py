@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.devices.cost.attribution import Node, named_share, seconds_by_node
+from isthmus.devices.cost.attribution import Node, seconds_by_node
 from isthmus.devices.cost.kernel import Kernel
 
 NODES = [
@@ -29,12 +29,10 @@ def test_a_kernel_is_known_by_its_node_or_by_the_tensor_it_gives(name, place):
 def test_a_change_of_layout_belongs_to_what_ran_before_it():
     kernels = [kernel("b_nchwc", 2.0), kernel("ReorderOutput_token_7", 0.5), kernel("d", 1.0)]
     assert seconds_by_node(kernels, NODES) == [0.0, 2.5, 0.0, 1.0]
-    assert named_share(kernels, NODES) == pytest.approx(3.0 / 3.5)
 
 
 def test_a_name_that_only_begins_alike_is_another_one():
     assert seconds_by_node([kernel("Conv_123")], NODES) == [1.0, 0.0, 0.0, 0.0]
-    assert named_share([kernel("Conv_123")], NODES) == 0.0
 
 
 @given(st.lists(st.tuples(st.text(max_size=8), st.floats(0, 1)), max_size=20))

@@ -1,6 +1,6 @@
 """A link between two network namespaces, made of two TUN devices: the kernel's own TCP over delay, loss, rate and outages.
 
-    python -m benchmarks.tun_link NAME ROUND_TRIP_MS
+    python -m benchmarks.links.tun NAME ROUND_TRIP_MS
 
 makes the namespaces NAME-device (10.99.N.1) and NAME-server (10.99.N.2), N being the number at the end of the name, and prints
 `ready`. Lines on standard input change the link: `up`, `down`, `loss 0.05`, `rate 1000000` (bits a second each way, 0: no

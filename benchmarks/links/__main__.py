@@ -1,6 +1,6 @@
 """Outages of a link, timed: the agent and the server as the commands a user types, and a link between them that goes and comes.
 
-    python -m benchmarks.link_outages [--outages 50] [--round-trips 10,40,100,200] [--link shaper|tun|both] [--json PATH]
+    python -m benchmarks.links [--outages 50] [--round-trips 10,40,100,200] [--link shaper|tun|both] [--json PATH]
 
 Two links. `shaper` is the userspace one: bytes wait while it is down and go on when it is back, as behind a box that ends TCP.
 `tun` (root) is the kernel's own TCP between two network namespaces: packets are lost while it is down, and TCP backs off.
@@ -17,6 +17,7 @@ import json
 import os
 import random
 import re
+import shlex
 import statistics
 import subprocess
 import sys
@@ -28,8 +29,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.agent_footprint import FACTORY, make_belt
-from benchmarks.outage_links import FPS, LINKS, Shaped, Tunnelled
+from benchmarks.agent_footprint import export_bundle, make_belt
+from benchmarks.links.links import FPS, LINKS, Shaped, Tunnelled
 from rich.console import Console
 from rich.table import Table
 
@@ -122,21 +123,6 @@ def serving(bundle: Path, link: Shaped | Tunnelled) -> Iterator[str]:
             process.terminate()
 
 
-def export_bundle(folder: Path) -> Path:
-    """A small network with `local.onnx`, made by the command."""
-    import numpy as np
-
-    (folder / "factory.py").write_text(FACTORY, encoding="utf-8")
-    np.savez(folder / "frames.npz", images=np.stack([view.image for view in make_belt(300)][::5]))
-    command = [sys.executable, "-m", "isthmus", "export", "factory:build", "-o", "small.isthmus", "--data", "frames.npz"]
-    command += ["--bottleneck", "none", "--local", "whole"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise DeviceError(f"the bundle was not exported: {done.stderr.strip()[-300:]}")
-    return folder / "small.isthmus"
-
-
 def measure(kind: str, number: int, round_trip_s: float, bundle: Path, belt: Path, options: argparse.Namespace) -> Result:
     """One case."""
     link = LINKS[kind](number, round_trip_s)
@@ -211,7 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--outages", type=int, default=50, help="for each round trip (default: %(default)s)")
     parser.add_argument("--outage-s", type=float, default=3.0, help="how long each lasts (default: %(default)s)")
-    parser.add_argument("--loss-s", type=float, default=300.0, help="how long there is loss (default: %(default)s)")
+    parser.add_argument("--loss-s", type=float, default=60.0, help="how long there is loss (default: %(default)s)")
     parser.add_argument("--round-trips", default="10,40,100,200", help="in milliseconds (default: %(default)s)")
     parser.add_argument("--parallel", type=int, default=2, help="round trips measured at a time (default: %(default)s)")
     parser.add_argument("--link", choices=[*LINKS, "both"], default=None, help="default: both for root, else shaper")
@@ -236,8 +222,8 @@ def main() -> None:
     print_table(results)
     if options.json:
         meta = {
-            "command": " ".join(sys.argv[1:]),
-            "machine": detect().as_json() if hasattr(detect(), "as_json") else str(detect()),
+            "command": shlex.join(["python", "-m", "benchmarks.links", *sys.argv[1:]]),
+            "machine": asdict(detect()),
         }
         options.json.write_text(json.dumps({"meta": meta, "rows": [asdict(one) for one in results]}, indent=2), encoding="utf-8")
 

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 
-from benchmarks.tun_link import addresses
+from benchmarks.links.tun import addresses
 
 from isthmus.devices.link import LinkProfile
 from isthmus.devices.shaper_thread import ShaperThread
@@ -78,7 +78,7 @@ class Tunnelled:
         name = f"isth{number}"
         self.host = addresses(name)[1]
         self.device, self.server = (["ip", "netns", "exec", f"{name}-{side}"] for side in ("device", "server"))
-        command = [sys.executable, "-m", "benchmarks.tun_link", name, str(round_trip_s * 1000)]
+        command = [sys.executable, "-m", "benchmarks.links.tun", name, str(round_trip_s * 1000)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if self._process.stdout.readline().strip() != "ready":
             raise DeviceError("the link between two namespaces cannot be made; it needs root and /dev/net/tun")

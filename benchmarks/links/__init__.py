@@ -1,0 +1,1 @@
+"""Outages of a link, timed: `python -m benchmarks.links`, see `__main__`."""
