@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 def shown(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     settings = DemoSettings(
-        teacher_s=8.0, bottleneck_s=5.0, belts=4, frames=700, measure_every=20, stream_fps=400.0, link="5mbit/5ms"
+        teacher_steps=60, bottleneck_steps=30, belts=4, frames=700, measure_every=20, stream_fps=400.0, link="5mbit/5ms"
     )
     found = demonstrate(folder, None, settings)
     return found, publish.demo(found, folder), folder

@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -28,15 +26,13 @@ def made(count, names=("dark", "light"), seed=0):
 
 
 @pytest.fixture(autouse=True)
-def _clock_of_steps(monkeypatch):
-    """Time passes by steps, so that what is learned does not depend on the machine."""
-    ticks = iter(range(10**6))
-    monkeypatch.setattr(classifier, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+def _one_pace(monkeypatch):
+    """What is learned does not depend on the machine."""
     monkeypatch.setattr(classifier, "fastest", lambda step: (step(way := Pace(threads=1, half_precision=False)), way)[1])
 
 
 def train(samples, **changed):
-    return classifier.train_classifier(samples, PREPARATION, budget_s=STEPS, batch=8, **changed)
+    return classifier.train_classifier(samples, PREPARATION, steps=STEPS, batch=8, **changed)
 
 
 def test_two_classes_that_lie_apart_are_learned():
