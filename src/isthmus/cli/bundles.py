@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from isthmus.bench.words import size
-from isthmus.cli import guard
+from isthmus.cli import guard, language
 from isthmus.cli.results import print_json, print_table
 from isthmus.contract.key import listed
 from isthmus.errors import SignatureError
 
 if TYPE_CHECKING:
-    from isthmus.contract.bundle import Bundle
+    from isthmus.contract.bundle import AnyBundle, Bundle
     from isthmus.contract.filter import FilterRecord
     from isthmus.contract.manifest import Int8Head
 
@@ -34,13 +34,20 @@ def inspect(bundle: BundleArgument, key: KeyOption = None, as_json: JsonOption =
     """Show what a bundle holds: cut, boundary, operating points, costs, gates, files, who signed it."""
     from isthmus.codec import tables
     from isthmus.codec.codec import PLAIN_MODES
+    from isthmus.contract.bundle import LanguageBundle
     from isthmus.devices import golden
 
-    opened = open_trusted(bundle, key)
-    manifest = opened.manifest
+    opened = _open(bundle, key)
     signers, signature = _signers(opened)
+    meta = {"command": "inspect", "bundle": str(bundle), "signatures": signers, "signed_by": opened.signed_by}
+    if isinstance(opened, LanguageBundle):
+        if as_json:
+            print_json(meta, [opened.manifest.model_dump(mode="json")])
+        else:
+            language.show(opened, signature)
+        return
+    manifest = opened.manifest
     if as_json:
-        meta = {"command": "inspect", "bundle": str(bundle), "signatures": signers, "signed_by": opened.signed_by}
         meta["codec_modes"] = [mode.name.lower() for mode in (*PLAIN_MODES, *tables.of_bundle(opened).modes)]
         print_json(meta, [manifest.model_dump(mode="json")])
         return
@@ -100,15 +107,16 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check on this machine: digests, signature, codec to the bit; head codes, tail outputs, filter scores of golden frames."""
+    from isthmus.contract.bundle import LanguageBundle
     from isthmus.contract.filter import FILTER
     from isthmus.contract.manifest import Gate
     from isthmus.devices import golden
     from isthmus.devices.filtering import FilterNetwork
     from isthmus.devices.runtime import Network
 
-    opened = open_trusted(bundle, key)
-    if opened.manifest.kind != "vision":
-        raise guard.later(f"verifying a {opened.manifest.kind} bundle")
+    opened = _open(bundle, key)
+    if isinstance(opened, LanguageBundle):
+        raise guard.later("verifying a language model's bundle")
     frames = golden.read(opened)
     gates = [
         Gate(name="digests", value=0.0, limit=0.0, detail=f"{len(opened.manifest.files)} files, contract {opened.digest[:12]}"),
@@ -146,7 +154,15 @@ def open_trusted(bundle: Path, keys: Path | None) -> "Bundle":
     return open_bundle(bundle, trusted=read_trusted(keys) if keys else None)
 
 
-def _signers(bundle: "Bundle") -> tuple[list[str], str]:
+def _open(bundle: Path, keys: Path | None) -> "AnyBundle":
+    """As `open_trusted`, and language models too."""
+    from isthmus.contract.bundle import open_any
+    from isthmus.contract.trust import read_trusted
+
+    return open_any(bundle, trusted=read_trusted(keys) if keys else None)
+
+
+def _signers(bundle: "AnyBundle") -> tuple[list[str], str]:
     """Key ids that the bundle claims, and what is known of them in words."""
     from isthmus.contract import signature
 
