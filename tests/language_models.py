@@ -24,6 +24,9 @@ FAMILIES = {
             "original_max_position_embeddings": 64,
         },
     },
+    "mistral": {"architectures": ["MistralForCausalLM"], "sliding_window": 24},
+    "qwen2": {"architectures": ["Qwen2ForCausalLM"], "tie_word_embeddings": True},
+    "qwen3": {"architectures": ["Qwen3ForCausalLM"], "rope_theta": 1000000.0},
 }
 """Additions to a configuration, by family."""
 
@@ -89,6 +92,12 @@ def _weights(config: dict[str, Any], seed: int) -> dict[str, np.ndarray]:
         shapes |= {f"{name}self_attn.o_proj.weight": (width, queries), f"{name}mlp.down_proj.weight": (width, inner)}
         shapes |= {f"{name}mlp.{one}_proj.weight": (inner, width) for one in ("gate", "up")}
         shapes |= {f"{name}{one}_layernorm.weight": (width,) for one in ("input", "post_attention")}
+        if config["model_type"] == "qwen2":
+            shapes |= {
+                f"{name}self_attn.{one}_proj.bias": (rows,) for one, rows in zip("qkv", (queries, keys, keys), strict=True)
+            }
+        if config["model_type"] == "qwen3":
+            shapes |= {f"{name}self_attn.{one}_norm.weight": (head,) for one in "qk"}
     shapes["model.norm.weight"] = (width,)
     if not config["tie_word_embeddings"]:
         shapes["lm_head.weight"] = (config["vocab_size"], width)

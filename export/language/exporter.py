@@ -1,23 +1,30 @@
 """A folder in, a bundle of a split language model out.
 
-configuration -> networks, written layer by layer -> manifest -> bundle.
+configuration -> networks, written layer by layer -> gates -> golden text -> bundle; no bundle before every gate has passed.
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from isthmus.contract.bundle import LanguageBundle, check_target, write_language
 from isthmus.contract.language import HEAD, LAST, TAIL, TEXT_FILES, TOKENIZER
+from isthmus.devices.decoder.golden import GoldenText
+from isthmus.devices.golden import GOLDEN_NAME
 from isthmus.errors import ExportError, UsageError
-from isthmus.export.language import blueprint, record
+from isthmus.export.language import blueprint, gates, record
 from isthmus.export.language.blueprint import Blueprint
 from isthmus.export.language.builder import Builder, Stretch
+from isthmus.export.language.chain import Chain
 from isthmus.export.language.network import NetworkFile
 from isthmus.export.language.settings import POSITIONS, LanguageSettings
 from isthmus.export.language.tensors import FolderTensors
 
 NAMES = (HEAD, TAIL, LAST)
+GOLDEN_ROWS, GOLDEN_LOGITS = 32, 4
+"""Of the golden text: rows, and last rows whose logits are kept."""
 
 
 def export(
@@ -32,7 +39,7 @@ def export(
         on_step: told in words what is being done.
 
     Raises:
-        ExportError: the model is damaged, not known, or has weights that its builder does not know.
+        ExportError: the model is damaged, not known, has weights that its builder does not know, or a gate failed.
         UsageError: the cut or the number of positions does not fit the model.
         BundleError, ConfigError: the output cannot be written.
     """
@@ -42,10 +49,21 @@ def export(
     positions = _positions(settings, plan)
     with tempfile.TemporaryDirectory(prefix="isthmus-export-") as temporary:
         networks = _write(folder, Path(temporary), plan, stretches, positions, on_step)
-        manifest = record.manifest(folder, settings, plan, networks, positions=positions, gates=())
+        paths = [network.path for _, network in networks]
+        on_step("comparing them with transformers, token by token")
+        passed = gates.check(folder, plan, paths, positions=positions)
+        manifest = record.manifest(folder, settings, plan, networks, positions=positions, gates=passed)
         files = {name: path for _, network in networks for name, path in network.files.items()}
+        files[GOLDEN_NAME] = Path(temporary) / GOLDEN_NAME
+        np.savez(files[GOLDEN_NAME], **_golden(plan, paths, positions).arrays())  # type: ignore[arg-type]
         on_step(f"writing {output}")
         return write_language(output, manifest, files | _text_files(folder, on_step))
+
+
+def _golden(plan: Blueprint, paths: Sequence[Path], positions: int) -> GoldenText:
+    ids = np.random.default_rng(1).integers(0, plan.vocabulary, min(GOLDEN_ROWS, positions))
+    stages = Chain(paths, positions=positions).stages(ids, keep=GOLDEN_LOGITS)
+    return GoldenText(ids=ids, outputs={path.name: rows for path, rows in zip(paths, stages, strict=True)})
 
 
 def _positions(settings: LanguageSettings, plan: Blueprint) -> int:

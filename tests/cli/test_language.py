@@ -53,6 +53,13 @@ def test_inspect_gives_the_manifest_as_json(language_bundle):
     assert json.loads(done.stdout)["rows"][0]["kind"] == "lm"
 
 
+def test_verify_runs_every_network(language_bundle):
+    done = runner.invoke(app, ["verify", str(language_bundle.origin)])
+    assert done.exit_code == 0
+    assert "tail.onnx" in done.output
+    assert "4 of 32 golden rows" in done.output
+
+
 @pytest.mark.parametrize("command", [["serve"], ["triton", "-o", "repository"], ["evaluate", "--data", "d"]])
 def test_commands_for_pictures_refuse_it_in_one_line(language_bundle, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

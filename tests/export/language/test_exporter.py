@@ -25,11 +25,20 @@ def torch_logits(folder, ids):
         return model(input_ids=torch.tensor(ids)[None]).logits[0].numpy()
 
 
-@pytest.mark.parametrize("family", ["llama", "llama3"])
+@pytest.mark.parametrize("family", ["llama", "llama3", "mistral", "qwen2", "qwen3"])
 def test_the_halves_give_what_the_unsplit_model_gives(make_language_folder, tmp_path, family):
     folder = make_language_folder(family)
     bundle = exporter.export(folder, tmp_path / "bundle", LanguageSettings(cut="2"))
     ids = np.random.default_rng(0).integers(0, 300, 100)
+    np.testing.assert_allclose(split_logits(bundle, ids), torch_logits(folder, ids), atol=1e-4)
+
+
+@pytest.mark.parametrize(("cut", "parts"), [("1", (1, 2, 1)), ("1+2", (1, 1, 2))])
+def test_a_sandwich_gives_it_too(make_language_folder, tmp_path, cut, parts):
+    folder = make_language_folder("qwen3")
+    bundle = exporter.export(folder, tmp_path / "bundle", LanguageSettings(cut=cut, layout="sandwich"))
+    ids = np.random.default_rng(0).integers(0, 300, 100)
+    assert tuple(part.layers for part in bundle.manifest.split) == parts
     np.testing.assert_allclose(split_logits(bundle, ids), torch_logits(folder, ids), atol=1e-4)
 
 
