@@ -13,13 +13,14 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.contract.bundle import Bundle
+from isthmus.contract.bundle import AnyBundle
 from isthmus.devices import external_data
 from isthmus.errors import BundleError, DeviceError
 
 Array = npt.NDArray[Any]
 Provider = str | tuple[str, dict[str, str]]
 """An execution provider by onnxruntime's name, and its options where it needs some."""
+CPU: Sequence[Provider] = ("CPUExecutionProvider",)
 
 # ONNX tensor types that numpy holds as they are. The others (bfloat16, float8, int4, string, sequences) never cross a port.
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -134,7 +135,7 @@ class Network:
     @classmethod
     def of_bundle(
         cls,
-        bundle: Bundle,
+        bundle: AnyBundle,
         name: str,
         *,
         threads: int = 1,
@@ -151,6 +152,10 @@ class Network:
         files = [PurePosixPath(file) for file in bundle.manifest.files]
         beside = [str(file.relative_to(folder)) for file in files if file.is_relative_to(folder)]
         return cls.load(bundle.path(name), threads=threads, providers=providers, beside=beside, record=record)
+
+    def binding(self) -> "Binding":
+        """Arrays that stay bound to inputs and outputs from one run to the next."""
+        return Binding(self._session, self.name)
 
     def recorded(self) -> Path:
         """End the recording that `load` began; the file, in the form of Chrome's trace events."""
@@ -180,6 +185,40 @@ class Network:
         except Exception as exc:  # onnxruntime's exceptions share no base class
             raise DeviceError(f"{self.name}: onnxruntime failed while computing: {_first_line(exc)}") from exc
         return dict(zip(names, arrays, strict=True))
+
+
+class Binding:
+    """Arrays in memory of the CPU that a network reads and writes where they lie. One thread uses it at a time.
+
+    An array that is fed and filled under two names is changed in place.
+    """
+
+    def __init__(self, session: Any, name: str) -> None:  # noqa: ANN401 - onnxruntime has no types
+        self._session = session
+        self._binding = session.io_binding()
+        self._name = name
+        self._arrays: dict[str, Array] = {}
+
+    def feed(self, name: str, array: Array) -> None:
+        """Bind an input to an array, which must be contiguous and of the input's dtype and shape."""
+        self._arrays[name] = array
+        self._binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+
+    def fill(self, name: str, array: Array) -> None:
+        """Bind an output to an array, contiguous and of its dtype and shape."""
+        self._arrays[name] = array
+        self._binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+
+    def run(self) -> None:
+        """Compute.
+
+        Raises:
+            DeviceError: onnxruntime failed.
+        """
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as exc:  # onnxruntime's exceptions share no base class
+            raise DeviceError(f"{self._name}: onnxruntime failed while computing: {_first_line(exc)}") from exc
 
 
 def available_providers() -> tuple[str, ...]:

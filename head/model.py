@@ -10,7 +10,7 @@ import numpy as np
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.prepare import prepare
 from isthmus.devices.runtime import Network, Provider
-from isthmus.errors import ConfigError, NotBuiltYet
+from isthmus.errors import ConfigError
 
 CPU: Sequence[Provider] = ("CPUExecutionProvider",)
 
@@ -36,13 +36,10 @@ class DeviceModel:
     Raises:
         DeviceError: onnxruntime lacks one of the providers.
         ConfigError: the bundle does not say how a picture becomes its input.
-        NotBuiltYet: the bundle is a language model.
     """
 
     def __init__(self, bundle: Bundle, name: str, *, threads: int = 1, providers: Sequence[Provider] = CPU) -> None:
         manifest = bundle.manifest
-        if manifest.kind != "vision":
-            raise NotBuiltYet(f"{bundle.origin} is a {manifest.kind} bundle; this version runs vision bundles")
         if manifest.preparation is None:
             raise ConfigError(f"{bundle.origin} does not say how a picture is prepared; export it with --preprocess")
         self.manifest = manifest

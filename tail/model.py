@@ -29,7 +29,7 @@ from isthmus.contract.prepare import prepare
 from isthmus.devices import golden
 from isthmus.devices import provider as providers
 from isthmus.devices.runtime import Network
-from isthmus.errors import BundleError, DeviceError, IsthmusError, NotBuiltYet
+from isthmus.errors import BundleError, DeviceError, IsthmusError
 from isthmus.tail.interface import Interface, tail_interface, whole_interface
 from isthmus.tail.settings import Pictures
 
@@ -113,12 +113,9 @@ class TailModel:
             pictures: when `whole.onnx` is loaded.
 
         Raises:
-            NotBuiltYet: the bundle is a language model.
             BundleError: a network is missing or damaged, or its outputs are not the golden ones.
             DeviceError: onnxruntime cannot run the network here, or has not the provider that is asked for.
         """
-        if bundle.manifest.kind == "lm":
-            raise NotBuiltYet(f"{bundle.origin} is a language model; this version serves vision bundles only")
         *first, last = providers.candidates(provider)
         for name in first:
             try:

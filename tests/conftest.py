@@ -17,15 +17,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 from hypothesis import settings
+from tests.language_models import write_folder
 
 from isthmus.codec.codec import Codec
 from isthmus.codec.payload import Mode
 from isthmus.codec.tables import FILE_NAME
 from isthmus.codec.training import train_tables
 from isthmus.contract.boundary import Boundary, CodeTensor, OperatingPoint
-from isthmus.contract.bundle import Bundle, write_bundle
+from isthmus.contract.bundle import Bundle, LanguageBundle, write_bundle
 from isthmus.contract.filter import FILTER, FilterRecord, Presence
 from isthmus.contract.key import PrivateKey
+from isthmus.contract.language import Layout
 from isthmus.contract.manifest import Cut, Int8Head, LocalNetwork, Manifest, Port, Side, Task
 from isthmus.contract.prepare import Preparation
 
@@ -227,6 +229,34 @@ def tiny_bundle(make_tiny_bundle: MakeTinyBundle) -> Bundle:
 def coded_bundle(make_tiny_bundle: MakeTinyBundle) -> Bundle:
     """The same with codec tables, so that it has the modes `intra` and `temporal`."""
     return make_tiny_bundle("coded", tables=True)
+
+
+@pytest.fixture(scope="session")
+def make_language_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A function that writes a Hugging Face folder of a small language model with random weights; see `write_folder`."""
+    return lambda family="llama", **changed: write_folder(tmp_path_factory.mktemp("folder") / family, family, **changed)
+
+
+@pytest.fixture(scope="session")
+def make_language_bundle(
+    make_language_folder: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., LanguageBundle]:
+    """A function that writes the bundle of such a model, cut behind `cut`; further arguments are those of the folder."""
+
+    def make(family: str = "llama", *, cut: str = "1", layout: Layout = "head-tail", **changed: object) -> LanguageBundle:
+        from isthmus.export.language.exporter import export  # torch, which most tests do without
+        from isthmus.export.language.settings import LanguageSettings
+
+        settings = LanguageSettings(cut=cut, layout=layout)
+        return export(make_language_folder(family, **changed), tmp_path_factory.mktemp("language") / "bundle", settings)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def language_bundle(make_language_bundle: Callable[..., LanguageBundle]) -> LanguageBundle:
+    """A Llama of four layers and 300 tokens with random weights, one layer of it in the head."""
+    return make_language_bundle()
 
 
 @pytest.fixture

@@ -3,11 +3,12 @@
 The name of an architecture says its task (`ViTForImageClassification`), the task says the outputs, the class itself the input.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from isthmus.errors import ExportError, NotBuiltYet
+from isthmus.errors import ExportError, NotBuiltYet, UsageError
+from isthmus.export.doors import processor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +62,27 @@ _SPECIAL = {
 }
 """Speech models come in as their encoder, CLIP as the half that sees."""
 
-_LANGUAGE_MODELS = re.compile(r"(ForCausalLM|LMHeadModel|ForConditionalGeneration|ForSeq2SeqLM)$")
+_WRITE_TEXT = ("ForCausalLM", "LMHeadModel")
+"""Ends of language models that go on with a text; `export.language` cuts them."""
+_FROM_TEXT_TO_TEXT = ("ForConditionalGeneration", "ForSeq2SeqLM")
 
 TASKS = (
     "image classification, object detection, semantic segmentation, pose, depth, CLIP vision, Whisper encoders and BERT-like "
     "encoders"
 )
 """What comes in, for messages."""
+
+
+def named(config: Mapping[str, object]) -> str:
+    """The architecture that a `config.json` names, or an empty string."""
+    names = config.get("architectures")
+    return names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
+
+
+def writes_text(folder: Path) -> bool:
+    """Whether a folder holds a language model that goes on with a text."""
+    path = folder / "config.json"
+    return path.is_file() and named(processor.read_json(path)).endswith(_WRITE_TEXT)
 
 
 def of_config(config: Mapping[str, object], reference: str) -> Architecture:
@@ -78,21 +93,25 @@ def of_config(config: Mapping[str, object], reference: str) -> Architecture:
         reference: the folder, for messages.
 
     Raises:
-        NotBuiltYet: a language model.
+        UsageError: a language model that goes on with a text.
+        NotBuiltYet: another language model.
         ExportError: none is named, it brings code of its own, or its task is not among ours.
     """
-    named = config.get("architectures")
-    if not isinstance(named, list) or not named or not isinstance(named[0], str):
+    name = named(config)
+    if not name:
         raise ExportError(
             f'{reference}/config.json names no architecture; it needs "architectures": ["..."], see `save_pretrained`'
         )
-    name = named[0]
     if "auto_map" in config:
         raise ExportError(f"{reference}: {name} needs code that comes with the model, which is not run; give its ONNX file")
     if name in _SPECIAL:
         return _SPECIAL[name]
-    if _LANGUAGE_MODELS.search(name):
-        raise NotBuiltYet(f"{reference}: {name} is a language model, and splitting those is not built yet")
+    if name.endswith(_WRITE_TEXT):
+        raise UsageError(
+            f"{reference}: {name} is a language model, which `isthmus export {reference} --cut K` cuts behind layer K"
+        )
+    if name.endswith(_FROM_TEXT_TO_TEXT):
+        raise NotBuiltYet(f"{reference}: {name} is a language model with an encoder, and splitting those is not built yet")
     for end, outputs, has_labels in _TASKS:
         if name.endswith(end):
             return Architecture(class_name=name, outputs=outputs, has_labels=has_labels)

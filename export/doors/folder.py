@@ -73,7 +73,7 @@ def read(folder: Path) -> Folder:
 
     Raises:
         ExportError: no model is there, it is damaged, incomplete or of a kind that does not come in.
-        NotBuiltYet: a language model.
+        UsageError, NotBuiltYet: a language model.
     """
     if not (folder / "config.json").is_file():
         raise ExportError(f"{folder} is no model folder: it has no config.json")

@@ -28,8 +28,8 @@ def open_model(reference: str) -> Source:
     """Open the model that `reference` names.
 
     Raises:
-        UsageError: `reference` names nothing that can be opened; the message says what would.
-        NotBuiltYet: a language model.
+        UsageError: `reference` names nothing that can be opened; the message says what would; or a language model.
+        NotBuiltYet: a language model with an encoder.
         ExportError: the model is damaged, has no inputs, takes strings, needs operators from outside, or does not run.
     """
     suffix = Path(reference).suffix.lower()

@@ -18,7 +18,7 @@ import onnx_ir as ir
 
 from isthmus.contract import models
 from isthmus.contract.bundle import Bundle
-from isthmus.errors import BundleError, ConfigError, ExportError, UsageError
+from isthmus.errors import BundleError, ConfigError, UsageError
 from isthmus.export.targets.triton_config import Interface, config_text, read_interface
 
 CONFIG, LABELS, NETWORK = "config.pbtxt", "labels.txt", "model.onnx"
@@ -64,8 +64,6 @@ def write_repository(bundle: Bundle, repository: Path, settings: TritonSettings)
         ConfigError: `repository` cannot be written, holds something else than models, or a model of that name from elsewhere.
         ExportError, BundleError: a network has an input Triton cannot be told, or lacks its weights.
     """
-    if bundle.manifest.kind != "vision":
-        raise ExportError(f"a Triton model is written from a vision bundle, {bundle.origin} is of kind {bundle.manifest.kind}")
     version = settings.version if settings.version is not None else _version(bundle)
     _check_repository(repository)
     networks = {bundle.manifest.id: models.TAIL}

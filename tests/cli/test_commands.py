@@ -39,7 +39,6 @@ def test_what_is_not_built_says_so_in_one_line(command):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["export", "m.onnx", "-o", "b", "--layout", "sandwich"],
         ["serve", "b", "--engine", "ray"],
         ["demo", "--llm"],
     ],

@@ -5,7 +5,7 @@ import pytest
 
 from isthmus.contract.prepare import prepare
 from isthmus.devices.runtime import Network
-from isthmus.errors import BundleError, ConfigError, IsthmusError, NotBuiltYet
+from isthmus.errors import BundleError, ConfigError, IsthmusError
 from isthmus.head.model import DeviceModel, local_network
 
 
@@ -39,11 +39,6 @@ def test_output_names_are_those_of_the_network(tiny_bundle):
 def test_a_bundle_that_does_not_say_how_to_prepare_is_refused(tiny_bundle):
     with pytest.raises(ConfigError, match="--preprocess"):
         DeviceModel(changed(tiny_bundle, preparation=None), "head.onnx")
-
-
-def test_a_language_model_is_refused(tiny_bundle):
-    with pytest.raises(NotBuiltYet, match="lm"):
-        DeviceModel(changed(tiny_bundle, kind="lm"), "head.onnx")
 
 
 def test_a_network_that_the_bundle_lacks_is_an_error(make_tiny_bundle):

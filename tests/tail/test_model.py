@@ -8,7 +8,7 @@ from isthmus.contract import tensor
 from isthmus.contract.bundle import Bundle, open_bundle, write_bundle
 from isthmus.contract.picture import encode_picture
 from isthmus.devices import provider as providers
-from isthmus.errors import BundleError, DeviceError, NotBuiltYet
+from isthmus.errors import BundleError, DeviceError
 from isthmus.tail.model import TailModel, Work
 
 
@@ -79,12 +79,6 @@ def test_golden_frames_that_cannot_be_read_are_refused(make_tiny_bundle):
     bundle.path("golden.npz").write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(BundleError, match=r"golden\.npz cannot be read"):
         TailModel.load(bundle, workers=1)
-
-
-def test_a_language_model_is_refused(tiny_bundle):
-    manifest = tiny_bundle.manifest.model_copy(update={"kind": "lm"})
-    with pytest.raises(NotBuiltYet, match="is a language model"):
-        TailModel.load(Bundle(folder=tiny_bundle.folder, manifest=manifest, origin=tiny_bundle.origin), workers=1)
 
 
 def test_a_tail_of_other_inputs_is_refused(tiny_bundle):

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from isthmus.bench.words import size
-from isthmus.cli import guard
+from isthmus.cli import language
 from isthmus.cli.results import print_json, print_table
 from isthmus.contract.key import listed
 from isthmus.errors import SignatureError
 
 if TYPE_CHECKING:
-    from isthmus.contract.bundle import Bundle
+    from isthmus.contract.bundle import AnyBundle, Bundle, LanguageBundle
     from isthmus.contract.filter import FilterRecord
-    from isthmus.contract.manifest import Int8Head
+    from isthmus.contract.manifest import Gate, Int8Head
 
 BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A .isthmus file or a bundle folder.")]
 KeyOption = Annotated[
@@ -34,13 +34,20 @@ def inspect(bundle: BundleArgument, key: KeyOption = None, as_json: JsonOption =
     """Show what a bundle holds: cut, boundary, operating points, costs, gates, files, who signed it."""
     from isthmus.codec import tables
     from isthmus.codec.codec import PLAIN_MODES
+    from isthmus.contract.bundle import LanguageBundle
     from isthmus.devices import golden
 
-    opened = open_trusted(bundle, key)
-    manifest = opened.manifest
+    opened = _open(bundle, key)
     signers, signature = _signers(opened)
+    meta = {"command": "inspect", "bundle": str(bundle), "signatures": signers, "signed_by": opened.signed_by}
+    if isinstance(opened, LanguageBundle):
+        if as_json:
+            print_json(meta, [opened.manifest.model_dump(mode="json")])
+        else:
+            language.show(opened, signature)
+        return
+    manifest = opened.manifest
     if as_json:
-        meta = {"command": "inspect", "bundle": str(bundle), "signatures": signers, "signed_by": opened.signed_by}
         meta["codec_modes"] = [mode.name.lower() for mode in (*PLAIN_MODES, *tables.of_bundle(opened).modes)]
         print_json(meta, [manifest.model_dump(mode="json")])
         return
@@ -99,20 +106,42 @@ def verify(
     runtime: RuntimeOption = "onnxruntime",
     as_json: JsonOption = False,
 ) -> None:
-    """Check on this machine: digests, signature, codec to the bit; head codes, tail outputs, filter scores of golden frames."""
-    from isthmus.contract.filter import FILTER
+    """Check on this machine: digests, signature, codec to the bit; head codes, tail outputs, filter scores of golden frames; of
+    a language model hidden states and logits of a golden text."""  # noqa: D205, D209
+    from isthmus.contract.bundle import LanguageBundle
     from isthmus.contract.manifest import Gate
+
+    opened = _open(bundle, key)
+    gates = [
+        Gate(name="digests", value=0.0, limit=0.0, detail=f"{len(opened.manifest.files)} files, contract {opened.digest[:12]}"),
+        *([Gate(name="signature", value=0.0, limit=0.0, detail=f"by {opened.signed_by}")] if opened.signed_by else []),
+        *(_of_text(opened) if isinstance(opened, LanguageBundle) else _of_frames(opened, runtime)),
+    ]
+    if as_json:
+        meta = {"command": "verify", "bundle": str(bundle), "passed": True, "signed_by": opened.signed_by}
+        print_json(meta, [gate.model_dump() for gate in gates])
+        return
+    _print_gates(
+        f"{bundle.name} is sound on this machine", [[g.name, f"{g.value:.3g}", f"{g.limit:.3g}", g.detail] for g in gates]
+    )
+
+
+def _of_text(opened: "LanguageBundle") -> "list[Gate]":
+    """Gates of a language model."""
+    from isthmus.devices.decoder import golden
+
+    return list(golden.check(opened, golden.read(opened)))
+
+
+def _of_frames(opened: "Bundle", runtime: str) -> "list[Gate]":
+    """Gates of a network of pictures or tensors."""
+    from isthmus.contract.filter import FILTER
     from isthmus.devices import golden
     from isthmus.devices.filtering import FilterNetwork
     from isthmus.devices.runtime import Network
 
-    opened = open_trusted(bundle, key)
-    if opened.manifest.kind != "vision":
-        raise guard.later(f"verifying a {opened.manifest.kind} bundle")
     frames = golden.read(opened)
     gates = [
-        Gate(name="digests", value=0.0, limit=0.0, detail=f"{len(opened.manifest.files)} files, contract {opened.digest[:12]}"),
-        *([Gate(name="signature", value=0.0, limit=0.0, detail=f"by {opened.signed_by}")] if opened.signed_by else []),
         golden.check_codec(opened, frames),
         golden.check_head(opened, frames, Network.of_bundle(opened, "head.onnx")),
         *(golden.check_head(opened, frames, Network.of_bundle(opened, name)) for name in (golden.INT8_HEAD,) if opened.has(name)),
@@ -124,13 +153,7 @@ def verify(
         from isthmus.export.targets.tensorrt import check_files
 
         gates.append(check_files({name: opened.path(name) for name in ("head.onnx", "tail.onnx")}))
-    if as_json:
-        meta = {"command": "verify", "bundle": str(bundle), "passed": True, "signed_by": opened.signed_by}
-        print_json(meta, [gate.model_dump() for gate in gates])
-        return
-    _print_gates(
-        f"{bundle.name} is sound on this machine", [[g.name, f"{g.value:.3g}", f"{g.limit:.3g}", g.detail] for g in gates]
-    )
+    return gates
 
 
 def open_trusted(bundle: Path, keys: Path | None) -> "Bundle":
@@ -146,7 +169,15 @@ def open_trusted(bundle: Path, keys: Path | None) -> "Bundle":
     return open_bundle(bundle, trusted=read_trusted(keys) if keys else None)
 
 
-def _signers(bundle: "Bundle") -> tuple[list[str], str]:
+def _open(bundle: Path, keys: Path | None) -> "AnyBundle":
+    """As `open_trusted`, and language models too."""
+    from isthmus.contract.bundle import open_any
+    from isthmus.contract.trust import read_trusted
+
+    return open_any(bundle, trusted=read_trusted(keys) if keys else None)
+
+
+def _signers(bundle: "AnyBundle") -> tuple[list[str], str]:
     """Key ids that the bundle claims, and what is known of them in words."""
     from isthmus.contract import signature
 

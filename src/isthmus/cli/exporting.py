@@ -10,12 +10,14 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from isthmus.bench.words import size
-from isthmus.cli import filtering, guard
+from isthmus.cli import filtering, guard, language
 from isthmus.cli.bundles import BundleArgument, JsonOption, RuntimeOption
 from isthmus.cli.keys import open_private
 from isthmus.cli.quantity import seconds
 from isthmus.cli.results import print_json, print_table
 from isthmus.errors import IsthmusError, UsageError
+from isthmus.export.doors import architectures
+from isthmus.export.language.settings import LanguageSettings
 from isthmus.export.training import recipe as recipes
 
 if TYPE_CHECKING:
@@ -30,9 +32,16 @@ NEARLY_ALL = 0.95
 
 
 def export(
+    context: typer.Context,
     model: ModelArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="Bundle to write; a folder unless it ends with .isthmus.")],
-    cut: Annotated[str, typer.Option(help="auto, a tensor's name, a number from `isthmus cuts`, or 25% of the FLOPs.")] = "auto",
+    cut: Annotated[
+        str,
+        typer.Option(
+            help="auto, a tensor's name, a number from `isthmus cuts`, or 25% of the FLOPs; of a language model "
+            "the number of layers on the device, K+N in the sandwich."
+        ),
+    ] = "auto",
     bottleneck: Annotated[Literal["learned", "pca", "none"], typer.Option(help="What makes the codes.")] = "learned",
     recipe: Annotated[
         str, typer.Option(help="How a learned bottleneck is trained: isthmus, bottlefit, entropic, ghnd, hnd, or a TOML file.")
@@ -91,21 +100,31 @@ def export(
         list[str] | None,
         typer.Option("--filter", metavar="FILM", help="Film to train a neural filter on, as `isthmus filter` does; repeatable."),
     ] = None,
-    layout: Annotated[str | None, typer.Option(help="Layout of a language model; not built yet.")] = None,
+    layout: Annotated[
+        Literal["head-tail", "sandwich"],
+        typer.Option(help="Of a language model: in the sandwich its last layers are on the device too."),
+    ] = "head-tail",
+    positions: Annotated[
+        int | None, typer.Option(min=1, help="Longest sequence of a language model; default its own, 4096 at most.")
+    ] = None,
     sign: Annotated[Path | None, typer.Option(help="Private key that signs the bundle.")] = None,
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
     licence: Annotated[str, typer.Option(help="Licence of the network, in words; kept in the bundle.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Cut a network, make a bottleneck there, check it, and write a bundle.
+    """Cut a network, make a bottleneck there, check it, and write a bundle; or cut a language model between two layers.
 
     Ctrl-C while training ends the training and writes the bundle with what was learned so far.
     """
-    if layout:
-        raise guard.later("--layout", "leave it out")
     # What can be said at once is said before torch is imported and the model is opened and run.
-    budget_s = None if budget is None else seconds(budget, "--budget")
     signer = open_private(sign) if sign else None
+    is_language_model = architectures.writes_text(Path(model))
+    language.check_options(context, is_language_model=is_language_model)
+    if is_language_model:
+        wanted = LanguageSettings(cut=cut, layout=layout, positions=positions, version=version, licence=licence)
+        language.export(Path(model), output, wanted, signer=signer, as_json=as_json)
+        return
+    budget_s = None if budget is None else seconds(budget, "--budget")
     _check_data(bottleneck, data)
     if target_bytes is not None and bottleneck != "learned":
         raise UsageError(f"--target-bytes is met while training, and --bottleneck {bottleneck} trains nothing; leave it out")

@@ -98,7 +98,7 @@ def filter_(
         fps=fps,
     )
     if signer is not None:
-        made = sign_bundle(output, signer)
+        sign_bundle(output, signer)
     record = made.manifest.filter
     assert record is not None
     if as_json:

@@ -15,12 +15,14 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
 from isthmus.contract import archive as zipped
 from isthmus.contract import signature, small_file
-from isthmus.contract.manifest import MANIFEST_NAME, SCHEMA_VERSION, FileEntry, Manifest
+from isthmus.contract.language import LanguageManifest
+from isthmus.contract.manifest import MANIFEST_NAME, SCHEMA_VERSION, AnyManifest, FileEntry, Manifest
 from isthmus.contract.trust import TrustedKeys
 from isthmus.errors import BundleError, ConfigError, ContractMismatch
 
@@ -32,12 +34,15 @@ UNSIGNED_FILES = (signature.SIGNATURE_NAME, "evaluation.json")
 them, so nothing that computes reads them; the evaluation is only displayed."""
 
 
+M = TypeVar("M", bound=AnyManifest)
+
+
 @dataclass(frozen=True, slots=True)
-class Bundle:
-    """An opened and checked bundle."""
+class Opened(Generic[M]):
+    """A bundle that was opened and checked."""
 
     folder: Path
-    manifest: Manifest
+    manifest: M
     origin: Path
     manifest_bytes: bytes = field(default=b"", repr=False)
     """What `manifest` was read from, which is what a signature is over."""
@@ -68,7 +73,44 @@ class Bundle:
         return sum(entry.size_bytes for entry in self.manifest.files.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Bundle(Opened[Manifest]):
+    """Of a network of pictures or tensors."""
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageBundle(Opened[LanguageManifest]):
+    """Of a language model."""
+
+
+AnyBundle: TypeAlias = Bundle | LanguageBundle
+
+
 def open_bundle(path: Path | str, *, cache: Path | None = None, trusted: TrustedKeys | None = None) -> Bundle:
+    """Open the bundle of a network of pictures or tensors; as `open_any` else.
+
+    Raises:
+        BundleError: also for a language model.
+    """
+    opened = open_any(path, cache=cache, trusted=trusted)
+    if isinstance(opened, LanguageBundle):
+        raise BundleError(f"{opened.origin} is the bundle of a language model; a network of pictures is needed here")
+    return opened
+
+
+def open_language(path: Path | str, *, cache: Path | None = None, trusted: TrustedKeys | None = None) -> LanguageBundle:
+    """Open the bundle of a language model; as `open_any` else.
+
+    Raises:
+        BundleError: also for any other bundle.
+    """
+    opened = open_any(path, cache=cache, trusted=trusted)
+    if isinstance(opened, Bundle):
+        raise BundleError(f"{opened.origin} is no language model; `isthmus export FOLDER --cut K` makes a bundle of one")
+    return opened
+
+
+def open_any(path: Path | str, *, cache: Path | None = None, trusted: TrustedKeys | None = None) -> AnyBundle:
     """Open a bundle and check every file of it.
 
     Args:
@@ -87,7 +129,7 @@ def open_bundle(path: Path | str, *, cache: Path | None = None, trusted: Trusted
     return _check(origin, origin, trusted) if origin.is_dir() else _unpack(origin, cache or default_cache(), trusted)
 
 
-def _check(folder: Path, origin: Path, trusted: TrustedKeys | None = None) -> Bundle:
+def _check(folder: Path, origin: Path, trusted: TrustedKeys | None = None) -> AnyBundle:
     bundle = _vouched(folder, origin, trusted)
     try:
         _check_files(folder, bundle.manifest, origin)
@@ -99,13 +141,16 @@ def _check(folder: Path, origin: Path, trusted: TrustedKeys | None = None) -> Bu
     return bundle
 
 
-def _vouched(folder: Path, origin: Path, trusted: TrustedKeys | None) -> Bundle:
+def _vouched(folder: Path, origin: Path, trusted: TrustedKeys | None) -> AnyBundle:
     """Read the manifest and, where keys are trusted, see it signed before its content is looked at."""
     data = read_manifest(folder / MANIFEST_NAME, origin)
     signed_by = None
     if trusted is not None:
         signed_by = signature.check(data, signature.read(folder, origin), trusted, origin)
-    return Bundle(folder=folder, manifest=parse_manifest(data, origin), origin=origin, manifest_bytes=data, signed_by=signed_by)
+    manifest = parse_manifest(data, origin)
+    if isinstance(manifest, LanguageManifest):
+        return LanguageBundle(folder, manifest, origin, manifest_bytes=data, signed_by=signed_by)
+    return Bundle(folder, manifest, origin, manifest_bytes=data, signed_by=signed_by)
 
 
 def default_cache() -> Path:
@@ -128,7 +173,7 @@ def read_manifest(path: Path, origin: Path) -> bytes:
         raise BundleError(f"{origin} is not a bundle: it holds no {MANIFEST_NAME}") from error
 
 
-def parse_manifest(data: bytes, origin: Path) -> Manifest:
+def parse_manifest(data: bytes, origin: Path) -> Manifest | LanguageManifest:
     """Validate the bytes of a `manifest.json`.
 
     Raises:
@@ -144,7 +189,7 @@ def parse_manifest(data: bytes, origin: Path) -> Manifest:
             f"{origin} has bundle schema {str(version)[:20]!r}, this version reads 1 to {SCHEMA_VERSION}; install a newer isthmus"
         )
     try:
-        return Manifest.model_validate(raw)
+        return (LanguageManifest if raw.get("kind") == "lm" else Manifest).model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
@@ -153,6 +198,12 @@ def parse_manifest(data: bytes, origin: Path) -> Manifest:
 
 
 def write_bundle(target: Path, manifest: Manifest, files: Mapping[str, Path]) -> Bundle:
+    """Write the bundle of a network of pictures or tensors; see `write_language`."""
+    _write(target, manifest, files)
+    return open_bundle(target)
+
+
+def write_language(target: Path, manifest: LanguageManifest, files: Mapping[str, Path]) -> LanguageBundle:
     """Write a bundle: a zip if `target` ends with `.isthmus`, else a folder. Nothing is left behind if it fails.
 
     Args:
@@ -163,10 +214,17 @@ def write_bundle(target: Path, manifest: Manifest, files: Mapping[str, Path]) ->
     Raises:
         BundleError: the target cannot be written, is a folder that is not a bundle, or a file's name is not a plain one.
     """
+    _write(target, manifest, files)
+    return open_language(target)
+
+
+def _write(target: Path, manifest: AnyManifest, files: Mapping[str, Path]) -> None:
     check_target(target)
     entries = {name: _entry(path) for name, path in files.items() if name not in UNSIGNED_FILES}
     try:
-        complete = Manifest.model_validate({**manifest.model_dump(), "files": {n: e.model_dump() for n, e in entries.items()}})
+        complete = type(manifest).model_validate(
+            {**manifest.model_dump(), "files": {n: e.model_dump() for n, e in entries.items()}}
+        )
     except ValidationError as error:
         raise BundleError(f"cannot write {target}: {error.errors()[0]['msg']}") from error
     complete = complete.model_copy(update={"contract_digest": complete.computed_digest()})
@@ -176,7 +234,6 @@ def write_bundle(target: Path, manifest: Manifest, files: Mapping[str, Path]) ->
             _write_into(Path(temporary), target, complete, files)
     except OSError as error:
         raise BundleError(f"cannot write {target}: {error.strerror or error}") from error
-    return open_bundle(target)
 
 
 def check_target(target: Path) -> None:
@@ -199,7 +256,7 @@ def check_target(target: Path) -> None:
         raise BundleError(f"{target} is a file that is not a bundle; name another target")
 
 
-def _write_into(temporary: Path, target: Path, manifest: Manifest, files: Mapping[str, Path]) -> None:
+def _write_into(temporary: Path, target: Path, manifest: AnyManifest, files: Mapping[str, Path]) -> None:
     folder = temporary / "bundle"
     folder.mkdir()
     for name, path in files.items():
@@ -240,7 +297,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _check_files(folder: Path, manifest: Manifest, origin: Path) -> None:
+def _check_files(folder: Path, manifest: AnyManifest, origin: Path) -> None:
     inside = folder.resolve()
     for name, entry in manifest.files.items():
         path = folder / name
@@ -256,7 +313,7 @@ def _check_files(folder: Path, manifest: Manifest, origin: Path) -> None:
             raise BundleError(f"{origin} is damaged: {name} has SHA-256 {digest[:12]}, the manifest says {entry.sha256[:12]}")
 
 
-def _unpack(archive_path: Path, cache: Path, trusted: TrustedKeys | None) -> Bundle:
+def _unpack(archive_path: Path, cache: Path, trusted: TrustedKeys | None) -> AnyBundle:
     """The archive's content in the cache, checked before it gets its name there and again at every opening."""
     try:
         folder = cache / "bundles" / file_sha256(archive_path)
@@ -278,7 +335,7 @@ def _unpack(archive_path: Path, cache: Path, trusted: TrustedKeys | None) -> Bun
     return dataclasses.replace(checked, folder=folder)
 
 
-def _held(folder: Path, origin: Path, trusted: TrustedKeys | None) -> Bundle | None:
+def _held(folder: Path, origin: Path, trusted: TrustedKeys | None) -> AnyBundle | None:
     """The bundle in a folder of the cache, or None where there is no sound one."""
     try:
         return _check(folder, origin, trusted)

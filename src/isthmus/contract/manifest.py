@@ -2,6 +2,9 @@
 
 The **contract digest** is the part on which head and tail must agree to the bit: boundary, preparation, operating points,
 outputs, codec tables and the digests of every network file. Accuracy figures and training records are not in it.
+
+What every bundle says is `AnyManifest`; `Manifest` is that of networks of pictures and tensors, `contract.language` has that of
+language models.
 """
 
 import hashlib
@@ -22,7 +25,7 @@ SCHEMA_VERSION = 1
 MANIFEST_NAME = "manifest.json"
 NETWORK_SUFFIXES = (".onnx", ".data")
 """Files that compute; their digests are part of the contract."""
-CONTRACT_FILES = ("codec.npz", "labels.json")
+CONTRACT_FILES = ("codec.npz", "labels.json", "hidden.npz", "tokenizer.json")
 
 _FILE_NAME = re.compile(r"(?=.{1,255}\Z)[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*\Z")
 """Plain names only: nothing absolute, hidden, with `..`, a drive, a backslash or a control character."""
@@ -30,19 +33,21 @@ _FILE_NAME = re.compile(r"(?=.{1,255}\Z)[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9
 _Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """What a manifest is made of."""
+
     # JSON has no infinity and no NaN; written as null they could not be read again.
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class FileEntry(_Part):
+class FileEntry(Part):
     """Size and digest of one file of the bundle."""
 
     size_bytes: int = Field(ge=0)
     sha256: str = _Sha256
 
 
-class Port(_Part):
+class Port(Part):
     """An input or output of a network; `None` on an axis means any length (the batch)."""
 
     name: str
@@ -50,14 +55,14 @@ class Port(_Part):
     shape: tuple[int | None, ...]
 
 
-class Side(_Part):
+class Side(Part):
     """What one half costs for one frame. A multiply-add counts as two FLOPs."""
 
     flops: int = Field(ge=0)
     parameters: int = Field(ge=0)
 
 
-class Cut(_Part):
+class Cut(Part):
     """Where the source network was cut."""
 
     tensors: tuple[str, ...]
@@ -67,7 +72,7 @@ class Cut(_Part):
     """True if a trained encoder stands in for everything before the cut."""
 
 
-class Gate(_Part):
+class Gate(Part):
     """One check that the bundle passed when it was written."""
 
     name: str
@@ -76,7 +81,7 @@ class Gate(_Part):
     detail: str = ""
 
 
-class Int8Head(_Part):
+class Int8Head(Part):
     """What an int8 head did on the exporting machine, beside the float head."""
 
     shipped: bool
@@ -107,7 +112,7 @@ class LocalNetwork(Side):
     """How far its golden outputs may be off on another machine: of the largest output, or the share of boxes that differ."""
 
 
-class Training(_Part):
+class Training(Part):
     """How the bottleneck came to be."""
 
     recipe: str
@@ -118,7 +123,7 @@ class Training(_Part):
     wall_s: float = 0.0
 
 
-class Boxes(_Part):
+class Boxes(Part):
     """How a detector's tail makes boxes of what its network computes; see `contract.detection` for how they are read."""
 
     family: str
@@ -132,7 +137,7 @@ class Boxes(_Part):
     None where the network needs no such suppression."""
 
 
-class Task(_Part):
+class Task(Part):
     """What the outputs mean."""
 
     kind: Literal["classification", "detection", "features"] = "features"
@@ -150,17 +155,49 @@ class Task(_Part):
 _Named = Port | OperatingPoint
 
 
-class Manifest(_Part):
-    """The whole of `manifest.json`."""
+class AnyManifest(Part):
+    """What every `manifest.json` has."""
 
     schema_version: int = SCHEMA_VERSION
-    kind: Literal["vision", "lm"] = "vision"
     id: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     version: str = "1"
     contract_digest: str = Field(default="0" * 64, pattern=r"^[0-9a-f]{64}$")
     files: dict[str, FileEntry]
     opset: int
     onnxruntime_min: str
+    gates: tuple[Gate, ...] = ()
+    source: str = ""
+    licence: str = ""
+    created: str = ""
+    writer: str = ""
+
+    @field_validator("files")
+    @classmethod
+    def _file_names_stay_inside(cls, files: dict[str, FileEntry]) -> dict[str, FileEntry]:
+        for name in files:
+            if not _FILE_NAME.match(name) or name == MANIFEST_NAME:
+                raise ValueError(f"file name {name[:80]!r} is not a plain path inside the bundle")
+        return files
+
+    def agreed(self) -> dict[str, Any]:
+        """What head and tail must share, as JSON has it, apart from the files."""
+        raise NotImplementedError
+
+    def computed_digest(self) -> str:
+        """SHA-256 over everything that head and tail must share, as lower-case hexadecimal."""
+        files = {
+            name: entry.sha256
+            for name, entry in sorted(self.files.items())
+            if name.endswith(NETWORK_SUFFIXES) or name in CONTRACT_FILES
+        }
+        text = json.dumps({**self.agreed(), "files": files}, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+class Manifest(AnyManifest):
+    """The whole of `manifest.json`, of a network of pictures or tensors."""
+
+    kind: Literal["vision"] = "vision"
     input: Port
     preparation: Preparation | None
     outputs: tuple[Port, ...]
@@ -174,7 +211,6 @@ class Manifest(_Part):
     task: Task = Task()
     changed_code_share_max: float = Field(default=0.005, ge=0, le=1)
     """Share of head codes that may differ on another machine than the exporting one; calibrated at export."""
-    gates: tuple[Gate, ...] = ()
     training: Training | None = None
     int8: Int8Head | None = None
     """None where no int8 head was tried."""
@@ -182,18 +218,6 @@ class Manifest(_Part):
     """None where the bundle has no `local.onnx`."""
     filter: FilterRecord | None = None
     """None where the bundle has no neural filter."""
-    source: str = ""
-    licence: str = ""
-    created: str = ""
-    writer: str = ""
-
-    @field_validator("files")
-    @classmethod
-    def _file_names_stay_inside(cls, files: dict[str, FileEntry]) -> dict[str, FileEntry]:
-        for name in files:
-            if not _FILE_NAME.match(name) or name == MANIFEST_NAME:
-                raise ValueError(f"file name {name[:80]!r} is not a plain path inside the bundle")
-        return files
 
     @field_validator("points", "outputs")
     @classmethod
@@ -217,9 +241,9 @@ class Manifest(_Part):
             raise ValueError(f"the bundle has {held} and lacks {lacks}; make the filter again with `isthmus filter`")
         return self
 
-    def computed_digest(self) -> str:
-        """SHA-256 over everything that head and tail must share, as lower-case hexadecimal."""
-        agreed = {
+    def agreed(self) -> dict[str, Any]:
+        """Boundary, input, preparation, outputs, points and task."""
+        return {
             "boundary": self.boundary.model_dump(mode="json"),
             "input": self.input.model_dump(mode="json"),
             "preparation": self.preparation.model_dump(mode="json") if self.preparation else None,
@@ -227,11 +251,4 @@ class Manifest(_Part):
             "points": [{"name": point.name, "channels": list(point.channels)} for point in self.points],
             # What is None is left out, so that bundles written before a field was thought of keep their digest.
             "task": self.task.model_dump(mode="json", exclude_none=True),
-            "files": {
-                name: entry.sha256
-                for name, entry in sorted(self.files.items())
-                if name.endswith(NETWORK_SUFFIXES) or name in CONTRACT_FILES
-            },
         }
-        text = json.dumps(agreed, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return hashlib.sha256(text.encode("ascii")).hexdigest()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from isthmus.contract.bundle import UNSIGNED_FILES, Bundle
+from isthmus.contract.bundle import UNSIGNED_FILES, AnyBundle
 from isthmus.contract.manifest import MANIFEST_NAME
 from isthmus.errors import BundleError
 
@@ -69,7 +69,7 @@ class PackedBundle:
         BundleError: a file cannot be read.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: AnyBundle) -> None:
         self._origin = bundle.origin
         unsigned = [name for name in UNSIGNED_FILES if (bundle.folder / name).is_file()]
         names = [MANIFEST_NAME, *unsigned, *sorted(bundle.manifest.files)]

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from isthmus.contract import archive, signature, small_file
-from isthmus.contract.bundle import UNSIGNED_FILES, Bundle, open_bundle
+from isthmus.contract.bundle import UNSIGNED_FILES, AnyBundle, open_any
 from isthmus.contract.key import PrivateKey
 from isthmus.contract.manifest import MANIFEST_NAME
 from isthmus.contract.signature import SIGNATURE_NAME, SignatureFile
@@ -14,10 +14,10 @@ from isthmus.contract.trust import TrustedKeys
 from isthmus.errors import BundleError
 
 
-def sign_bundle(path: Path | str, key: PrivateKey, *, only: bool = False) -> Bundle:
+def sign_bundle(path: Path | str, key: PrivateKey, *, only: bool = False) -> AnyBundle:
     """Sign a bundle, folder or zip.
 
-    The bundle is checked first, as `open_bundle` does: a damaged one is not signed. Two who sign the same bundle at the same
+    The bundle is checked first, as `open_any` does: a damaged one is not signed. Two who sign the same bundle at the same
     moment lose one of the signatures.
 
     Args:
@@ -32,7 +32,7 @@ def sign_bundle(path: Path | str, key: PrivateKey, *, only: bool = False) -> Bun
         BundleError: it is no bundle, damaged, or cannot be written; it is then as it was.
         SignatureError: its `manifest.sig` is damaged or full, and not `only`.
     """
-    bundle = open_bundle(path)
+    bundle = open_any(path)
     held = None if only else signature.read(bundle.folder, bundle.origin)
     signed = signature.with_signature(held, signature.sign(bundle.manifest_bytes, key))
     trusted = TrustedKeys({key.public.id: key.public})
@@ -45,10 +45,10 @@ def sign_bundle(path: Path | str, key: PrivateKey, *, only: bool = False) -> Bun
             _replace_archive(target, bundle, signed, trusted)
     except OSError as error:
         raise BundleError(f"cannot sign {bundle.origin}: {error.strerror or error}") from error
-    return open_bundle(path, trusted=trusted)
+    return open_any(path, trusted=trusted)
 
 
-def _replace_archive(target: Path, bundle: Bundle, signed: SignatureFile, trusted: TrustedKeys) -> None:
+def _replace_archive(target: Path, bundle: AnyBundle, signed: SignatureFile, trusted: TrustedKeys) -> None:
     """Write the archive anew beside the old one, open it, and only then give it the name."""
     with tempfile.TemporaryDirectory(prefix=".isthmus-", dir=target.parent) as temporary:
         fresh, written = Path(temporary) / target.name, Path(temporary) / SIGNATURE_NAME
@@ -57,5 +57,5 @@ def _replace_archive(target: Path, bundle: Bundle, signed: SignatureFile, truste
         names = [MANIFEST_NAME, SIGNATURE_NAME, *sorted([*bundle.manifest.files, *unsigned])]
         archive.pack(fresh, {name: written if name == SIGNATURE_NAME else bundle.folder / name for name in names})
         shutil.copymode(target, fresh)
-        open_bundle(fresh, trusted=trusted)
+        open_any(fresh, trusted=trusted)
         os.replace(fresh, target)

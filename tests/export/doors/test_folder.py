@@ -8,7 +8,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from isthmus.errors import ExportError, NotBuiltYet
+from isthmus.errors import ExportError, UsageError
 from isthmus.export import preprocessing
 from isthmus.export.doors import opening
 from isthmus.export.exporter import ExportSettings, export
@@ -251,7 +251,7 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
 
 
 def test_a_language_model_is_refused(tmp_path):
-    refused(save(gpt2, tmp_path / "gpt2"), "GPT2LMHeadModel is a language model", NotBuiltYet)
+    refused(save(gpt2, tmp_path / "gpt2"), "GPT2LMHeadModel is a language model, which `isthmus export", UsageError)
 
 
 def test_names_of_classes_and_preparation_reach_the_bundle(classifier, tmp_path, monkeypatch):

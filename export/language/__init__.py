@@ -1,0 +1,1 @@
+"""A language model from a folder, cut between two layers."""

@@ -1,0 +1,106 @@
+"""Gates before quantisation: the networks one behind the other are the model of transformers.
+
+The split model writes on greedily, token by token and with its caches. transformers then sees prompt and answer at once, without
+a cache: at every position its likeliest token must be the one that was written, unless the two best lie so close that float32
+decides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from isthmus.contract.manifest import Gate
+from isthmus.errors import ExportError
+from isthmus.export.language import reference
+from isthmus.export.language.blueprint import Blueprint
+from isthmus.export.language.chain import Chain
+
+STEPS = 64
+PROMPT_ROWS = 16
+COMPARED_ROWS = STEPS + PROMPT_ROWS
+NEAR_TIE = 1e-4
+"""Two logits closer than this are one: sums in another order decide which is larger."""
+LOGITS_ERROR_MAX = 1e-4
+"""Of the largest logit, or of 1 where none is as large."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What came of a comparison.
+
+    Attributes:
+        error: largest difference of a logit, of the largest logit or of 1.
+        wrong: steps at which the two find other tokens that are no near tie.
+        near_ties: steps at which they find other tokens that are one.
+    """
+
+    error: float
+    wrong: int
+    near_ties: int
+
+    @property
+    def passes(self) -> bool:
+        """Whether the two are one model."""
+        return self.error <= LOGITS_ERROR_MAX and not self.wrong
+
+
+def check(folder: Path, plan: Blueprint, paths: Sequence[Path], *, positions: int) -> tuple[Gate, ...]:
+    """Compare the networks with transformers.
+
+    Args:
+        folder: of the model.
+        plan: of the model.
+        paths: of the networks in order, in float32.
+        positions: longest sequence that they take.
+
+    Raises:
+        ExportError: a gate failed; the message has the measured difference.
+    """
+    prompt = _prompt(plan, positions)
+    chain = Chain(paths, positions=positions)
+    written = chain.greedy(prompt, min(STEPS, positions - len(prompt) + 1))
+    sequence = np.concatenate([prompt, written[:-1]])
+    chain.restart()
+    keep = min(len(sequence), COMPARED_ROWS)
+    found = compare(chain.run(sequence, keep=keep), reference.logits(folder, sequence, keep=keep), written)
+    if not found.passes:
+        raise ExportError(
+            f"{folder}: {plan.architecture} built from its parts is not the model of transformers: logits differ by "
+            f"{found.error:.2g} of the largest (at most {LOGITS_ERROR_MAX:g}), {found.wrong} of {len(written)} greedy tokens are "
+            "others"
+        )
+    ties = f"{found.near_ties} near ties" if found.near_ties else "no near tie"
+    return (
+        Gate(
+            name="logits equal transformers",
+            value=found.error,
+            limit=LOGITS_ERROR_MAX,
+            detail=f"{keep} of {len(sequence)} positions",
+        ),
+        Gate(name="greedy tokens equal transformers", value=found.wrong, limit=0, detail=f"{len(written)} steps, {ties}"),
+    )
+
+
+def compare(logits: np.ndarray, expected: np.ndarray, written: np.ndarray) -> Compared:
+    """Compare logits of a sequence, and the tokens at its end with those that the expected logits find.
+
+    Args:
+        logits: float32[row, vocabulary].
+        expected: float32[row, vocabulary].
+        written: int64[step], the tokens behind the last `step` rows.
+    """
+    scale = max(1.0, float(np.abs(expected).max()))
+    error = float(np.abs(logits - expected).max()) / scale
+    ends = expected[-len(written) :]
+    best = np.sort(ends, axis=-1)[:, -2:]
+    other, tie = ends.argmax(-1) != written, best[:, 1] - best[:, 0] < NEAR_TIE
+    return Compared(error=error, wrong=int((other & ~tie).sum()), near_ties=int((other & tie).sum()))
+
+
+def _prompt(plan: Blueprint, positions: int) -> np.ndarray:
+    """Random tokens, so many that every sliding window slides."""
+    windows = [window for window in plan.windows if window is not None and window < positions]
+    rows = min(max([PROMPT_ROWS, *(window + PROMPT_ROWS for window in windows)]), positions - 1)
+    return np.random.default_rng(0).integers(0, plan.vocabulary, rows)

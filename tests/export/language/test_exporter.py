@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from isthmus.devices.decoder.decoder import Decoder
+from isthmus.errors import ExportError, UsageError
+from isthmus.export.language import exporter
+from isthmus.export.language.settings import LanguageSettings
+
+
+def split_logits(bundle, ids):
+    """What the networks of a bundle give, one behind the other."""
+    rows = ids
+    for name in [name for name in exporter.NAMES if bundle.has(name)]:
+        decoder = Decoder.of_bundle(bundle, name)
+        rows = decoder.run(rows, decoder.new_cache(len(ids)), 0)
+    return rows
+
+
+def torch_logits(folder, ids):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.no_grad():
+        return model(input_ids=torch.tensor(ids)[None]).logits[0].numpy()
+
+
+@pytest.mark.parametrize("family", ["llama", "llama3", "mistral", "qwen2", "qwen3"])
+def test_the_halves_give_what_the_unsplit_model_gives(make_language_folder, tmp_path, family):
+    folder = make_language_folder(family)
+    bundle = exporter.export(folder, tmp_path / "bundle", LanguageSettings(cut="2"))
+    ids = np.random.default_rng(0).integers(0, 300, 100)
+    np.testing.assert_allclose(split_logits(bundle, ids), torch_logits(folder, ids), atol=1e-4)
+
+
+@pytest.mark.parametrize(("cut", "parts"), [("1", (1, 2, 1)), ("1+2", (1, 1, 2))])
+def test_a_sandwich_gives_it_too(make_language_folder, tmp_path, cut, parts):
+    folder = make_language_folder("qwen3")
+    bundle = exporter.export(folder, tmp_path / "bundle", LanguageSettings(cut=cut, layout="sandwich"))
+    ids = np.random.default_rng(0).integers(0, 300, 100)
+    assert tuple(part.layers for part in bundle.manifest.split) == parts
+    np.testing.assert_allclose(split_logits(bundle, ids), torch_logits(folder, ids), atol=1e-4)
+
+
+def test_weights_in_shards_are_the_same_weights(make_language_bundle):
+    one, several = (make_language_bundle(shards=shards) for shards in (1, 3))
+    assert one.manifest.files["tail.onnx.data"] == several.manifest.files["tail.onnx.data"]
+
+
+def test_the_manifest_says_what_is_where(language_bundle):
+    manifest = language_bundle.manifest
+    assert (manifest.architecture, manifest.cut, manifest.layers, manifest.width) == ("LlamaForCausalLM", 1, 4, 64)
+    assert (manifest.vocabulary, manifest.positions_max, manifest.eos) == (300, 256, (0, 1))
+    assert (manifest.generation.samples, manifest.generation.temperature) == (True, 0.7)
+    assert manifest.head.parameters + manifest.tail.parameters == 2 * 300 * 64 + 64 + 4 * (64 * (64 + 2 * 32 + 64 + 3 * 96) + 128)
+    assert {"head.onnx", "tail.onnx", "tokenizer.json", "generation_config.json"} < set(manifest.files)
+
+
+def test_weights_that_no_layer_takes_are_refused(make_language_folder, tmp_path):
+    folder = make_language_folder(extra=("model.layers.0.self_attn.sinks",))
+    with pytest.raises(ExportError, match=r"weights that its builder does not know: model\.layers\.0\.self_attn\.sinks"):
+        exporter.export(folder, tmp_path / "bundle", LanguageSettings())
+
+
+def test_a_layer_without_weights_is_refused(make_language_folder, tmp_path):
+    folder = make_language_folder(without=("model.layers.3.mlp.up_proj.weight",))
+    with pytest.raises(ExportError, match=r"has no weights model\.layers\.3\.mlp\.up_proj\.weight"):
+        exporter.export(folder, tmp_path / "bundle", LanguageSettings())
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"architectures": ["MambaForCausalLM"]}, "MambaForCausalLM is not known"),
+        ({"hidden_act": "gelu"}, "activation 'gelu'"),
+        ({"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}, "depends on the length"),
+    ],
+)
+def test_what_the_builder_does_not_know_is_refused(make_language_folder, tmp_path, changed, message):
+    with pytest.raises(ExportError, match=message):
+        exporter.export(make_language_folder(**changed), tmp_path / "bundle", LanguageSettings())
+
+
+@pytest.mark.parametrize("cut", ["0", "4", "two", "1+1", "-1"])
+def test_a_cut_that_leaves_nothing_is_a_usage_error(make_language_folder, tmp_path, cut):
+    with pytest.raises(UsageError, match=f"--cut {cut}".replace("+", r"\+")):
+        exporter.export(make_language_folder(), tmp_path / "bundle", LanguageSettings(cut=cut))
+
+
+def test_more_positions_than_the_model_has_are_a_usage_error(make_language_folder, tmp_path):
+    with pytest.raises(UsageError, match="--positions 257"):
+        exporter.export(make_language_folder(), tmp_path / "bundle", LanguageSettings(positions=257))
