@@ -6,6 +6,7 @@ import cv2
 import pytest
 from typer.testing import CliRunner
 
+from isthmus.bench import placements
 from isthmus.cli.main import app
 from isthmus.codec import predictive
 
@@ -33,6 +34,20 @@ def test_placements_times_links_are_rows(make_tiny_bundle, pictures, tmp_path):
     beside = [row["bytes_wire_mean"] - row["bytes_payload_mean"] for row in rows]
     assert beside[0] == 0
     assert all(20 < extra < 2000 for extra in beside[1:])
+
+
+def test_the_programs_are_started_anew_and_two_runs_can_be_compared(make_tiny_bundle, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(placements, "FRAMES_PER_START_MIN", 2)
+    done = _bench(
+        make_tiny_bundle(), pictures, tmp_path, "--links", "unlimited", "--placements", "local,webp-80", "--starts", "2"
+    )
+    assert done.exit_code == 0, done.stderr
+    lines = (tmp_path / "out/samples.csv").read_text().splitlines()[1:]
+    assert [line.split(",")[:3] for line in lines[5:]] == [["1", "0" if frame < 3 else "1", str(frame)] for frame in range(5)]
+    compared = runner.invoke(app, ["bench", "--compare", str(tmp_path / "out"), str(tmp_path / "out/results.json"), "--json"])
+    told = json.loads(compared.stdout)
+    assert (told["meta"]["differs"], told["meta"]["regressions"]) == ([], [])
+    assert {change["difference"] for row in told["rows"] for change in row["changes"]} == {0.0}
 
 
 def test_without_truth_the_unsplit_network_stands_in(make_tiny_bundle, pictures, tmp_path):

@@ -3,73 +3,33 @@
 This is MLPerf's single-stream scenario: a frame is due when the one before it has been answered, and latency counts from then.
 Cells (a placement on a link) take turns in an order that rotates, so that what the machine does meanwhile falls on all of them
 alike. Every cell has its own stream and its own shaped link to the one server.
+
+Server, links and streams are started anew several times over the sequence: where a program's memory came to lie and how its
+threads were placed changes its times for as long as it lives, and no number of frames shows that (Kalibera and Jones 2013,
+"Rigorous benchmarking in reasonable time", section 3).
 """
 
+import itertools
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from isthmus.bench import energy, programs
+from isthmus.bench.cell import Cell
+from isthmus.bench.runner import Runner
 from isthmus.bench.scenes import Scene
-from isthmus.codec.payload import Mode, mode_of
 from isthmus.contract.bundle import Bundle
-from isthmus.contract.classification import classify
 from isthmus.devices import pace, steadiness
 from isthmus.devices.energy.quantity import Energy
-from isthmus.devices.link import LinkProfile
 from isthmus.devices.steadiness import Steadiness
-from isthmus.errors import ConfigError, IsthmusError
+from isthmus.errors import ConfigError
 from isthmus.head.gate import MotionGate
 from isthmus.head.link import Link
-from isthmus.head.placement import Local, Outgoing, Sender
 
-ANSWER_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 20.0
-
-
-@dataclass(slots=True, kw_only=True)
-class Cell:
-    """One placement on one link, and what was measured there.
-
-    Attributes:
-        placement: `Local`, or a sender.
-        link: profile, or None where nothing is sent.
-        latencies_s: one for each answered frame.
-        stages_s: name -> seconds, one for each answered frame.
-        payload_bytes: one for each answered frame.
-        modes: of the codec -> answered frames.
-        sent_frames: all that were sent, measured or not.
-        sent_bytes: payload of all of them.
-        wire_bytes: of an answered frame, both ways: its payload, and what crossed beside payloads, the opening of the stream
-            included, as a mean over all frames that were sent.
-        guesses: sequence -> class index.
-        failures: answers that did not come, by reason.
-        energy: of one frame; None where it was not measured.
-        warmed_up: whether its times had settled before the first measured frame.
-    """
-
-    placement: Local | Sender
-    link: LinkProfile | None
-    latencies_s: list[float] = field(default_factory=list)
-    stages_s: dict[str, list[float]] = field(default_factory=dict)
-    payload_bytes: list[int] = field(default_factory=list)
-    modes: Counter[str] = field(default_factory=Counter)
-    sent_frames: int = 0
-    sent_bytes: int = 0
-    wire_bytes: float = 0.0
-    guesses: dict[int, int] = field(default_factory=dict)
-    failures: Counter[str] = field(default_factory=Counter)
-    energy: Energy | None = None
-    warmed_up: bool = True
-
-    @property
-    def name(self) -> str:
-        """Placement, setting and link in words."""
-        return f"{self.placement.name} {self.placement.setting}" + (f" over {self.link}" if self.link else "")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +38,7 @@ class Measured:
 
     Attributes:
         cells: filled.
+        starts: how often the programs were started.
         frames: in the sequence.
         dropped: frames that the gate dropped; the same for all cells.
         truths: sequence -> class index of frames in which something is to be seen, passed or dropped.
@@ -93,6 +54,7 @@ class Measured:
     """
 
     cells: Sequence[Cell]
+    starts: int = 0
     frames: int = 0
     dropped: int = 0
     truths: dict[int, int] = field(default_factory=dict)
@@ -117,9 +79,10 @@ def measure(
     scenes: Iterable[Scene],
     cells: Sequence[Cell],
     *,
-    tail: str,
+    serve: Callable[[], programs.Program],
     gate: MotionGate | None,
     every: int = 1,
+    frames_per_start: int | None = None,
     metering: energy.Metering | None = None,
     on_frame: Callable[[int], None] = lambda _count: None,
 ) -> Measured:
@@ -129,9 +92,10 @@ def measure(
         bundle: of the classifier that is measured.
         scenes: the sequence.
         cells: at least one; filled in place.
-        tail: `host:port` of the running server.
+        serve: makes a server that is not yet started, see `programs.server`.
         gate: decides once for all cells, on every frame; None lets all pass.
         every: of the frames that pass, only every so many-th is answered; the gate's figures still come from all.
+        frames_per_start: frames of the sequence after which the programs are started anew; None: never.
         metering: how energy is found; None where it is not asked for.
         on_frame: called with the number of frames done.
 
@@ -144,40 +108,53 @@ def measure(
     result = Measured(cells=cells, every=every)
     started = time.perf_counter()
     pace.cool_down()
+    kept: list[np.ndarray] = []
+    before = after = None
+    left = iter(scenes)
+    while (first := next(left, None)) is not None:
+        part = itertools.islice(left, None if frames_per_start is None else frames_per_start - 1)
+        with _started(bundle, cells, serve, start=result.starts) as runners:
+            result.starts += 1
+            for runner in runners:
+                runner.warm_up(first.picture)
+            before = before or steadiness.look(time.monotonic())
+            for scene in itertools.chain([first], part):
+                if _passes(result, scene, gate) and len(result.passed) % every == 0:
+                    _answer(result, runners, scene, turn=result.frames)
+                    kept += [scene.picture] if len(kept) < energy.FRAMES_KEPT else []
+                on_frame(result.frames)
+            after = steadiness.look(time.monotonic())
+    if before and after:
+        result.steadiness = steadiness.compare(before, after)
+    if metering is not None:
+        result.energy = metering.words
+        if metering.is_possible and kept:
+            with _started(bundle, cells, serve, start=result.starts) as runners:
+                _measure_energy(result, runners, kept, metering)
+    result.wall_s = time.perf_counter() - started
+    return result
+
+
+@contextmanager
+def _started(
+    bundle: Bundle, cells: Sequence[Cell], serve: Callable[[], programs.Program], *, start: int
+) -> Iterator[list[Runner]]:
+    """Start the server, a shaper and a stream for every cell that sends; count what crossed when all of it has ended."""
     shapers: list[tuple[Cell, programs.Program]] = []
     with ExitStack() as stack:
+        server = stack.enter_context(serve())
         runners = []
         for cell in cells:
             link = None
             if cell.link is not None:
-                shaper = stack.enter_context(programs.shaper(tail, cell.link))
+                shaper = stack.enter_context(programs.shaper(server.match["grpc"], cell.link))
                 shapers.append((cell, shaper))
-                name = f"bench-{len(shapers)}"
-                link = stack.enter_context(Link(bundle, [shaper.match["address"]], device_id=name))
+                link = stack.enter_context(Link(bundle, [shaper.match["address"]], device_id=f"bench-{len(shapers)}"))
                 link.wait_connected(CONNECT_TIMEOUT_S)
-            runners.append(_Runner(bundle, cell, link))
-        kept: list[np.ndarray] = []
-        before = None
-        for index, scene in enumerate(scenes):
-            if before is None:
-                for runner in runners:
-                    runner.warm_up(scene.picture)
-                before = steadiness.look(time.monotonic())
-            if _passes(result, scene, gate) and len(result.passed) % every == 0:
-                _answer(result, runners, scene, turn=index)
-                kept += [scene.picture] if len(kept) < energy.FRAMES_KEPT else []
-            on_frame(result.frames)
-        if before is not None:
-            result.steadiness = steadiness.compare(before, steadiness.look(time.monotonic()))
-        if metering is not None:
-            result.energy = metering.words
-            if metering.is_possible and kept:
-                _measure_energy(result, runners, kept, metering)
+            runners.append(Runner(bundle, cell, link, start=start))
+        yield runners
     for cell, shaper in shapers:
-        beside = programs.passed_bytes(shaper) - cell.sent_bytes
-        cell.wire_bytes = float(np.mean(cell.payload_bytes or [0])) + beside / max(1, cell.sent_frames)
-    result.wall_s = time.perf_counter() - started
-    return result
+        cell.crossed_bytes += programs.passed_bytes(shaper)
 
 
 def _passes(result: Measured, scene: Scene, gate: MotionGate | None) -> bool:
@@ -198,15 +175,13 @@ def _passes(result: Measured, scene: Scene, gate: MotionGate | None) -> bool:
     return moving
 
 
-def _answer(result: Measured, runners: "Sequence[_Runner]", scene: Scene, *, turn: int) -> None:
+def _answer(result: Measured, runners: Sequence[Runner], scene: Scene, *, turn: int) -> None:
     """Let every cell answer a frame, beginning with another cell each time."""
     for place in range(len(runners)):
         runners[(turn + place) % len(runners)].answer(scene, result.gate_s[-1])
 
 
-def _measure_energy(
-    result: Measured, runners: "Sequence[_Runner]", frames: Sequence[np.ndarray], metering: energy.Metering
-) -> None:
+def _measure_energy(result: Measured, runners: Sequence[Runner], frames: Sequence[np.ndarray], metering: energy.Metering) -> None:
     works = [runner.work for runner in runners]
     sends = [cell.link is not None for cell in result.cells]
     for cell, found in zip(result.cells, energy.measure(works, frames, metering, sends=sends), strict=True):
@@ -214,61 +189,3 @@ def _measure_energy(
             cell.energy = found
         else:
             result.energy += f"; {cell.name}: not measured, {found}"
-
-
-class _Runner:
-    """Answers frames in one cell."""
-
-    def __init__(self, bundle: Bundle, cell: Cell, link: Link | None) -> None:
-        self._manifest = bundle.manifest
-        self._cell = cell
-        self._link = link
-        self._sequence = 0
-
-    def warm_up(self, picture: np.ndarray) -> None:
-        self._cell.warmed_up = pace.warm_up(lambda: self.work(picture)).settled
-
-    def work(self, picture: np.ndarray) -> float:
-        """Answer a frame without keeping the answer; seconds it took."""
-        started = time.perf_counter()
-        self._outputs(picture)
-        return time.perf_counter() - started
-
-    def answer(self, scene: Scene, gate_s: float) -> None:
-        cell = self._cell
-        started = time.perf_counter()
-        try:
-            outputs, stages, outgoing = self._outputs(scene.picture)
-        except IsthmusError as error:
-            cell.failures[type(error).__name__] += 1
-            return
-        except TimeoutError:
-            cell.failures["no answer"] += 1
-            return
-        cell.latencies_s.append(time.perf_counter() - started + gate_s)
-        for stage, spent in ({"gate": gate_s} | stages).items():
-            cell.stages_s.setdefault(stage, []).append(spent)
-        cell.payload_bytes.append(outgoing.payload_bytes if outgoing else 0)
-        if outgoing and outgoing.capture.codes:
-            cell.modes[Mode(mode_of(outgoing.capture.codes)).name.lower()] += 1
-        cell.guesses[scene.sequence] = classify(outputs, self._manifest).index
-
-    def _outputs(self, picture: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, float], Outgoing | None]:
-        placement = self._cell.placement
-        if isinstance(placement, Local):
-            answer = placement.answer(picture)
-            return answer.outputs, answer.stages_s, None
-        assert self._link is not None
-        if not self._link.wait_credit(ANSWER_TIMEOUT_S):
-            raise TimeoutError
-        outgoing = placement.pack(picture, self._link.dialogue)
-        outgoing.capture.sequence = self._sequence
-        self._sequence += 1
-        self._cell.sent_frames += 1
-        self._cell.sent_bytes += outgoing.payload_bytes
-        reply = self._link.send(outgoing.capture, outgoing.codes).result(ANSWER_TIMEOUT_S)
-        if not reply.ok:
-            raise ConfigError(f"the server answered {reply.status}: {reply.message}")
-        stages = outgoing.stages_s | {"network": reply.network_s}
-        stages |= {f"server {stage}": spent for stage, spent in reply.server_s.items()}
-        return reply.outputs, stages, outgoing

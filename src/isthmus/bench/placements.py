@@ -1,11 +1,13 @@
 """`isthmus bench`: from words on the command line to measured cells."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from isthmus.bench import energy, programs, scenes
-from isthmus.bench.measure import Cell, Measured, measure
+from isthmus.bench.cell import Cell
+from isthmus.bench.measure import Measured, measure
 from isthmus.bench.progress import Progress
 from isthmus.bench.scenes import Scene
 from isthmus.contract.bundle import Bundle, open_bundle
@@ -17,6 +19,9 @@ from isthmus.head.gate import MotionGate
 from isthmus.head.placement import Local, Split, parse_offload
 from isthmus.head.source import open_source
 
+FRAMES_PER_START_MIN = 50
+"""Fewer frames say little about what a start is like, and starting takes seconds."""
+
 
 def run(
     bundle: Path,
@@ -27,6 +32,7 @@ def run(
     limit: int | None = None,
     every: int = 1,
     gate: bool = True,
+    starts: int = 1,
     device: str | None = None,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
 ) -> Measured:
@@ -42,6 +48,7 @@ def run(
         limit: take at most so many frames.
         every: answer only every so many-th frame that passes the gate.
         gate: whether the motion gate drops frames.
+        starts: start the programs anew so many times over the sequence, less often where it is short.
         device: name or file of this machine's profile; chosen by what the machine says when None.
         on_progress: called after every frame.
 
@@ -53,16 +60,17 @@ def run(
     if opened.manifest.task.kind != "classification":
         raise NotBuiltYet(f"{bundle} answers with {opened.manifest.task.kind}; this version measures classifiers")
     cells = parse_cells(opened, placements, [links.parse(text.strip()) for text in profiles])
-    with open_source(source) as frames, programs.server(bundle) as server:
+    with open_source(source) as frames:
         total = min(limit or scenes.FRAMES_MAX, frames.length or scenes.FRAMES_MAX)
         truths = _Truths(opened)
         measured = measure(
             opened,
             truths.completed(scenes.from_source(frames, limit=limit)),
             cells,
-            tail=server.match["grpc"],
+            serve=lambda: programs.server(bundle),
             gate=MotionGate() if gate else None,
             every=every,
+            frames_per_start=math.ceil(total / max(1, min(starts, total // FRAMES_PER_START_MIN))),
             metering=energy.here(device),
             on_frame=lambda count: on_progress(Progress(part="measuring", share=count / total)),
         )

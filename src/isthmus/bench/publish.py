@@ -1,14 +1,17 @@
-"""From what was measured to the files people read: `results.json`, `results.csv`, `report.html`."""
+"""From what was measured to the files people read: `results.json`, `results.csv`, `samples.csv`, `report.html`."""
 
+import dataclasses
 import datetime
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import isthmus
-from isthmus.bench import summary, verdict, words
+from isthmus.bench import samples, summary, verdict, words
 from isthmus.bench.content import Fact, Moment, Outcome, ReportContent, Timeline
 from isthmus.bench.demo import BANNER, Demonstrated
 from isthmus.bench.measure import Measured
@@ -16,7 +19,7 @@ from isthmus.bench.report import bundle_facts, machine_facts, steadiness_facts, 
 from isthmus.bench.results import Results, Row, write_csv, write_results
 from isthmus.bench.stream import Streamed
 from isthmus.contract.bundle import Bundle, open_bundle
-from isthmus.devices.detect import detect
+from isthmus.devices.detect import Machine, detect
 
 NOTES = (
     "Latency: single-stream; a frame is due when the one before it is answered by all placements, which take turns. From the "
@@ -52,6 +55,7 @@ def demo(found: Demonstrated, folder: Path) -> Published:
         ConfigError: they cannot be written.
     """
     rows = summary.rows(found.measured)
+    machine = detect()
     said = [
         *verdict.steadiness_sentences(found.measured.steadiness),
         *verdict.sentences(rows),
@@ -61,6 +65,7 @@ def demo(found: Demonstrated, folder: Path) -> Published:
     meta = _meta(found.bundle, found.measured, command) | {
         "banner": BANNER,
         "data": found.material.description,
+        "machine": _as_json(machine),
         "teacher": found.teacher.model_dump(),
         "stream": found.streamed.facts
         | {
@@ -81,12 +86,12 @@ def demo(found: Demonstrated, folder: Path) -> Published:
         bundle=[Fact(name="data", value=found.material.description), *bundle_facts(found.bundle)],
         files={name: entry.size_bytes for name, entry in found.bundle.manifest.files.items()},
         gates=found.bundle.manifest.gates,
-        machine=[*machine_facts(detect()), *steadiness_facts(found.measured.steadiness)],
+        machine=[*machine_facts(machine), *steadiness_facts(found.measured.steadiness)],
         commands=[command],
         notes=_notes(found.measured),
         created=_now(),
     )
-    return _write(Results(meta=meta, rows=tuple(rows)), content, folder, said)
+    return _write(Results(meta=meta, rows=tuple(rows)), samples.of_cells(found.measured), content, folder, said)
 
 
 def bench(bundle: Path, source: str, measured: Measured, folder: Path, command: str) -> Published:
@@ -97,6 +102,7 @@ def bench(bundle: Path, source: str, measured: Measured, folder: Path, command: 
     """
     opened = open_bundle(bundle)
     rows = summary.rows(measured)
+    machine = detect()
     said = [*verdict.steadiness_sentences(measured.steadiness), *verdict.sentences(rows)]
     content = ReportContent(
         title=f"Isthmus bench: {opened.manifest.id} on {source}",
@@ -105,18 +111,21 @@ def bench(bundle: Path, source: str, measured: Measured, folder: Path, command: 
         bundle=bundle_facts(opened),
         files={name: entry.size_bytes for name, entry in opened.manifest.files.items()},
         gates=opened.manifest.gates,
-        machine=[*machine_facts(detect()), *steadiness_facts(measured.steadiness)],
+        machine=[*machine_facts(machine), *steadiness_facts(measured.steadiness)],
         commands=[command],
         notes=_notes(measured),
         created=_now(),
     )
-    meta = _meta(opened, measured, command) | {"data": source}
-    return _write(Results(meta=meta, rows=tuple(rows)), content, folder, said)
+    meta = _meta(opened, measured, command) | {"data": source, "machine": _as_json(machine)}
+    return _write(Results(meta=meta, rows=tuple(rows)), samples.of_cells(measured), content, folder, said)
 
 
-def _write(results: Results, content: ReportContent, folder: Path, said: Sequence[str]) -> Published:
+def _write(
+    results: Results, kept: Sequence[samples.Samples], content: ReportContent, folder: Path, said: Sequence[str]
+) -> Published:
     write_results(folder / "results.json", results)
     write_csv(folder / "results.csv", results.rows)
+    samples.write(folder / samples.FILE_NAME, kept)
     write_report(folder / "report.html", content)
     return Published(results=results, report=folder / "report.html", said=said)
 
@@ -133,15 +142,22 @@ def _meta(bundle: Bundle, measured: Measured, command: str) -> dict[str, object]
         "frames_with_something": len(measured.truths),
         "frames_passed": len(measured.passed),
         "answered_every": measured.every,
+        "starts": measured.starts,
         "frames_scored": len(measured.truths.keys() & measured.cells[0].guesses.keys()) if measured.cells else 0,
         "frames_empty": measured.empty_frames,
         "frames_empty_dropped": measured.empty_dropped,
         "gate_ms_median": round(float(np.median(measured.gate_s)) * 1e3, 4) if measured.gate_s else None,
         "energy": measured.energy,
         "steadiness": None if measured.steadiness is None else measured.steadiness.as_json(),
-        "unsettled": [cell.name for cell in measured.cells if not cell.warmed_up],
+        "unsettled": [cell.name for cell in measured.cells if cell.unsettled_starts],
         "notes": _notes(measured),
     }
+
+
+def _as_json(machine: Machine) -> dict[str, Any]:
+    """In the types that JSON has: what is written equals what is read."""
+    found: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(machine)))
+    return found
 
 
 def _notes(measured: Measured) -> list[str]:
@@ -149,9 +165,7 @@ def _notes(measured: Measured) -> list[str]:
 
 
 def _outcomes(rows: Sequence[Row], measured: Measured) -> list[Outcome]:
-    return [
-        Outcome(row=row, latencies_ms=np.asarray(cell.latencies_s) * 1e3) for row, cell in zip(rows, measured.cells, strict=True)
-    ]
+    return [Outcome(row=row, latencies_ms=cell.latencies_ms) for row, cell in zip(rows, measured.cells, strict=True)]
 
 
 def _streamed(streamed: Streamed, link: str) -> str:

@@ -48,9 +48,8 @@ def _split(row: Row, rows: Sequence[Row]) -> str:
     if rivals:
         smallest = min(rivals, key=lambda other: other.bytes_payload_mean)
         ratio = smallest.bytes_payload_mean / row.bytes_payload_mean
-        text += (
-            f", {ratio:.1f} times fewer than {smallest.setting} at {smallest.metric.value:.1%} against its {row.metric.value:.1%}"
-        )
+        much = f"{ratio:.1f} times fewer than" if ratio >= 1 else f"{1 / ratio:.1f} times as many as"
+        text += f", {much} {smallest.setting} at {smallest.metric.value:.1%} against its {row.metric.value:.1%}"
     if head is not None:
         text += f"; its head takes {words.milliseconds(head)} ms"
     return text + "."

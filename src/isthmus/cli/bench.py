@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from isthmus.cli import costs, guard
-from isthmus.cli.bundles import BundleArgument, JsonOption
+from isthmus.cli import comparing, costs, guard
+from isthmus.cli.bundles import JsonOption
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,9 +39,11 @@ def demo(
 
 
 def bench(
-    bundle: BundleArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for results.json, results.csv and report.html.")],
-    source: Annotated[str, typer.Option(help="Folder, picture, video or belt:FILE.npz.")],
+    bundle: Annotated[Path | None, typer.Argument(help="A folder or file *.isthmus.", show_default=False)] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for results.json, results.csv, samples.csv and report.html.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="Folder, picture, video or belt:FILE.npz.")] = None,
     placements: Annotated[
         str, typer.Option(help="Of local, offload (jpeg-75), webp-50, jpeg-90, split, ...")
     ] = "local,offload,split",
@@ -51,6 +53,10 @@ def bench(
     frames: Annotated[int | None, typer.Option(min=1, help="Take at most so many frames of the source.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Answer only every so many-th frame that passes the gate.")] = 1,
     gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Drop frames in which nothing moves.")] = True,
+    starts: Annotated[
+        int,
+        typer.Option(min=1, max=10, help="Start server, links and streams anew so many times; once for 50 frames at most."),
+    ] = 5,
     device: Annotated[
         str | None, typer.Option(metavar="PROFILE", help="Profile of this machine, a name or a TOML file; found by itself.")
     ] = None,
@@ -62,16 +68,29 @@ def bench(
         str, typer.Option(metavar="PROFILES", help="With --profile: carry the costs over to these devices, as rpi4,rpi5.")
     ] = "",
     on: Annotated[str | None, typer.Option(help="Run on other machines; not built yet.")] = None,
-    compare: Annotated[Path | None, typer.Option(help="Compare with another result; not built yet.")] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="A B", help="Measure nothing: say what differs between two results, and what only by chance."),
+    ] = None,
+    fail_on_regression: Annotated[
+        bool, typer.Option("--fail-on-regression", help="With --compare: end with 1 if something became worse beyond chance.")
+    ] = False,
+    tolerance: Annotated[
+        float, typer.Option(min=0, max=1, help="With --fail-on-regression: let pass what became worse by so large a share.")
+    ] = 0.02,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure placements side by side on one sequence, over shaped links, in one run."""
+    """Measure placements side by side on one sequence, over shaped links, in one run; or compare two such runs."""
     from isthmus.bench import placements as choices
     from isthmus.bench import publish
 
-    for given, option in ((on, "--on"), (compare, "--compare")):
-        if given:
-            raise guard.later(option, "leave it out")
+    if compare is not None:
+        comparing.compare(*compare, tolerance=tolerance, fail=fail_on_regression, as_json=as_json)
+        return
+    if on:
+        raise guard.later("--on", "leave it out")
+    if bundle is None or output is None or source is None:
+        raise UsageError("name a bundle, -o FOLDER and --source SOURCE; or --compare A B")
     if scenario != "single-stream":
         raise guard.later(f"scenario {scenario!r}", "use single-stream")
     if predict and not profile:
@@ -95,6 +114,7 @@ def bench(
             limit=frames,
             every=every,
             gate=gate,
+            starts=starts,
             device=device,
             on_progress=show,
         )
