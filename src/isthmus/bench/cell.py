@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from isthmus.bench.runner import Exchange
 from isthmus.devices.energy.quantity import Energy
 from isthmus.devices.link import LinkProfile
 from isthmus.head.placement import Local, Sender
@@ -45,6 +46,8 @@ class Cell:
         failures: answers that did not come, by reason.
         energy: of one frame; None where it was not measured.
         unsettled_starts: starts in which its times had not settled before the first measured frame.
+        span_s: from the moment the first frame of a block was due until the last answer, all blocks together.
+        drain_s: of that, what passed after the last frame was due.
     """
 
     placement: Local | Sender
@@ -58,11 +61,21 @@ class Cell:
     failures: Counter[str] = field(default_factory=Counter)
     energy: Energy | None = None
     unsettled_starts: int = 0
+    span_s: float = 0.0
+    drain_s: float = 0.0
 
     @property
     def name(self) -> str:
         """Placement, setting and link in words."""
         return f"{self.placement.name} {self.placement.setting}" + (f" over {self.link}" if self.link else "")
+
+    def enter(self, answer: Answer, exchange: Exchange, *, gate_s: float) -> None:
+        """Keep an answer and what it took."""
+        self.answers.append(answer)
+        for stage, spent_s in ({"gate": gate_s} | exchange.stages_s).items():
+            self.stages_s.setdefault(stage, []).append(spent_s)
+        if exchange.mode:
+            self.modes[exchange.mode] += 1
 
     @property
     def latencies_ms(self) -> np.ndarray:

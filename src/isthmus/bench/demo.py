@@ -14,7 +14,8 @@ from isthmus.bench import energy, programs
 from isthmus.bench import material as materials
 from isthmus.bench.cell import Cell
 from isthmus.bench.material import Material
-from isthmus.bench.measure import Measured, measure
+from isthmus.bench.measure import measure
+from isthmus.bench.measured import Measured
 from isthmus.bench.progress import Progress
 from isthmus.bench.stream import Streamed, stream
 from isthmus.contract.bundle import Bundle

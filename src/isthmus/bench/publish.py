@@ -14,16 +14,21 @@ import isthmus
 from isthmus.bench import samples, summary, verdict, words
 from isthmus.bench.content import Fact, Moment, Outcome, ReportContent, Timeline
 from isthmus.bench.demo import BANNER, Demonstrated
-from isthmus.bench.measure import Measured
+from isthmus.bench.measured import Measured
 from isthmus.bench.report import bundle_facts, machine_facts, steadiness_facts, write_report
 from isthmus.bench.results import Results, Row, write_csv, write_results
 from isthmus.bench.stream import Streamed
 from isthmus.contract.bundle import Bundle, open_bundle
 from isthmus.devices.detect import Machine, detect
 
+DUE = {
+    "single-stream": "a frame is due when the one before it is answered by all placements, which take turns",
+    "multi-stream": "a query of one frame from each device is due when the query before it is answered; its frames count as long "
+    "as the query",
+    "server": "frames are due at random moments, and latency counts from then, whether or not the device or the server was free",
+    "offline": "all frames of a start are due at once, so a latency is how long a frame waited; the rate counts",
+}
 NOTES = (
-    "Latency: single-stream; a frame is due when the one before it is answered by all placements, which take turns. From the "
-    "gate to the answer, by the device's monotonic clock.",
     "Network time is the round trip minus the server's own total; the clocks of the two sides are never compared.",
     "Wire bytes are TCP payload both ways, counted by the link shaper: a frame's payload, and a frame's share of all the "
     "rest, opening the stream included.",
@@ -57,7 +62,7 @@ def demo(found: Demonstrated, folder: Path) -> Published:
     rows = summary.rows(found.measured)
     machine = detect()
     said = [
-        *verdict.steadiness_sentences(found.measured.steadiness),
+        *verdict.steadiness_sentences(found.measured.steadiness, rows),
         *verdict.sentences(rows),
         _streamed(found.streamed, found.settings.link),
     ]
@@ -103,7 +108,8 @@ def bench(bundle: Path, source: str, measured: Measured, folder: Path, command: 
     opened = open_bundle(bundle)
     rows = summary.rows(measured)
     machine = detect()
-    said = [*verdict.steadiness_sentences(measured.steadiness), *verdict.sentences(rows)]
+    said = [*verdict.steadiness_sentences(measured.steadiness, rows), *verdict.sentences(rows)]
+    said += [one.words for one in measured.cold]
     content = ReportContent(
         title=f"Isthmus bench: {opened.manifest.id} on {source}",
         verdict=said,
@@ -135,7 +141,9 @@ def _meta(bundle: Bundle, measured: Measured, command: str) -> dict[str, object]
         "isthmus": isthmus.__version__,
         "created": _now(),
         "command": command,
-        "scenario": "single-stream",
+        "scenario": measured.scenario.name,
+        "rate_per_s": measured.scenario.rate_per_s,
+        "streams": measured.scenario.streams,
         "bundle": bundle.manifest.id,
         "contract_digest": bundle.digest,
         "frames": measured.frames,
@@ -149,7 +157,8 @@ def _meta(bundle: Bundle, measured: Measured, command: str) -> dict[str, object]
         "gate_ms_median": round(float(np.median(measured.gate_s)) * 1e3, 4) if measured.gate_s else None,
         "energy": measured.energy,
         "steadiness": None if measured.steadiness is None else measured.steadiness.as_json(),
-        "unsettled": [cell.name for cell in measured.cells if cell.unsettled_starts],
+        "cooled": measured.cooled,
+        "cold_start": [one.as_json() for one in measured.cold],
         "notes": _notes(measured),
     }
 
@@ -161,7 +170,12 @@ def _as_json(machine: Machine) -> dict[str, Any]:
 
 
 def _notes(measured: Measured) -> list[str]:
-    return [*NOTES, f"Energy: {measured.energy}."]
+    scenario = measured.scenario
+    due = f"Latency: {scenario.words}; {DUE[scenario.name]}. To the answer, by the device's monotonic clock, gate included."
+    notes = [due, *NOTES, f"Energy: {measured.energy}."]
+    if scenario.streams > 1:
+        notes.append(f"All {scenario.streams} devices run on this machine and share its cores with the server.")
+    return notes if measured.cooled else [*notes, "The machine was still warm when a start began."]
 
 
 def _outcomes(rows: Sequence[Row], measured: Measured) -> list[Outcome]:

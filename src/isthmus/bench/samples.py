@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.bench.measure import Measured
+from isthmus.bench.measured import Measured
 from isthmus.bench.output import write_whole
 from isthmus.errors import ConfigError
 

@@ -2,8 +2,9 @@
 
 from statistics import fmean
 
+from isthmus.bench import settling
 from isthmus.bench.cell import Cell
-from isthmus.bench.measure import Measured
+from isthmus.bench.measured import Measured
 from isthmus.bench.results import Row, percentiles
 from isthmus.contract.metric import Metric, proportion
 
@@ -31,6 +32,8 @@ def row(measured: Measured, cell: Cell) -> Row:
         stages_ms={stage: fmean(spent) * 1e3 for stage, spent in cell.stages_s.items()},
         metric=metric(measured, cell),
         answered=len(cell.answers),
+        rate_per_s=len(cell.answers) / cell.span_s if cell.span_s else None,
+        unsteady=tuple(settling.reasons(cell, measured.scenario, starts=measured.starts)),
         energy_j=None if cell.energy is None else cell.energy.as_json(),
     )
 

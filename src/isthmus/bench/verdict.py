@@ -7,11 +7,16 @@ from isthmus.bench.results import Row
 from isthmus.devices.steadiness import Steadiness
 
 
-def steadiness_sentences(found: Steadiness | None) -> list[str]:
-    """That a run is no result, where the machine did not stay the same meanwhile."""
-    if found is None or found.is_steady:
-        return []
-    return [f"This run is unsteady, a trial and no result: {'; '.join(found.reasons)}."]
+def steadiness_sentences(found: Steadiness | None, rows: Sequence[Row] = ()) -> list[str]:
+    """That a run is no result, where the machine did not stay the same meanwhile; or that some of its rows are none."""
+    said = []
+    if found is not None and not found.is_steady:
+        said.append(f"This run is unsteady, a trial and no result: {'; '.join(found.reasons)}.")
+    return said + [
+        f"Unsteady, a trial and no result: {row.label}{f' over {row.link}' if row.link else ''}; {'; '.join(row.unsteady)}."
+        for row in rows
+        if row.unsteady
+    ]
 
 
 def sentences(rows: Sequence[Row]) -> list[str]:

@@ -1,12 +1,13 @@
 """`isthmus bench` and `isthmus demo`."""
 
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from isthmus.cli import comparing, costs, guard
+from isthmus.cli import comparing, costs, guard, quantity
 from isthmus.cli.bundles import JsonOption
 from isthmus.errors import UsageError
 
@@ -39,6 +40,7 @@ def demo(
 
 
 def bench(
+    context: typer.Context,
     bundle: Annotated[Path | None, typer.Argument(help="A folder or file *.isthmus.", show_default=False)] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for results.json, results.csv, samples.csv and report.html.")
@@ -60,7 +62,18 @@ def bench(
     device: Annotated[
         str | None, typer.Option(metavar="PROFILE", help="Profile of this machine, a name or a TOML file; found by itself.")
     ] = None,
-    scenario: Annotated[str, typer.Option(help="single-stream; others are not built yet.")] = "single-stream",
+    scenario: Annotated[
+        Literal["single-stream", "multi-stream", "server", "offline"], typer.Option(help="When frames are due, as in MLPerf.")
+    ] = "single-stream",
+    rate: Annotated[
+        str | None, typer.Option(metavar="N/s", help="With --scenario server: frames due in a second, at random moments.")
+    ] = None,
+    streams: Annotated[
+        int, typer.Option(min=1, max=32, help="Devices at once, each with a stream and a link of its own; not in single-stream.")
+    ] = 1,
+    cold: Annotated[
+        int, typer.Option(min=0, max=100, metavar="N", help="Time N starts of server and agent to their first answers.")
+    ] = 0,
     profile: Annotated[
         bool, typer.Option("--profile", help="Measure no placements: time every kernel, stage and cut, and write a cost table.")
     ] = False,
@@ -83,6 +96,7 @@ def bench(
     """Measure placements side by side on one sequence, over shaped links, in one run; or compare two such runs."""
     from isthmus.bench import placements as choices
     from isthmus.bench import publish
+    from isthmus.bench import scenario as scenarios
 
     if compare is not None:
         comparing.compare(*compare, tolerance=tolerance, fail=fail_on_regression, as_json=as_json)
@@ -91,8 +105,7 @@ def bench(
         raise guard.later("--on", "leave it out")
     if bundle is None or output is None or source is None:
         raise UsageError("name a bundle, -o FOLDER and --source SOURCE; or --compare A B")
-    if scenario != "single-stream":
-        raise guard.later(f"scenario {scenario!r}", "use single-stream")
+    when = scenarios.parse(scenario, rate_per_s=quantity.rate_per_s(rate, "--rate") if rate else None, streams=streams)
     if predict and not profile:
         raise UsageError("--predict carries measured costs over; it needs --profile")
     if profile:
@@ -115,13 +128,31 @@ def bench(
             every=every,
             gate=gate,
             starts=starts,
+            scenario=when,
+            cold_starts=cold,
             device=device,
             on_progress=show,
         )
         show.end()
-    command = f"isthmus bench {bundle} -o {output} --source {source} --placements {placements} --links {links}"
-    published = publish.bench(bundle, source, measured, output, command)
+    published = publish.bench(bundle, source, measured, output, _typed(context))
     _print(published, as_json=as_json)
+
+
+def _typed(context: typer.Context) -> str:
+    """The command with the arguments and options that were given."""
+    words = ["isthmus", "bench"]
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source, value = context.get_parameter_source(name), context.params[name]
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        if parameter.param_type_name == "argument":
+            words.append(str(value))
+        elif isinstance(value, bool):
+            words.append((parameter.opts if value else parameter.secondary_opts)[0])
+        else:
+            words += [max(parameter.opts, key=len), str(value)]
+    return shlex.join(words)
 
 
 def _bar() -> Progress:
