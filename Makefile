@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 600
 # The oldest protoc whose output every supported protobuf runtime takes.
 PROTOC := grpcio-tools==1.76.0
 
-.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-agent bench-server bench-codec bench-controller bench-links headline zoo proto proto-check slim clean help
+.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-agent bench-noise bench-server bench-codec bench-controller bench-links headline zoo proto proto-check slim clean help
 
 help:
 	@echo "make demo         train, cut, export, serve, stream and measure a small network (about 4 minutes)"
@@ -21,6 +21,7 @@ help:
 	@echo "make lint types   ruff, import-linter; mypy"
 	@echo "make bench        benchmarks: server (quick, without peers), agent footprint, shaper accuracy"
 	@echo "make bench-agent  what the agent costs: memory, time to the first answer, CPU and stages of a frame, what is installed"
+	@echo "make bench-noise  does bench --compare cry wolf over equal runs, and what does the harness add (about 8 minutes)"
 	@echo "make bench-server the edge server beside MLServer, LitServe, BentoML and Ray Serve: writes docs/server-benchmark.md"
 	@echo "make bench-codec  the codec against compressors, picture and video formats: writes docs/codec-benchmark.md"
 	@echo "make bench-controller  the controller on recorded links beside fixed placements and an oracle: writes docs/controller.md"
@@ -73,6 +74,9 @@ bench: $(READY)
 bench-agent: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/agent_footprint.py
 	$(BIN)/python tests/slim.py
+
+bench-noise: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench_noise
 
 # Installs each peer into an environment of its own below build/bench-server, once; then about a quarter of an hour.
 bench-server: $(READY)

@@ -42,7 +42,7 @@ def test_the_names_in_the_file_are_the_fixed_ones(results: Results, tmp_path: Pa
     write_results(tmp_path / "results.json", results)
     raw = json.loads((tmp_path / "results.json").read_text())
     assert set(raw) == {"meta", "rows"}
-    assert set(raw["rows"][0]) == {*FIELDS_OF_A_ROW, "setting", "answered", "modes"}
+    assert set(raw["rows"][0]) == {*FIELDS_OF_A_ROW, "setting", "answered", "modes", "rate_per_s", "unsteady"}
     assert set(raw["rows"][0]["latency_ms"]) == {"p50", "p90", "p95", "p99"}
     assert set(raw["rows"][0]["metric"]) == {"name", "value", "low", "high"}
     assert raw["rows"][0]["energy_j"] is None

@@ -53,3 +53,9 @@ def test_markup_in_a_setting_is_shown_as_it_is(outcomes: list[Outcome]) -> None:
 
 def test_no_rows_make_an_empty_table() -> None:
     assert any("placement" in line for line in shown([]))
+
+
+def test_a_rate_has_a_column_where_there_was_load(outcomes: list[Outcome]) -> None:
+    rows = [outcomes[0].row.model_copy(update={"rate_per_s": 47.25}), outcomes[3].row]
+    assert any(line.split()[-1:] == ["47.2"] for line in shown(rows))
+    assert not any("rate/s" in line for line in shown(rows[1:]))

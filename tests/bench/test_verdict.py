@@ -46,3 +46,11 @@ def test_a_run_on_a_busy_machine_is_called_no_result_first_of_all() -> None:
 def test_a_steady_run_needs_no_words() -> None:
     assert verdict.steadiness_sentences(compare(_state(0.0), _state(0.0))) == []
     assert verdict.steadiness_sentences(None) == []
+
+
+def test_a_split_of_more_bytes_than_the_picture_does_not_send_fewer(outcomes: list[Outcome]) -> None:
+    rows = [one.row for one in outcomes]
+    [split] = [row for row in rows if row.placement == "split"]
+    smallest = min(row.bytes_payload_mean for row in rows if row.placement == "offload")
+    said = verdict.sentences([*rows[:-1], split.model_copy(update={"bytes_payload_mean": smallest * 3})])
+    assert "3.0 times as many as" in said[-1]

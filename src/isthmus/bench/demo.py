@@ -12,8 +12,10 @@ from pathlib import Path
 
 from isthmus.bench import energy, programs
 from isthmus.bench import material as materials
+from isthmus.bench.cell import Cell
 from isthmus.bench.material import Material
-from isthmus.bench.measure import Cell, Measured, measure
+from isthmus.bench.measure import measure
+from isthmus.bench.measured import Measured
 from isthmus.bench.progress import Progress
 from isthmus.bench.stream import Streamed, stream
 from isthmus.contract.bundle import Bundle
@@ -152,20 +154,19 @@ def _use(
         Cell(placement=Offload("webp", settings.webp_quality, fitted_to=material.preparation), link=profile),
         Cell(placement=Split(bundle), link=profile),
     ]
-    on_progress(Progress(part="starting the server"))
+    measured = measure(
+        bundle,
+        material.scenes(),
+        cells,
+        serve=lambda: programs.server(bundle.origin),
+        gate=MotionGate() if material.gate else None,
+        every=settings.measure_every if material.gate else 1,
+        metering=energy.here(),
+        on_frame=lambda count: on_progress(
+            Progress(part="measuring local, offload and split", share=count / material.stream_frames)
+        ),
+    )
     with programs.server(bundle.origin) as server:
-        measured = measure(
-            bundle,
-            material.scenes(),
-            cells,
-            tail=server.match["grpc"],
-            gate=MotionGate() if material.gate else None,
-            every=settings.measure_every if material.gate else 1,
-            metering=energy.here(),
-            on_frame=lambda count: on_progress(
-                Progress(part="measuring local, offload and split", share=count / material.stream_frames)
-            ),
-        )
         on_progress(
             Progress(part=f"streaming with `isthmus run`{f' at {settings.stream_fps:g} frames/s' if material.gate else ''}")
         )

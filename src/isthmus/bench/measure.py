@@ -1,115 +1,48 @@
-"""Measure placements side by side: one sequence, every frame through every placement before the next frame comes.
+"""Measure placements side by side, on one sequence, in one run.
 
-This is MLPerf's single-stream scenario: a frame is due when the one before it has been answered, and latency counts from then.
-Cells (a placement on a link) take turns in an order that rotates, so that what the machine does meanwhile falls on all of them
-alike. Every cell has its own stream and its own shaped link to the one server.
+In single-stream every frame goes through every cell (a placement on a link) before the next frame comes. Cells take turns in an
+order that rotates, so that what the machine does meanwhile falls on all of them alike. In the other scenarios cells take turns
+block by block: what load does to a server needs the server to itself. Every device of a cell has its own stream and its own
+shaped link to the one server.
+
+Server, links and streams are started anew several times over the sequence: where a program's memory came to lie and how its
+threads were placed changes its times for as long as it lives, and no number of frames shows that (Kalibera and Jones 2013,
+"Rigorous benchmarking in reasonable time", section 3).
 """
 
+import itertools
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.bench import energy, programs
+from isthmus.bench import energy, load, programs
+from isthmus.bench.cell import Answer, Cell
+from isthmus.bench.measured import Measured
+from isthmus.bench.runner import Exchange, Runner
+from isthmus.bench.scenario import SINGLE_STREAM, Scenario
 from isthmus.bench.scenes import Scene
-from isthmus.codec.payload import Mode, mode_of
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.classification import classify
 from isthmus.devices import pace, steadiness
 from isthmus.devices.energy.quantity import Energy
-from isthmus.devices.link import LinkProfile
-from isthmus.devices.steadiness import Steadiness
-from isthmus.errors import ConfigError, IsthmusError
+from isthmus.errors import ConfigError
 from isthmus.head.gate import MotionGate
 from isthmus.head.link import Link
-from isthmus.head.placement import Local, Outgoing, Sender
 
-ANSWER_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 20.0
+BLOCK_BYTES_MAX = 256 * 1024 * 1024
+"""Pictures of a block are in memory before the first one is due: reading them must not delay arrivals."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Cell:
-    """One placement on one link, and what was measured there.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Passed:
+    """A frame that is to be answered, and how long the gate took on it."""
 
-    Attributes:
-        placement: `Local`, or a sender.
-        link: profile, or None where nothing is sent.
-        latencies_s: one for each answered frame.
-        stages_s: name -> seconds, one for each answered frame.
-        payload_bytes: one for each answered frame.
-        modes: of the codec -> answered frames.
-        sent_frames: all that were sent, measured or not.
-        sent_bytes: payload of all of them.
-        wire_bytes: of an answered frame, both ways: its payload, and what crossed beside payloads, the opening of the stream
-            included, as a mean over all frames that were sent.
-        guesses: sequence -> class index.
-        failures: answers that did not come, by reason.
-        energy: of one frame; None where it was not measured.
-        warmed_up: whether its times had settled before the first measured frame.
-    """
-
-    placement: Local | Sender
-    link: LinkProfile | None
-    latencies_s: list[float] = field(default_factory=list)
-    stages_s: dict[str, list[float]] = field(default_factory=dict)
-    payload_bytes: list[int] = field(default_factory=list)
-    modes: Counter[str] = field(default_factory=Counter)
-    sent_frames: int = 0
-    sent_bytes: int = 0
-    wire_bytes: float = 0.0
-    guesses: dict[int, int] = field(default_factory=dict)
-    failures: Counter[str] = field(default_factory=Counter)
-    energy: Energy | None = None
-    warmed_up: bool = True
-
-    @property
-    def name(self) -> str:
-        """Placement, setting and link in words."""
-        return f"{self.placement.name} {self.placement.setting}" + (f" over {self.link}" if self.link else "")
-
-
-@dataclass(slots=True, kw_only=True)
-class Measured:
-    """What a run came to.
-
-    Attributes:
-        cells: filled.
-        frames: in the sequence.
-        dropped: frames that the gate dropped; the same for all cells.
-        truths: sequence -> class index of frames in which something is to be seen, passed or dropped.
-        passed: sequences that passed the gate.
-        empty_frames: frames that are known to show nothing.
-        empty_dropped: those of them that the gate dropped.
-        every: of the frames that passed, only every so many-th was answered.
-        metric: `accuracy`, or `agreement` where the unsplit network's answers stand for the truth.
-        gate_s: time of the gate on each frame.
-        wall_s: of the whole run.
-        steadiness: whether the machine stayed the same while frames were answered.
-        energy: by what energy was measured or modelled, or why it was not.
-    """
-
-    cells: Sequence[Cell]
-    frames: int = 0
-    dropped: int = 0
-    truths: dict[int, int] = field(default_factory=dict)
-    passed: set[int] = field(default_factory=set)
-    empty_frames: int = 0
-    empty_dropped: int = 0
-    every: int = 1
-    metric: str = "accuracy"
-    gate_s: list[float] = field(default_factory=list)
-    wall_s: float = 0.0
-    steadiness: Steadiness | None = None
-    energy: str = "not measured"
-
-    @property
-    def recall(self) -> float | None:
-        """Share of the frames with something to see that passed the gate; None where the truth is not known."""
-        return sum(sequence in self.passed for sequence in self.truths) / len(self.truths) if self.truths else None
+    scene: Scene
+    gate_s: float
 
 
 def measure(
@@ -117,9 +50,11 @@ def measure(
     scenes: Iterable[Scene],
     cells: Sequence[Cell],
     *,
-    tail: str,
+    serve: Callable[[], programs.Program],
     gate: MotionGate | None,
     every: int = 1,
+    frames_per_start: int | None = None,
+    scenario: Scenario = SINGLE_STREAM,
     metering: energy.Metering | None = None,
     on_frame: Callable[[int], None] = lambda _count: None,
 ) -> Measured:
@@ -129,11 +64,13 @@ def measure(
         bundle: of the classifier that is measured.
         scenes: the sequence.
         cells: at least one; filled in place.
-        tail: `host:port` of the running server.
+        serve: makes a server that is not yet started, see `programs.server`.
         gate: decides once for all cells, on every frame; None lets all pass.
         every: of the frames that pass, only every so many-th is answered; the gate's figures still come from all.
+        frames_per_start: frames of the sequence after which the programs are started anew; None: never.
+        scenario: when frames are due.
         metering: how energy is found; None where it is not asked for.
-        on_frame: called with the number of frames done.
+        on_frame: called with the number of frames read.
 
     Raises:
         ConfigError: no cells.
@@ -141,43 +78,84 @@ def measure(
     """
     if not cells:
         raise ConfigError("nothing to measure: no placement was chosen")
-    result = Measured(cells=cells, every=every)
+    result = Measured(cells=cells, every=every, scenario=scenario)
     started = time.perf_counter()
-    pace.cool_down()
-    shapers: list[tuple[Cell, programs.Program]] = []
-    with ExitStack() as stack:
-        runners = []
-        for cell in cells:
-            link = None
-            if cell.link is not None:
-                shaper = stack.enter_context(programs.shaper(tail, cell.link))
-                shapers.append((cell, shaper))
-                name = f"bench-{len(shapers)}"
-                link = stack.enter_context(Link(bundle, [shaper.match["address"]], device_id=name))
-                link.wait_connected(CONNECT_TIMEOUT_S)
-            runners.append(_Runner(bundle, cell, link))
-        kept: list[np.ndarray] = []
-        before = None
-        for index, scene in enumerate(scenes):
-            if before is None:
-                for runner in runners:
-                    runner.warm_up(scene.picture)
-                before = steadiness.look(time.monotonic())
-            if _passes(result, scene, gate) and len(result.passed) % every == 0:
-                _answer(result, runners, scene, turn=index)
-                kept += [scene.picture] if len(kept) < energy.FRAMES_KEPT else []
-            on_frame(result.frames)
-        if before is not None:
-            result.steadiness = steadiness.compare(before, steadiness.look(time.monotonic()))
-        if metering is not None:
-            result.energy = metering.words
-            if metering.is_possible and kept:
-                _measure_energy(result, runners, kept, metering)
-    for cell, shaper in shapers:
-        beside = programs.passed_bytes(shaper) - cell.sent_bytes
-        cell.wire_bytes = float(np.mean(cell.payload_bytes or [0])) + beside / max(1, cell.sent_frames)
+    kept: list[np.ndarray] = []
+    before = after = None
+    left = iter(scenes)
+    while (first := next(left, None)) is not None:
+        part = itertools.chain([first], itertools.islice(left, None if frames_per_start is None else frames_per_start - 1))
+        result.cooled &= pace.cool_down()
+        with _started(bundle, cells, serve, streams=scenario.streams) as devices:
+            _warm_up(cells, devices, first.picture)
+            before = before or steadiness.look(time.monotonic())
+            for block in _blocks(result, part, gate, on_frame):
+                _answer(bundle, result, devices, block)
+                kept += [one.scene.picture for one in block[: energy.FRAMES_KEPT - len(kept)]]
+            after = steadiness.look(time.monotonic())
+        result.starts += 1
+    if before and after:
+        result.steadiness = steadiness.compare(before, after)
+    if metering is not None:
+        result.energy = metering.words
+        if metering.is_possible and kept:
+            with _started(bundle, cells, serve) as devices:
+                _measure_energy(result, [runners[0] for runners in devices], kept, metering)
     result.wall_s = time.perf_counter() - started
     return result
+
+
+@contextmanager
+def _started(
+    bundle: Bundle, cells: Sequence[Cell], serve: Callable[[], programs.Program], *, streams: int = 1
+) -> Iterator[list[list[Runner]]]:
+    """Start the server, and for every device of every cell that sends a link; count what crossed when all of it has ended.
+
+    Gives the devices of each cell.
+    """
+    devices: list[list[Runner]] = []
+    shapers: list[tuple[Cell, programs.Program]] = []
+    with ExitStack() as stack:
+        server = stack.enter_context(serve())
+        for cell in cells:
+            runners = []
+            for _ in range(streams):
+                link = None
+                if cell.link is not None:
+                    shaper = stack.enter_context(programs.shaper(server.match["grpc"], cell.link))
+                    shapers.append((cell, shaper))
+                    link = stack.enter_context(Link(bundle, [shaper.match["address"]], device_id=f"bench-{len(shapers)}"))
+                    link.wait_connected(CONNECT_TIMEOUT_S)
+                runners.append(Runner(cell.placement, link))
+            devices.append(runners)
+        yield devices
+    for cell, runners in zip(cells, devices, strict=True):
+        cell.sent_frames += sum(runner.sent_frames for runner in runners)
+        cell.sent_bytes += sum(runner.sent_bytes for runner in runners)
+    for cell, shaper in shapers:
+        cell.crossed_bytes += programs.passed_bytes(shaper)
+
+
+def _warm_up(cells: Sequence[Cell], devices: Sequence[Sequence[Runner]], picture: np.ndarray) -> None:
+    for cell, runners in zip(cells, devices, strict=True):
+        cell.unsettled_starts += [runner.warm_up(picture) for runner in runners].count(False) > 0
+
+
+def _blocks(
+    result: Measured, part: Iterable[Scene], gate: MotionGate | None, on_frame: Callable[[int], None]
+) -> Iterator[list[_Passed]]:
+    """Enter the frames of a part; those to be answered come one by one, or in blocks where cells do not take turns."""
+    block: list[_Passed] = []
+    for scene in part:
+        passes = _passes(result, scene, gate)
+        on_frame(result.frames)
+        if passes and len(result.passed) % result.every == 0:
+            block.append(_Passed(scene=scene, gate_s=result.gate_s[-1]))
+            if result.scenario.takes_turns or sum(one.scene.picture.nbytes for one in block) > BLOCK_BYTES_MAX:
+                yield block
+                block = []
+    if block:
+        yield block
 
 
 def _passes(result: Measured, scene: Scene, gate: MotionGate | None) -> bool:
@@ -198,15 +176,48 @@ def _passes(result: Measured, scene: Scene, gate: MotionGate | None) -> bool:
     return moving
 
 
-def _answer(result: Measured, runners: "Sequence[_Runner]", scene: Scene, *, turn: int) -> None:
-    """Let every cell answer a frame, beginning with another cell each time."""
-    for place in range(len(runners)):
-        runners[(turn + place) % len(runners)].answer(scene, result.gate_s[-1])
+def _answer(bundle: Bundle, result: Measured, devices: Sequence[Sequence[Runner]], block: Sequence[_Passed]) -> None:
+    """Let every cell answer a block, beginning with another cell each time."""
+    for place in range(len(devices)):
+        index = (result.frames + place) % len(devices)
+        answer = _answer_one if result.scenario.takes_turns else _answer_block
+        answer(bundle, result, result.cells[index], devices[index], block)
 
 
-def _measure_energy(
-    result: Measured, runners: "Sequence[_Runner]", frames: Sequence[np.ndarray], metering: energy.Metering
-) -> None:
+def _answer_one(bundle: Bundle, result: Measured, cell: Cell, runners: Sequence[Runner], block: Sequence[_Passed]) -> None:
+    [passed], [runner] = block, runners
+    started = time.perf_counter()
+    exchange = runner.answer(passed.scene.picture)
+    _enter(bundle, result, cell, passed, exchange, time.perf_counter() - started)
+
+
+def _answer_block(bundle: Bundle, result: Measured, cell: Cell, runners: Sequence[Runner], block: Sequence[_Passed]) -> None:
+    # The same seed for every cell: they meet the same arrivals.
+    random = np.random.default_rng(result.frames)
+    asked = load.ask(result.scenario, runners, [passed.scene.picture for passed in block], random)
+    last_at = max(one.exchange.done_at for one in asked)
+    cell.span_s += last_at - asked[0].due_at
+    cell.drain_s += last_at - asked[-1].due_at
+    for passed, one in zip(block, asked, strict=True):
+        _enter(bundle, result, cell, passed, one.exchange, one.latency_s)
+
+
+def _enter(bundle: Bundle, result: Measured, cell: Cell, passed: _Passed, exchange: Exchange, latency_s: float) -> None:
+    """Keep an answer, or why there is none."""
+    if exchange.failure:
+        cell.failures[exchange.failure] += 1
+        return
+    answer = Answer(
+        start=result.starts,
+        sequence=passed.scene.sequence,
+        latency_s=latency_s + passed.gate_s,
+        payload_bytes=exchange.payload_bytes,
+        guess=classify(exchange.outputs, bundle.manifest).index,
+    )
+    cell.enter(answer, exchange, gate_s=passed.gate_s)
+
+
+def _measure_energy(result: Measured, runners: Sequence[Runner], frames: Sequence[np.ndarray], metering: energy.Metering) -> None:
     works = [runner.work for runner in runners]
     sends = [cell.link is not None for cell in result.cells]
     for cell, found in zip(result.cells, energy.measure(works, frames, metering, sends=sends), strict=True):
@@ -214,61 +225,3 @@ def _measure_energy(
             cell.energy = found
         else:
             result.energy += f"; {cell.name}: not measured, {found}"
-
-
-class _Runner:
-    """Answers frames in one cell."""
-
-    def __init__(self, bundle: Bundle, cell: Cell, link: Link | None) -> None:
-        self._manifest = bundle.manifest
-        self._cell = cell
-        self._link = link
-        self._sequence = 0
-
-    def warm_up(self, picture: np.ndarray) -> None:
-        self._cell.warmed_up = pace.warm_up(lambda: self.work(picture)).settled
-
-    def work(self, picture: np.ndarray) -> float:
-        """Answer a frame without keeping the answer; seconds it took."""
-        started = time.perf_counter()
-        self._outputs(picture)
-        return time.perf_counter() - started
-
-    def answer(self, scene: Scene, gate_s: float) -> None:
-        cell = self._cell
-        started = time.perf_counter()
-        try:
-            outputs, stages, outgoing = self._outputs(scene.picture)
-        except IsthmusError as error:
-            cell.failures[type(error).__name__] += 1
-            return
-        except TimeoutError:
-            cell.failures["no answer"] += 1
-            return
-        cell.latencies_s.append(time.perf_counter() - started + gate_s)
-        for stage, spent in ({"gate": gate_s} | stages).items():
-            cell.stages_s.setdefault(stage, []).append(spent)
-        cell.payload_bytes.append(outgoing.payload_bytes if outgoing else 0)
-        if outgoing and outgoing.capture.codes:
-            cell.modes[Mode(mode_of(outgoing.capture.codes)).name.lower()] += 1
-        cell.guesses[scene.sequence] = classify(outputs, self._manifest).index
-
-    def _outputs(self, picture: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, float], Outgoing | None]:
-        placement = self._cell.placement
-        if isinstance(placement, Local):
-            answer = placement.answer(picture)
-            return answer.outputs, answer.stages_s, None
-        assert self._link is not None
-        if not self._link.wait_credit(ANSWER_TIMEOUT_S):
-            raise TimeoutError
-        outgoing = placement.pack(picture, self._link.dialogue)
-        outgoing.capture.sequence = self._sequence
-        self._sequence += 1
-        self._cell.sent_frames += 1
-        self._cell.sent_bytes += outgoing.payload_bytes
-        reply = self._link.send(outgoing.capture, outgoing.codes).result(ANSWER_TIMEOUT_S)
-        if not reply.ok:
-            raise ConfigError(f"the server answered {reply.status}: {reply.message}")
-        stages = outgoing.stages_s | {"network": reply.network_s}
-        stages |= {f"server {stage}": spent for stage, spent in reply.server_s.items()}
-        return reply.outputs, stages, outgoing

@@ -1,12 +1,18 @@
 """`isthmus bench`: from words on the command line to measured cells."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from isthmus.bench import energy, programs, scenes
-from isthmus.bench.measure import Cell, Measured, measure
+import numpy as np
+
+from isthmus.bench import cold, energy, programs, scenes
+from isthmus.bench.cell import Cell
+from isthmus.bench.measure import measure
+from isthmus.bench.measured import Measured
 from isthmus.bench.progress import Progress
+from isthmus.bench.scenario import SINGLE_STREAM, Scenario
 from isthmus.bench.scenes import Scene
 from isthmus.contract.bundle import Bundle, open_bundle
 from isthmus.contract.classification import classify
@@ -16,6 +22,9 @@ from isthmus.errors import NotBuiltYet, UsageError
 from isthmus.head.gate import MotionGate
 from isthmus.head.placement import Local, Split, parse_offload
 from isthmus.head.source import open_source
+
+FRAMES_PER_START_MIN = 50
+"""Fewer frames say little about what a start is like, and starting takes seconds."""
 
 
 def run(
@@ -27,6 +36,9 @@ def run(
     limit: int | None = None,
     every: int = 1,
     gate: bool = True,
+    starts: int = 1,
+    scenario: Scenario = SINGLE_STREAM,
+    cold_starts: int = 0,
     device: str | None = None,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
 ) -> Measured:
@@ -42,6 +54,9 @@ def run(
         limit: take at most so many frames.
         every: answer only every so many-th frame that passes the gate.
         gate: whether the motion gate drops frames.
+        starts: start the programs anew so many times over the sequence, less often where it is short.
+        scenario: when frames are due.
+        cold_starts: time so many starts of server and agent to their first answers.
         device: name or file of this machine's profile; chosen by what the machine says when None.
         on_progress: called after every frame.
 
@@ -53,21 +68,31 @@ def run(
     if opened.manifest.task.kind != "classification":
         raise NotBuiltYet(f"{bundle} answers with {opened.manifest.task.kind}; this version measures classifiers")
     cells = parse_cells(opened, placements, [links.parse(text.strip()) for text in profiles])
-    with open_source(source) as frames, programs.server(bundle) as server:
+    with open_source(source) as frames:
         total = min(limit or scenes.FRAMES_MAX, frames.length or scenes.FRAMES_MAX)
         truths = _Truths(opened)
         measured = measure(
             opened,
             truths.completed(scenes.from_source(frames, limit=limit)),
             cells,
-            tail=server.match["grpc"],
+            serve=lambda: programs.server(bundle),
             gate=MotionGate() if gate else None,
             every=every,
+            frames_per_start=math.ceil(total / max(1, min(starts, total // FRAMES_PER_START_MIN))),
+            scenario=scenario,
             metering=energy.here(device),
             on_frame=lambda count: on_progress(Progress(part="measuring", share=count / total)),
         )
     measured.metric = "agreement" if truths.stood_in else "accuracy"
+    if cold_starts:
+        on_progress(Progress(part="starting programs anew"))
+        measured.cold = cold.starts(opened, source, cells, _first_picture(source), cold_starts)
     return measured
+
+
+def _first_picture(source: str) -> np.ndarray:
+    with open_source(source) as frames:
+        return next(scenes.from_source(frames, limit=1)).picture
 
 
 def parse_cells(bundle: Bundle, placements: Sequence[str], profiles: Sequence[LinkProfile]) -> list[Cell]:

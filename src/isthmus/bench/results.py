@@ -64,6 +64,10 @@ class Row(_Part):
     energy_j: dict[str, Any] | None = None
     """Of one frame, with `kind`, `source`, `scope` and doubt; None where it was neither measured nor modelled."""
     metric: Metric
+    rate_per_s: float | None = Field(default=None, ge=0)
+    """Answers in a second under load; None in single-stream, where a frame waits for the one before it."""
+    unsteady: tuple[str, ...] = ()
+    """Why these figures are a trial and no result; empty where they are one."""
 
     @property
     def label(self) -> str:

@@ -1,8 +1,10 @@
 """From what was measured to the rows of `results.json` (the names are fixed; docs/results.md describes them)."""
 
-import numpy as np
+from statistics import fmean
 
-from isthmus.bench.measure import Cell, Measured
+from isthmus.bench import settling
+from isthmus.bench.cell import Cell
+from isthmus.bench.measured import Measured
 from isthmus.bench.results import Row, percentiles
 from isthmus.contract.metric import Metric, proportion
 
@@ -23,19 +25,22 @@ def row(measured: Measured, cell: Cell) -> Row:
         frames=measured.frames,
         dropped={reason: count for reason, count in dropped.items() if count},
         recall=measured.recall,
-        bytes_payload_mean=float(np.mean(cell.payload_bytes)) if cell.payload_bytes else 0.0,
+        bytes_payload_mean=cell.payload_bytes_mean,
         modes=dict(cell.modes.most_common()),
-        bytes_wire_mean=cell.wire_bytes,
-        latency_ms=percentiles(np.asarray(cell.latencies_s) * 1e3),
-        stages_ms={stage: float(np.mean(spent)) * 1e3 for stage, spent in cell.stages_s.items()},
+        bytes_wire_mean=cell.wire_bytes_mean,
+        latency_ms=percentiles(cell.latencies_ms),
+        stages_ms={stage: fmean(spent) * 1e3 for stage, spent in cell.stages_s.items()},
         metric=metric(measured, cell),
-        answered=len(cell.latencies_s),
+        answered=len(cell.answers),
+        rate_per_s=len(cell.answers) / cell.span_s if cell.span_s else None,
+        unsteady=tuple(settling.reasons(cell, measured.scenario, starts=measured.starts)),
         energy_j=None if cell.energy is None else cell.energy.as_json(),
     )
 
 
 def metric(measured: Measured, cell: Cell) -> Metric:
     """Share of right answers among the answered frames in which something was to be seen."""
-    asked = [sequence for sequence in measured.truths if sequence in cell.guesses]
-    right = sum(cell.guesses[sequence] == measured.truths[sequence] for sequence in asked)
+    guesses = cell.guesses
+    asked = [sequence for sequence in measured.truths if sequence in guesses]
+    right = sum(guesses[sequence] == measured.truths[sequence] for sequence in asked)
     return proportion(measured.metric, right, len(asked))

@@ -20,11 +20,13 @@ def results_table(rows: Sequence[Row], *, title: str = "") -> Table:
     table = Table(title=Text(title) if title else None, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("placement", no_wrap=True)
     metric = rows[0].metric.name if rows else "accuracy"
-    for name in (f"{metric}, 95%", "gated", "recall", "payload", "wire", "p50 ms", "p95 ms", "p99 ms"):
+    rates = any(row.rate_per_s is not None for row in rows)
+    for name in (f"{metric}, 95%", "gated", "recall", "payload", "wire", "p50 ms", "p95 ms", "p99 ms", *["rate/s"] * rates):
         table.add_column(Text(name), justify="right", overflow="fold")
     links = {row.link for row in rows if row.link}
     for row in rows:
-        table.add_row(*map(Text, _cells(row, with_link=len(links) > 1)))
+        rate = [words.UNKNOWN if row.rate_per_s is None else f"{row.rate_per_s:.3g}"] * rates
+        table.add_row(*map(Text, [*_cells(row, with_link=len(links) > 1), *rate]))
     return table
 
 

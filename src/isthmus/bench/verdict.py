@@ -7,11 +7,16 @@ from isthmus.bench.results import Row
 from isthmus.devices.steadiness import Steadiness
 
 
-def steadiness_sentences(found: Steadiness | None) -> list[str]:
-    """That a run is no result, where the machine did not stay the same meanwhile."""
-    if found is None or found.is_steady:
-        return []
-    return [f"This run is unsteady, a trial and no result: {'; '.join(found.reasons)}."]
+def steadiness_sentences(found: Steadiness | None, rows: Sequence[Row] = ()) -> list[str]:
+    """That a run is no result, where the machine did not stay the same meanwhile; or that some of its rows are none."""
+    said = []
+    if found is not None and not found.is_steady:
+        said.append(f"This run is unsteady, a trial and no result: {'; '.join(found.reasons)}.")
+    return said + [
+        f"Unsteady, a trial and no result: {row.label}{f' over {row.link}' if row.link else ''}; {'; '.join(row.unsteady)}."
+        for row in rows
+        if row.unsteady
+    ]
 
 
 def sentences(rows: Sequence[Row]) -> list[str]:
@@ -48,9 +53,8 @@ def _split(row: Row, rows: Sequence[Row]) -> str:
     if rivals:
         smallest = min(rivals, key=lambda other: other.bytes_payload_mean)
         ratio = smallest.bytes_payload_mean / row.bytes_payload_mean
-        text += (
-            f", {ratio:.1f} times fewer than {smallest.setting} at {smallest.metric.value:.1%} against its {row.metric.value:.1%}"
-        )
+        much = f"{ratio:.1f} times fewer than" if ratio >= 1 else f"{1 / ratio:.1f} times as many as"
+        text += f", {much} {smallest.setting} at {smallest.metric.value:.1%} against its {row.metric.value:.1%}"
     if head is not None:
         text += f"; its head takes {words.milliseconds(head)} ms"
     return text + "."

@@ -1,13 +1,14 @@
 """`isthmus bench` and `isthmus demo`."""
 
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from isthmus.cli import costs, guard
-from isthmus.cli.bundles import BundleArgument, JsonOption
+from isthmus.cli import comparing, costs, guard, quantity
+from isthmus.cli.bundles import JsonOption
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,9 +40,12 @@ def demo(
 
 
 def bench(
-    bundle: BundleArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for results.json, results.csv and report.html.")],
-    source: Annotated[str, typer.Option(help="Folder, picture, video or belt:FILE.npz.")],
+    context: typer.Context,
+    bundle: Annotated[Path | None, typer.Argument(help="A folder or file *.isthmus.", show_default=False)] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for results.json, results.csv, samples.csv and report.html.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="Folder, picture, video or belt:FILE.npz.")] = None,
     placements: Annotated[
         str, typer.Option(help="Of local, offload (jpeg-75), webp-50, jpeg-90, split, ...")
     ] = "local,offload,split",
@@ -51,10 +55,25 @@ def bench(
     frames: Annotated[int | None, typer.Option(min=1, help="Take at most so many frames of the source.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Answer only every so many-th frame that passes the gate.")] = 1,
     gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Drop frames in which nothing moves.")] = True,
+    starts: Annotated[
+        int,
+        typer.Option(min=1, max=10, help="Start server, links and streams anew so many times; once for 50 frames at most."),
+    ] = 5,
     device: Annotated[
         str | None, typer.Option(metavar="PROFILE", help="Profile of this machine, a name or a TOML file; found by itself.")
     ] = None,
-    scenario: Annotated[str, typer.Option(help="single-stream; others are not built yet.")] = "single-stream",
+    scenario: Annotated[
+        Literal["single-stream", "multi-stream", "server", "offline"], typer.Option(help="When frames are due, as in MLPerf.")
+    ] = "single-stream",
+    rate: Annotated[
+        str | None, typer.Option(metavar="N/s", help="With --scenario server: frames due in a second, at random moments.")
+    ] = None,
+    streams: Annotated[
+        int, typer.Option(min=1, max=32, help="Devices at once, each with a stream and a link of its own; not in single-stream.")
+    ] = 1,
+    cold: Annotated[
+        int, typer.Option(min=0, max=100, metavar="N", help="Time N starts of server and agent to their first answers.")
+    ] = 0,
     profile: Annotated[
         bool, typer.Option("--profile", help="Measure no placements: time every kernel, stage and cut, and write a cost table.")
     ] = False,
@@ -62,18 +81,31 @@ def bench(
         str, typer.Option(metavar="PROFILES", help="With --profile: carry the costs over to these devices, as rpi4,rpi5.")
     ] = "",
     on: Annotated[str | None, typer.Option(help="Run on other machines; not built yet.")] = None,
-    compare: Annotated[Path | None, typer.Option(help="Compare with another result; not built yet.")] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="A B", help="Measure nothing: say what differs between two results, and what only by chance."),
+    ] = None,
+    fail_on_regression: Annotated[
+        bool, typer.Option("--fail-on-regression", help="With --compare: end with 1 if something became worse beyond chance.")
+    ] = False,
+    tolerance: Annotated[
+        float, typer.Option(min=0, max=1, help="With --fail-on-regression: let pass what became worse by so large a share.")
+    ] = 0.02,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure placements side by side on one sequence, over shaped links, in one run."""
+    """Measure placements side by side on one sequence, over shaped links, in one run; or compare two such runs."""
     from isthmus.bench import placements as choices
     from isthmus.bench import publish
+    from isthmus.bench import scenario as scenarios
 
-    for given, option in ((on, "--on"), (compare, "--compare")):
-        if given:
-            raise guard.later(option, "leave it out")
-    if scenario != "single-stream":
-        raise guard.later(f"scenario {scenario!r}", "use single-stream")
+    if compare is not None:
+        comparing.compare(*compare, tolerance=tolerance, fail=fail_on_regression, as_json=as_json)
+        return
+    if on:
+        raise guard.later("--on", "leave it out")
+    if bundle is None or output is None or source is None:
+        raise UsageError("name a bundle, -o FOLDER and --source SOURCE; or --compare A B")
+    when = scenarios.parse(scenario, rate_per_s=quantity.rate_per_s(rate, "--rate") if rate else None, streams=streams)
     if predict and not profile:
         raise UsageError("--predict carries measured costs over; it needs --profile")
     if profile:
@@ -95,13 +127,32 @@ def bench(
             limit=frames,
             every=every,
             gate=gate,
+            starts=starts,
+            scenario=when,
+            cold_starts=cold,
             device=device,
             on_progress=show,
         )
         show.end()
-    command = f"isthmus bench {bundle} -o {output} --source {source} --placements {placements} --links {links}"
-    published = publish.bench(bundle, source, measured, output, command)
+    published = publish.bench(bundle, source, measured, output, _typed(context))
     _print(published, as_json=as_json)
+
+
+def _typed(context: typer.Context) -> str:
+    """The command with the arguments and options that were given."""
+    words = ["isthmus", "bench"]
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source, value = context.get_parameter_source(name), context.params[name]
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        if parameter.param_type_name == "argument":
+            words.append(str(value))
+        elif isinstance(value, bool):
+            words.append((parameter.opts if value else parameter.secondary_opts)[0])
+        else:
+            words += [max(parameter.opts, key=len), str(value)]
+    return shlex.join(words)
 
 
 def _bar() -> Progress:

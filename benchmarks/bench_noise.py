@@ -1,0 +1,147 @@
+"""Does `isthmus bench --compare` cry wolf, and what does the harness add to what it measures?
+
+    python -m benchmarks.bench_noise [--bundle PATH] [--runs 6] [--frames 600] [--json PATH]
+
+The same measurement is made several times by the command a user types, and every pair of these equal runs is compared: the share
+of figures whose 95% interval holds zero should be 95% or more. What the harness adds is the latency that it measures of a
+placement that does nothing, beside the p50 of each real cell of one run. Without a bundle a small random network is exported, as
+for the benchmark of the agent; the pictures are noise, so that every frame costs the same.
+"""
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+from benchmarks.agent_footprint import SIDE, export_bundle
+from rich.console import Console
+from rich.table import Table
+
+from isthmus.bench import comparison
+from isthmus.bench.cell import Cell
+from isthmus.bench.results import read_results
+from isthmus.bench.runner import Runner
+from isthmus.bench.scenes import Scene
+from isthmus.contract.bundle import open_bundle
+from isthmus.devices.detect import detect
+from isthmus.errors import DeviceError
+from isthmus.head.placement import Local, LocalAnswer
+
+PLACEMENTS, LINKS = "local,webp-50,split", "20mbit/2ms,5mbit/20ms"
+PICTURES = 40
+EMPTY_FRAMES = 2000
+
+
+class Nothing(Local):
+    """Answers at once with what it answered before."""
+
+    def answer(self, picture: np.ndarray) -> LocalAnswer:
+        """The first answer again."""
+        if not hasattr(self, "_last"):
+            self._last = super().answer(picture)
+        return LocalAnswer(outputs=self._last.outputs)
+
+
+def harness_ms(bundle: Path) -> float:
+    """Median latency of a placement that does nothing."""
+    opened = open_bundle(bundle)
+    cell = Cell(placement=Nothing(opened), link=None)
+    runner = Runner(opened, cell, None)
+    picture = np.zeros((SIDE, SIDE, 3), np.uint8)
+    for sequence in range(EMPTY_FRAMES):
+        runner.answer(Scene(sequence=sequence, picture=picture, truth=None, counts=False), 0.0)
+    return float(np.median(cell.latencies_ms))
+
+
+def draw(folder: Path, frames: int) -> Path:
+    """Pictures of noise; links to a few of them, for the disk's sake."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for index in range(min(PICTURES, frames)):
+        cv2.imwrite(str(folder / f"{index:05d}.png"), random.integers(0, 256, (SIDE, SIDE, 3), np.uint8))
+    for index in range(PICTURES, frames):
+        (folder / f"{index:05d}.png").hardlink_to(folder / f"{index % PICTURES:05d}.png")
+    return folder
+
+
+def run_bench(bundle: Path, source: Path, output: Path) -> None:
+    command = [sys.executable, "-m", "isthmus", "bench", str(bundle), "-o", str(output), "--source", str(source), "--no-gate"]
+    command += ["--placements", PLACEMENTS, "--links", LINKS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DeviceError(f"isthmus bench failed: {done.stderr.strip()[-300:]}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--runs", type=int, default=6)
+    parser.add_argument("--frames", type=int, default=600)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        bundle = options.bundle or export_bundle(folder)
+        source = draw(folder / "pictures", options.frames)
+        runs = [folder / f"run-{index}" for index in range(options.runs)]
+        for run in runs:
+            run_bench(bundle, source, run)
+        found = summarise(runs, harness_ms(bundle))
+    show(found)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def summarise(runs: list[Path], harness: float) -> dict:
+    """Rows: one for each figure, how often its interval held zero; and one for each cell, what the harness adds."""
+    held, told, widths = Counter(), Counter(), {}
+    for before, after in itertools.combinations(runs, 2):
+        for cell in comparison.compare(before, after).cells:
+            for change in cell.changes:
+                if change.verdict == "unknown":
+                    continue
+                told[change.name] += 1
+                held[change.name] += change.verdict == "no change seen"
+                widths.setdefault(change.name, []).append((change.high - change.low) / 2 / (change.before or 1))
+    rows = [
+        {"figure": name, "pairs": told[name], "held_zero": held[name] / told[name], "half_width": float(np.median(widths[name]))}
+        for name in told
+    ]
+    # Bytes and answers of equal runs are equal here; to count them would flatter.
+    latencies = [name for name in told if name.startswith("latency_ms")]
+    results = [read_results(run / "results.json") for run in runs]
+    shares = {row.label + (f" over {row.link}" if row.link else ""): harness / row.latency_ms.p50 for row in results[0].rows}
+    meta = {
+        "machine": detect().cpu_model,
+        "runs": len(runs),
+        "frames": results[0].meta["frames"],
+        "starts": results[0].meta["starts"],
+        "steady_runs": sum(bool(one.meta["steadiness"]["steady"]) for one in results),
+        "held_zero": sum(held[name] for name in latencies) / max(1, sum(told[name] for name in latencies)),
+        "harness_ms": harness,
+        "harness_share": shares,
+    }
+    return {"meta": meta, "rows": rows}
+
+
+def show(found: dict) -> None:
+    console, meta = Console(), found["meta"]
+    table = Table(title=f"{meta['runs']} equal runs of {meta['frames']} frames, all pairs", title_justify="left")
+    for name in ("figure", "compared", "interval holds zero", "half of the interval, median"):
+        table.add_column(name, justify="left" if name == "figure" else "right")
+    for row in found["rows"]:
+        table.add_row(row["figure"], str(row["pairs"]), f"{row['held_zero']:.1%}", f"{row['half_width']:.2%}")
+    console.print(table)
+    console.print(f"Latencies: {meta['held_zero']:.1%} (target 95%); {meta['steady_runs']} of {meta['runs']} runs were steady.")
+    shares = ", ".join(f"{name} {share:.2%}" for name, share in meta["harness_share"].items())
+    console.print(f"The harness adds {meta['harness_ms'] * 1e3:.1f} us to a latency (target 1%): {shares}.")
+
+
+if __name__ == "__main__":
+    main()
