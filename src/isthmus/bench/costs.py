@@ -2,7 +2,6 @@
 
 import datetime
 import importlib.util
-import itertools
 import platform
 import tempfile
 import time
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isthmus.bench import stages
 from isthmus.bench.progress import Progress
-from isthmus.codec import tables
-from isthmus.codec.codec import Codec, offered
+from isthmus.bench.stages import PAUSE_S, spread
 from isthmus.contract.bundle import Bundle, open_bundle
 from isthmus.devices import detect, golden, pace, steadiness
 from isthmus.devices.cost import speed
@@ -24,7 +23,6 @@ from isthmus.devices.cost.table import CostTable, CutCost, Device, NetworkCost, 
 from isthmus.devices.profiles import catalog
 from isthmus.devices.runtime import Array, Network
 from isthmus.errors import ConfigError
-from isthmus.head.placement import Local, Offload, Split
 from isthmus.head.source import open_source
 
 if TYPE_CHECKING:
@@ -62,7 +60,7 @@ def profile(
     before = steadiness.look(time.monotonic())
     one_core = speed.measure()
     on_progress(Progress(part="timing stages"))
-    stages = _stages(bundle, pictures)
+    timings = stages.measure(bundle, pictures, runs=RUNS, pause_s=PAUSE_S)
     timed = {}
     for name, feeds in _networks(bundle).items():
         on_progress(Progress(part=f"timing {name}, kernel by kernel"))
@@ -83,7 +81,8 @@ def profile(
             onnxruntime=machine.onnxruntime or "unknown",
             speed=one_core,
         ),
-        stages=stages,
+        stages=timings.seconds,
+        payload_bytes=timings.payload_bytes,
         networks={name: _network_cost(one) for name, one in timed.items()},
         cuts=cuts,
         cut_error=cut_error,
@@ -105,33 +104,6 @@ def _pictures(source: str) -> list[np.ndarray]:
     return found
 
 
-def _stages(bundle: Bundle, pictures: Sequence[np.ndarray]) -> dict[str, Seconds]:
-    """Stages of all placements; codes are those of key frames."""
-    manifest = bundle.manifest
-    found: dict[str, list[float]] = {}
-    codec = Codec(manifest.boundary, manifest.points, offered(tables.of_bundle(bundle)), tables=tables.of_bundle(bundle))
-    for index, point in enumerate(manifest.points):
-        split = Split(bundle, point=index)
-        for picture in _rounds(pictures):
-            packed = split.pack(picture)
-            for stage, spent in packed.stages_s.items():
-                found.setdefault(f"encode {point.name}" if stage == "encode" else stage, []).append(spent)
-            started = time.perf_counter()
-            codec.decode(packed.capture.codes, point=index)
-            found.setdefault(f"server decode {point.name}", []).append(time.perf_counter() - started)
-    if any(bundle.has(name) for name in ("local.onnx", WHOLE)):
-        local = Local(bundle)
-        found["local"] = [local.answer(picture).stages_s["head"] for picture in _rounds(pictures)]
-    offload = Offload("jpeg", 75)
-    found["encode jpeg-75"] = [offload.pack(picture).stages_s["encode"] for picture in _rounds(pictures)]
-    return {stage: _seconds(spent) for stage, spent in found.items()}
-
-
-def _rounds(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Pictures in turn, as many as there are runs; some come twice."""
-    return list(itertools.islice(itertools.cycle(pictures), RUNS))
-
-
 def _networks(bundle: Bundle) -> dict[str, dict[str, Array]]:
     """Networks of the bundle with what goes into them: golden frames."""
     frames = golden.read(bundle)
@@ -143,12 +115,7 @@ def _networks(bundle: Bundle) -> dict[str, dict[str, Array]]:
 
 
 def _network_cost(timed: Timed) -> NetworkCost:
-    return NetworkCost(total=_seconds(timed.seconds), kernels=timed.kernels, resident_bytes=timed.resident_bytes)
-
-
-def _seconds(samples: Sequence[float]) -> Seconds:
-    low, middle, high = (float(value) for value in np.percentile(np.asarray(samples), (5, 50, 95)))
-    return Seconds(value=middle, low=low, high=high)
+    return NetworkCost(total=spread(timed.seconds), kernels=timed.kernels, resident_bytes=timed.resident_bytes)
 
 
 def _cuts(
@@ -166,9 +133,9 @@ def _cuts(
     nodes = [Node(name=node.name or "", outputs=tuple(map(name_of, node.outputs))) for node in analyse(model.graph).order]
     sums = np.cumsum(seconds_by_node(timed[WHOLE].kernels, nodes))
     shown = shortlist(places.enumerate(model))
-    spread = _seconds(timed[WHOLE].seconds)
-    found = tuple(_cut_cost(cut, float(sums[cut.index]), spread) for cut in shown)
-    return found, _error(model, shown, found, bundle, spread.value, on_progress)
+    whole = spread(timed[WHOLE].seconds)
+    found = tuple(_cut_cost(cut, float(sums[cut.index]), whole) for cut in shown)
+    return found, _error(model, shown, found, bundle, whole.value, on_progress)
 
 
 def _cut_cost(cut: "Cut", before_s: float, whole: Seconds) -> CutCost:
