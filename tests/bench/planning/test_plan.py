@@ -48,6 +48,11 @@ def test_rivals_are_told_with_the_reason(planned):
     assert "The picture (" in found.verdict
 
 
+def test_what_the_link_cannot_carry_is_no_rival(planned):
+    [found] = planned("10kbit/20ms").links
+    assert "The picture" not in found.verdict
+
+
 def test_near_ties_are_said_to_be_such(planned):
     [found] = planned("1gbit/20ms").links
     assert found.verdict.startswith("Over 1gbit/20ms: send the picture (jpeg-75)")

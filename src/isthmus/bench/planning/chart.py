@@ -16,7 +16,7 @@ from isthmus.bench.planning.sensitivity import RATES_BIT_S
 WIDTH, HEIGHT = 860, 500
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 210, 46, 420
 _COLOURS = {"local": GREEN, "offload": ORANGE, "split": BLUE}
-_NO_BOTTLENECK = PURPLE
+_DASHES = ("", "7 4", "2 3", "9 3 2 3")
 _PICTURES_MAX, _CUTS_MAX = 2, 1
 _LABEL_PX = 15
 _Curve = tuple[Candidate, list[tuple[float, Forecast]]]
@@ -81,28 +81,26 @@ def _axes(page: Drawing, across: Scale, down: Scale, low: float, high: float) ->
 
 
 def _curves(page: Drawing, series: Sequence[_Curve], across: Scale, down: Scale) -> None:
-    taken: list[float] = []
-    dashes = {"local": ("", "7 4"), "offload": ("", "7 4"), "split": ("", "7 4", "2 3", "9 3 2 3")}
-    counts: dict[str, int] = {}
+    ends: list[tuple[float, Candidate, str, str]] = []
     for candidate, points in series:
-        colour = _COLOURS[candidate.placement] if candidate.is_there else _NO_BOTTLENECK
-        number = counts[candidate.placement] = counts.get(candidate.placement, -1) + 1
-        dash = dashes[candidate.placement][number % len(dashes[candidate.placement])] if candidate.is_there else "1 3"
+        colour, dash = _look(candidate, [one for one, _ in series])
         places = [(across(rate), down(1e3 * found.latency.value)) for rate, found in points if found.is_possible]
-        if not places:
-            continue
-        page.path(
-            "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places), stroke=colour, dash=dash, style="curve", tip=candidate.name
-        )
-        y = _free(places[-1][1] + 4, taken)
-        page.line((places[-1][0] + 4, places[-1][1]), (WIDTH - _RIGHT + 18, y - 4), style="grid")
-        page.line((WIDTH - _RIGHT + 18, y - 4), (WIDTH - _RIGHT + 30, y - 4), style="curve", colour=colour)
-        page.text((WIDTH - _RIGHT + 35, y), candidate.name)
+        if places:
+            line = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+            page.path(f"M{line}", stroke=colour, dash=dash, style="curve", tip=candidate.name)
+            ends.append((places[-1][1], candidate, colour, dash))
+    at = _TOP - _LABEL_PX
+    for y, candidate, colour, dash in sorted(ends, key=lambda end: end[0]):
+        # Where curves meet, names stand below one another.
+        at = max(y, at + _LABEL_PX)
+        page.line((WIDTH - _RIGHT + 2, y), (WIDTH - _RIGHT + 14, at), style="grid")
+        page.path(f"M{WIDTH - _RIGHT + 16:.1f} {at:.1f}h20", stroke=colour, dash=dash, style="curve")
+        page.text((WIDTH - _RIGHT + 42, at + 4), candidate.name)
 
 
-def _free(y: float, taken: list[float]) -> float:
-    """The nearest place below that no label has."""
-    while any(abs(y - other) < _LABEL_PX for other in taken):
-        y += 1
-    taken.append(y)
-    return y
+def _look(candidate: Candidate, everything: Sequence[Candidate]) -> tuple[str, str]:
+    """Colour of the placement, dash of its setting."""
+    if not candidate.is_there:
+        return PURPLE, "1 3"
+    same = [one for one in everything if one.placement == candidate.placement]
+    return _COLOURS[candidate.placement], _DASHES[same.index(candidate) % len(_DASHES)]
