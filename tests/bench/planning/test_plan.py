@@ -49,7 +49,7 @@ def test_rivals_are_told_with_the_reason(planned):
 
 
 def test_what_the_link_cannot_carry_is_no_rival(planned):
-    [found] = planned("10kbit/20ms").links
+    [found] = planned("4kbit/20ms").links
     assert "The picture" not in found.verdict
 
 

@@ -89,7 +89,7 @@ def _curves(page: Drawing, series: Sequence[_Curve], across: Scale, down: Scale)
             line = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
             page.path(f"M{line}", stroke=colour, dash=dash, style="curve", tip=candidate.name)
             ends.append((places[-1][1], candidate, colour, dash))
-    at = _TOP - _LABEL_PX
+    at = float(_TOP - _LABEL_PX)
     for y, candidate, colour, dash in sorted(ends, key=lambda end: end[0]):
         # Where curves meet, names stand below one another.
         at = max(y, at + _LABEL_PX)
