@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.util
+import itertools
 import platform
 import tempfile
 import time
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
     from isthmus.export.cutting.cuts import Cut
 
-PICTURES = 16
-"""Frames of the source that stages are timed on, in turn."""
+PICTURES, STEP_MAX = 16, 8
+"""Frames of the source that stages are timed on, in turn: every so many-th, at most, of a source that has more."""
 CHECKED_SHARES = (0.25, 0.5, 0.75)
 """Of the network's time: the cuts nearest to these are made and timed, to see how far the sums of kernels are from the truth."""
 WHOLE, TAIL = "whole.onnx", "tail.onnx"
@@ -97,8 +98,11 @@ def now() -> str:
 
 
 def _pictures(source: str) -> list[np.ndarray]:
+    """Frames spread over the beginning of a source: neighbours are alike."""
     with open_source(source) as frames:
-        found = [frame.image for _, frame in zip(range(PICTURES), iter(frames.read, None), strict=False)]
+        step = 1 if frames.length is None else max(1, min(STEP_MAX, frames.length // PICTURES))
+        read = itertools.islice(iter(frames.read, None), 0, PICTURES * step, step)
+        found = [frame.image for frame in read]
     if not found:
         raise ConfigError(f"{source} gave no frame to time the stages on; name another --source")
     return found

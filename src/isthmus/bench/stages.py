@@ -20,7 +20,7 @@ from isthmus.codec.codec import Codec, offered
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.picture import decode_picture
 from isthmus.contract.prepare import prepare
-from isthmus.devices.cost.table import Seconds
+from isthmus.devices.cost.table import Payload, Seconds
 from isthmus.head.link import Link
 from isthmus.head.placement import Local, Offload, Outgoing, Split
 
@@ -61,9 +61,11 @@ class Timings:
         return {stage: spread(spent) for stage, spent in self.spent_s.items()}
 
     @property
-    def payload_bytes(self) -> dict[str, float]:
-        """Operating point or picture setting -> mean payload."""
-        return {name: float(np.mean(sizes)) for name, sizes in self.sizes_bytes.items()}
+    def payload_bytes(self) -> dict[str, Payload]:
+        """Operating point or picture setting -> payload."""
+        return {
+            name: Payload(mean=float(np.mean(sizes)), median=float(np.median(sizes))) for name, sizes in self.sizes_bytes.items()
+        }
 
 
 def spread(samples: Sequence[float]) -> Seconds:

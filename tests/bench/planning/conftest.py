@@ -10,13 +10,13 @@ from isthmus.contract.metric import proportion
 from isthmus.devices.cost import table as tables
 from isthmus.devices.cost.kernel import Kernel
 from isthmus.devices.cost.speed import Speed
-from isthmus.devices.cost.table import CostTable, CutCost, Device, NetworkCost, Seconds
+from isthmus.devices.cost.table import CostTable, CutCost, Device, NetworkCost, Payload, Seconds
 from isthmus.devices.profiles import catalog
 
 DEVICE_MS = {"prepare": 1.0, "head": 3.0, "encode all": 0.5, "encode half": 0.4, "local": 60.0, "round trip split": 1.0}
 DEVICE_MS |= {"round trip offload": 1.0, "encode jpeg-75": 2.0, "encode webp-50": 9.0}
 SERVER_MS = {"server decode all": 0.2, "server decode half": 0.1, "server decode jpeg-75": 1.0, "server decode webp-50": 1.0}
-PAYLOADS = {"all": 400.0, "half": 200.0, "jpeg-75": 9000.0, "webp-50": 3000.0}
+PAYLOADS = {name: Payload(mean=mean, median=0.9 * mean) for name, mean in (("all", 400.0), ("half", 200.0), ("jpeg-75", 9000.0))}
 
 
 def seconds(value_ms):

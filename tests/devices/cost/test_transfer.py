@@ -1,3 +1,6 @@
+import heapq
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,6 +8,7 @@ from hypothesis import strategies as st
 from isthmus.devices import link as links
 from isthmus.devices.cost import transfer
 from isthmus.devices.cost.transfer import Exchange
+from isthmus.devices.lane import DelayLine, Lane
 
 
 def way(text, up=1000, down=200):
@@ -38,3 +42,40 @@ def test_a_recording_is_begun_everywhere(tmp_path):
 def test_an_answer_grows_with_its_outputs():
     assert transfer.answer_bytes([(None, 1000)]) - transfer.answer_bytes([(None, 10)]) == 4 * 990
     assert transfer.exchange(500, 100).wire_bytes == 600 + transfer.CAPTURE_BYTES
+
+
+class HandClock:
+    """Time that passes from call to call."""
+
+    def __init__(self):
+        self.now_s, self.calls = 0.0, []
+
+    def time(self):
+        return self.now_s
+
+    def call_at(self, when, callback):
+        # Nothing is cancelled in a lane that only sends.
+        heapq.heappush(self.calls, (when, len(self.calls), callback))
+        return SimpleNamespace(cancel=lambda: None)
+
+    def run(self):
+        while self.calls:
+            self.now_s, _, callback = heapq.heappop(self.calls)
+            callback()
+
+
+@given(up=st.integers(1, 30_000), down=st.integers(1, 2_000), rate_kbit=st.integers(50, 50_000), trip_ms=st.integers(0, 200))
+def test_the_shapers_own_lanes_take_as_long(up, down, rate_kbit, trip_ms):
+    profile, clock, arrived = links.parse(f"{rate_kbit}kbit/{trip_ms}ms"), HandClock(), {"up": 0, "down": 0}
+    back = DelayLine(Lane(clock, profile), lambda item: arrived.update(down=arrived["down"] + len(item)))
+
+    def take(item):
+        arrived["up"] += len(item)
+        if arrived["up"] == up:
+            back.put(bytes(down))
+
+    DelayLine(Lane(clock, profile), take).put(bytes(up))
+    clock.run()
+    assert arrived == {"up": up, "down": down}
+    expected = transfer.duration(profile, Exchange(up_bytes=up, down_bytes=down))
+    assert clock.now_s == pytest.approx(expected.value, rel=1e-6, abs=1e-9)

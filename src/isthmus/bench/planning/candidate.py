@@ -21,6 +21,7 @@ class Candidate:
         point: operating point of the bundle; None for others.
         metric: what answers are worth.
         payload_bytes: mean; 0 where nothing is sent.
+        usual_bytes: median, which the median latency goes by.
         device: stage -> seconds on the device.
         server: stage -> seconds on the server without its queue.
         round_trip: what a round trip takes besides link and server's own times; None where nothing is sent.
@@ -32,6 +33,7 @@ class Candidate:
     point: str | None = None
     metric: Metric
     payload_bytes: float = 0.0
+    usual_bytes: float = 0.0
     device: Mapping[str, Seconds]
     server: Mapping[str, Seconds] = field(default_factory=dict)
     round_trip: Seconds | None = None

@@ -72,7 +72,7 @@ def _picture_settings(evaluation: Evaluation, sides: Sides) -> Iterator[tuple[st
     if not evaluation.pictures:
         for setting, size_bytes in sides.device.payload_bytes.items():
             if setting.partition("@")[0] in ASSUMED_PICTURES:
-                yield setting, evaluation.unsplit, size_bytes, (ASSUMED,)
+                yield setting, evaluation.unsplit, size_bytes.mean, (ASSUMED,)
 
 
 def _coded(sides: Sides) -> tuple[tuple[CostTable, str], tuple[CostTable, str]]:
@@ -120,11 +120,18 @@ def _sending(
         point=point,
         metric=metric,
         payload_bytes=payload_bytes,
+        usual_bytes=payload_bytes * _skew(sides.device, setting),
         device=device,
         server=server,
         round_trip=measured or ROUND_TRIP_S,
         marks=marks if measured else (*marks, UNMEASURED_TRIP),
     )
+
+
+def _skew(table: CostTable, setting: str) -> float:
+    """Median over mean of a payload: a few large pictures move the mean and not the median frame."""
+    found = table.payload_bytes.get(setting)
+    return found.median / found.mean if found is not None and found.mean else 1.0
 
 
 def _round_trip(sides: Sides, placement: str) -> Seconds | None:

@@ -124,7 +124,7 @@ def forecast(candidate: Candidate, setting: Setting) -> Forecast:
             energy=_energy(candidate, stages.values(), setting.profile),
             marks=candidate.marks,
         )
-    crossing = transfer.exchange(candidate.payload_bytes, setting.answer_bytes)
+    crossing = transfer.exchange(candidate.usual_bytes, setting.answer_bytes)
     server = {f"server {stage}": spent for stage, spent in candidate.server.items() if stage != "handing over"}
     waits = queueing.wait(together(candidate.server.values()).value, setting.load, workers=setting.workers)
     stages = {
@@ -138,7 +138,7 @@ def forecast(candidate: Candidate, setting: Setting) -> Forecast:
         candidate=candidate,
         link=setting.link,
         stages=stages,
-        wire_bytes=crossing.wire_bytes,
+        wire_bytes=transfer.exchange(candidate.payload_bytes, setting.answer_bytes).wire_bytes,
         energy=_energy(candidate, stages.values(), setting.profile),
         marks=(*candidate.marks, TOO_LONG) if too_long else candidate.marks,
     )
