@@ -133,7 +133,12 @@ class _Ratios:
 
 def _factors(table: CostTable, networks: dict[str, NetworkCost]) -> Callable[[str], Seconds]:
     """For each stage the factor by which it gets slower: that of its network; that of all of them for stages without one."""
-    named = {"local": ("local.onnx", "whole.onnx"), "head": ("head.int8.onnx", "head.onnx")}
+    named = {
+        "local": ("local.onnx", "whole.onnx"),
+        "head": ("head.int8.onnx", "head.onnx"),
+        "server compute split": ("tail.onnx",),
+        "server compute offload": ("whole.onnx",),
+    }
 
     def of(stage: str) -> Seconds:
         file = next((file for file in named.get(stage, ()) if file in networks), None)

@@ -45,6 +45,13 @@ class Seconds(_Part):
     high: float = Field(ge=0)
 
 
+class Payload(_Part):
+    """Bytes of a frame over the frames of a source."""
+
+    mean: float = Field(ge=0)
+    median: float = Field(ge=0)
+
+
 class NetworkCost(_Part):
     """One network of the bundle.
 
@@ -108,6 +115,7 @@ class CostTable(_Part):
         created: date and time.
         device: where.
         stages: name -> what a frame takes there, in the order in which it passes.
+        payload_bytes: operating point or picture setting -> payload of the frames that stages were timed on.
         networks: file in the bundle -> its cost.
         cuts: of the unsplit network; empty where the exporter was not installed.
         cut_error: by how much of the unsplit network's time `before` of a cut differed at most from heads that were cut there and
@@ -124,6 +132,7 @@ class CostTable(_Part):
     created: str
     device: Device
     stages: dict[str, Seconds]
+    payload_bytes: dict[str, Payload] = {}
     networks: dict[str, NetworkCost]
     cuts: tuple[CutCost, ...] = ()
     cut_error: float | None = None

@@ -11,6 +11,7 @@ runner = CliRunner()
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(costs, "RUNS", 4)
+    monkeypatch.setattr(costs, "PAUSE_S", 0.0)
 
 
 def profiled(bundle, pictures, *more):

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isthmus.bench import stages
 from isthmus.bench.progress import Progress
-from isthmus.codec import tables
-from isthmus.codec.codec import Codec, offered
+from isthmus.bench.stages import PAUSE_S, spread
 from isthmus.contract.bundle import Bundle, open_bundle
 from isthmus.devices import detect, golden, pace, steadiness
 from isthmus.devices.cost import speed
@@ -24,7 +24,6 @@ from isthmus.devices.cost.table import CostTable, CutCost, Device, NetworkCost, 
 from isthmus.devices.profiles import catalog
 from isthmus.devices.runtime import Array, Network
 from isthmus.errors import ConfigError
-from isthmus.head.placement import Local, Offload, Split
 from isthmus.head.source import open_source
 
 if TYPE_CHECKING:
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
 
     from isthmus.export.cutting.cuts import Cut
 
-PICTURES = 16
-"""Frames of the source that stages are timed on, in turn."""
+PICTURES, STEP_MAX = 16, 8
+"""Frames of the source that stages are timed on, in turn: every so many-th, at most, of a source that has more."""
 CHECKED_SHARES = (0.25, 0.5, 0.75)
 """Of the network's time: the cuts nearest to these are made and timed, to see how far the sums of kernels are from the truth."""
 WHOLE, TAIL = "whole.onnx", "tail.onnx"
@@ -62,7 +61,7 @@ def profile(
     before = steadiness.look(time.monotonic())
     one_core = speed.measure()
     on_progress(Progress(part="timing stages"))
-    stages = _stages(bundle, pictures)
+    timings = stages.measure(bundle, pictures, runs=RUNS, pause_s=PAUSE_S)
     timed = {}
     for name, feeds in _networks(bundle).items():
         on_progress(Progress(part=f"timing {name}, kernel by kernel"))
@@ -83,7 +82,8 @@ def profile(
             onnxruntime=machine.onnxruntime or "unknown",
             speed=one_core,
         ),
-        stages=stages,
+        stages=timings.seconds,
+        payload_bytes=timings.payload_bytes,
         networks={name: _network_cost(one) for name, one in timed.items()},
         cuts=cuts,
         cut_error=cut_error,
@@ -98,38 +98,14 @@ def now() -> str:
 
 
 def _pictures(source: str) -> list[np.ndarray]:
+    """Frames spread over the beginning of a source: neighbours are alike."""
     with open_source(source) as frames:
-        found = [frame.image for _, frame in zip(range(PICTURES), iter(frames.read, None), strict=False)]
+        step = 1 if frames.length is None else max(1, min(STEP_MAX, frames.length // PICTURES))
+        read = itertools.islice(iter(frames.read, None), 0, PICTURES * step, step)
+        found = [frame.image for frame in read]
     if not found:
         raise ConfigError(f"{source} gave no frame to time the stages on; name another --source")
     return found
-
-
-def _stages(bundle: Bundle, pictures: Sequence[np.ndarray]) -> dict[str, Seconds]:
-    """Stages of all placements; codes are those of key frames."""
-    manifest = bundle.manifest
-    found: dict[str, list[float]] = {}
-    codec = Codec(manifest.boundary, manifest.points, offered(tables.of_bundle(bundle)), tables=tables.of_bundle(bundle))
-    for index, point in enumerate(manifest.points):
-        split = Split(bundle, point=index)
-        for picture in _rounds(pictures):
-            packed = split.pack(picture)
-            for stage, spent in packed.stages_s.items():
-                found.setdefault(f"encode {point.name}" if stage == "encode" else stage, []).append(spent)
-            started = time.perf_counter()
-            codec.decode(packed.capture.codes, point=index)
-            found.setdefault(f"server decode {point.name}", []).append(time.perf_counter() - started)
-    if any(bundle.has(name) for name in ("local.onnx", WHOLE)):
-        local = Local(bundle)
-        found["local"] = [local.answer(picture).stages_s["head"] for picture in _rounds(pictures)]
-    offload = Offload("jpeg", 75)
-    found["encode jpeg-75"] = [offload.pack(picture).stages_s["encode"] for picture in _rounds(pictures)]
-    return {stage: _seconds(spent) for stage, spent in found.items()}
-
-
-def _rounds(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Pictures in turn, as many as there are runs; some come twice."""
-    return list(itertools.islice(itertools.cycle(pictures), RUNS))
 
 
 def _networks(bundle: Bundle) -> dict[str, dict[str, Array]]:
@@ -143,12 +119,7 @@ def _networks(bundle: Bundle) -> dict[str, dict[str, Array]]:
 
 
 def _network_cost(timed: Timed) -> NetworkCost:
-    return NetworkCost(total=_seconds(timed.seconds), kernels=timed.kernels, resident_bytes=timed.resident_bytes)
-
-
-def _seconds(samples: Sequence[float]) -> Seconds:
-    low, middle, high = (float(value) for value in np.percentile(np.asarray(samples), (5, 50, 95)))
-    return Seconds(value=middle, low=low, high=high)
+    return NetworkCost(total=spread(timed.seconds), kernels=timed.kernels, resident_bytes=timed.resident_bytes)
 
 
 def _cuts(
@@ -166,9 +137,9 @@ def _cuts(
     nodes = [Node(name=node.name or "", outputs=tuple(map(name_of, node.outputs))) for node in analyse(model.graph).order]
     sums = np.cumsum(seconds_by_node(timed[WHOLE].kernels, nodes))
     shown = shortlist(places.enumerate(model))
-    spread = _seconds(timed[WHOLE].seconds)
-    found = tuple(_cut_cost(cut, float(sums[cut.index]), spread) for cut in shown)
-    return found, _error(model, shown, found, bundle, spread.value, on_progress)
+    whole = spread(timed[WHOLE].seconds)
+    found = tuple(_cut_cost(cut, float(sums[cut.index]), whole) for cut in shown)
+    return found, _error(model, shown, found, bundle, whole.value, on_progress)
 
 
 def _cut_cost(cut: "Cut", before_s: float, whole: Seconds) -> CutCost:

@@ -7,7 +7,6 @@ import typer
 from isthmus.cli import guard
 
 COMMANDS = {
-    "plan": "Predict latency, bytes and energy of every placement on a device and a link.",
     "chat": "Talk to a split language model.",
     "api": "Serve a split language model to OpenAI-compatible clients.",
 }

@@ -19,6 +19,7 @@ from isthmus.cli import (
     filtering,
     keys,
     later,
+    plan,
     running,
     serving,
     tokens,
@@ -69,6 +70,7 @@ app.add_typer(tokens.app, name="tokens", rich_help_panel=USE)
 app.command("evidence", rich_help_panel=USE)(guarded(evidence.evidence))
 app.command("bench", rich_help_panel=MEASURE)(guarded(bench.bench))
 app.command("demo", rich_help_panel=MEASURE)(guarded(bench.demo))
+app.command("plan", rich_help_panel=MEASURE)(guarded(plan.plan))
 app.add_typer(device.app, name="device", rich_help_panel=MEASURE)
 later.add_to(app)
 
