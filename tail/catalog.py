@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from isthmus.errors import BundleNotServed, ContractMismatch
-from isthmus.tail.served import Served
+from isthmus.tail.served import AnyServed
 
 TEXT_MAX = 128
 """Of a name in a message; one that is served is no longer."""
@@ -13,25 +13,25 @@ class Catalog:
     """Bundles by name, and of one name by version, the newest last."""
 
     def __init__(self) -> None:
-        self._served: dict[tuple[str, str], Served] = {}
+        self._served: dict[tuple[str, str], AnyServed] = {}
 
-    def __iter__(self) -> Iterator[Served]:
+    def __iter__(self) -> Iterator[AnyServed]:
         return iter(tuple(self._served.values()))
 
     def __len__(self) -> int:
         return len(self._served)
 
-    def add(self, served: Served) -> None:
+    def add(self, served: AnyServed) -> None:
         """Offer a bundle to new streams and requests, in place of another one of the same name and version."""
         self._served[served.name, served.version] = served
         self._served = dict(sorted(self._served.items(), key=lambda item: (item[0][0], version_number(item[0][1]))))
 
-    def remove(self, served: Served) -> None:
+    def remove(self, served: AnyServed) -> None:
         """Offer it no longer; who has it keeps it."""
         if self._served.get((served.name, served.version)) is served:
             del self._served[served.name, served.version]
 
-    def find(self, name: str = "", version: str = "") -> Served:
+    def find(self, name: str = "", version: str = "") -> AnyServed:
         """A bundle by name.
 
         Args:
@@ -49,7 +49,7 @@ class Catalog:
             raise BundleNotServed(f"several bundles are served here, name one: {self._listed()}")
         return found[-1]
 
-    def find_contract(self, digest: str, name: str = "") -> Served:
+    def find_contract(self, digest: str, name: str = "") -> AnyServed:
         """The bundle that a device holds; `digest` in hexadecimal.
 
         Raises:

@@ -1,5 +1,6 @@
 """One version of one bundle as it is served: its networks, and the queue in front of them."""
 
+import abc
 import asyncio
 from dataclasses import dataclass, field
 from typing import Self
@@ -8,7 +9,8 @@ import structlog
 
 from isthmus.codec.codec import PLAIN_MODES
 from isthmus.codec.payload import mode_of
-from isthmus.contract.bundle import Bundle
+from isthmus.contract.bundle import AnyBundle, Bundle
+from isthmus.errors import ContractMismatch
 from isthmus.tail.batch import Batcher
 from isthmus.tail.model import Computed, TailModel, Work
 from isthmus.tail.settings import ServerSettings
@@ -22,12 +24,50 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Served:
-    """A loaded bundle under the name and version that clients ask for."""
+class AnyServed(abc.ABC):
+    """A loaded bundle of any kind under the name and version that clients ask for."""
 
     name: str
     """Of its folder in a repository, else the bundle's own id."""
     version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+    @property
+    @abc.abstractmethod
+    def bundle(self) -> AnyBundle:
+        """What is served."""
+
+    @property
+    @abc.abstractmethod
+    def provider(self) -> str:
+        """What computes: `cpu`, `cuda` or `tensorrt`."""
+
+    @property
+    @abc.abstractmethod
+    def instances(self) -> int:
+        """Threads that compute."""
+
+    @property
+    @abc.abstractmethod
+    def queued(self) -> int:
+        """What waits for them."""
+
+    @property
+    @abc.abstractmethod
+    def task(self) -> str:
+        """What it is for, in a word."""
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """Finish what is queued and let the networks go."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Served(AnyServed):
+    """A loaded bundle of a network of frames."""
+
     model: TailModel
     batcher: Batcher[Work, Computed]
     codes: int = field(init=False)
@@ -84,8 +124,25 @@ class Served:
         """What is served."""
         return self.model.bundle
 
-    def __str__(self) -> str:
-        return f"{self.name} {self.version}"
+    @property
+    def provider(self) -> str:
+        """What computes."""
+        return self.model.provider
+
+    @property
+    def instances(self) -> int:
+        """Threads that compute."""
+        return self.model.workers
+
+    @property
+    def queued(self) -> int:
+        """Frames that wait."""
+        return self.batcher.queued
+
+    @property
+    def task(self) -> str:
+        """What its outputs mean, in a word."""
+        return self.bundle.manifest.task.kind
 
     def decodes_aside(self, payload: bytes) -> bool:
         """Whether decoding this frame would hold the event loop for too long."""
@@ -94,3 +151,14 @@ class Served:
     async def close(self) -> None:
         """Finish what is queued and let the networks go."""
         await self.batcher.close()
+
+
+def of_frames(served: AnyServed) -> Served:
+    """A bundle that frames can be sent to.
+
+    Raises:
+        ContractMismatch: it is a language model.
+    """
+    if not isinstance(served, Served):
+        raise ContractMismatch(f"bundle {served} is a language model; a device opens Generate with it, not Stream")
+    return served

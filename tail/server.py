@@ -10,7 +10,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from starlette.applications import Starlette
 
-from isthmus.contract.bundle import Bundle
+from isthmus.contract.bundle import AnyBundle, Bundle, LanguageBundle
 from isthmus.contract.generated import open_inference_pb2_grpc, split_pb2_grpc
 from isthmus.devices.tracing import Tracing, open_tracing
 from isthmus.errors import AccessError, DeviceError
@@ -18,6 +18,7 @@ from isthmus.tail.admission.clients import Clients
 from isthmus.tail.catalog import Catalog
 from isthmus.tail.ending import Ending
 from isthmus.tail.evidence import Elsewhere, Relay
+from isthmus.tail.generate.sessions import LanguageSessions
 from isthmus.tail.handout.handout import Handout
 from isthmus.tail.health import Health
 from isthmus.tail.inference.service import SERVICE_NAME as INFERENCE_NAME
@@ -28,7 +29,7 @@ from isthmus.tail.repository.repository import Repository
 from isthmus.tail.repository.single import SingleBundle
 from isthmus.tail.security.security import Security
 from isthmus.tail.security.transport import transport_options
-from isthmus.tail.served import Served
+from isthmus.tail.served import AnyServed
 from isthmus.tail.service import TailService
 from isthmus.tail.settings import ServerSettings
 from isthmus.tail.streams.house import House
@@ -39,7 +40,7 @@ from isthmus.tail.watching.pages import READY, application
 from isthmus.tail.watching.snapshot import Snapshot
 from isthmus.tail.watching.status import StatusServer
 
-Source = Bundle | RepositoryFolder
+Source = AnyBundle | RepositoryFolder
 
 TAIL_NAME = "isthmus.v1.Tail"
 _OTHER_CALLS_MAX = 64
@@ -71,6 +72,7 @@ class Server:
             sessions=lambda: len(self._sessions),
             session_bytes=lambda: self._sessions.size_bytes,
             delayed=lambda: self._clients.delayed,
+            cache_bytes=lambda: self._conversations.size_bytes,
             ready=lambda: self.ready,
         )
         self.repository: Repository = self._make_repository(source)
@@ -139,7 +141,7 @@ class Server:
         _log.info("stopped")
 
     def _make_repository(self, source: Source) -> Repository:
-        if isinstance(source, Bundle):
+        if isinstance(source, Bundle | LanguageBundle):
             return SingleBundle(source, self._catalog, self._settings, self._metrics)
         return FolderRepository(
             source, self._catalog, self._settings, self._metrics, retire=self._retire, on_change=self._tell_health
@@ -148,11 +150,16 @@ class Server:
     def _refused(self, error: AccessError) -> None:
         self._metrics.refused(refusal(error), str(error), what="call")
 
-    async def _retire(self, served: Served, reason: str) -> None:
+    async def _retire(self, served: AnyServed, reason: str) -> None:
         await self._service.retire(served, reason, self._settings.drain_grace_s)
 
     async def _open(self) -> None:
         self._sessions = self._make_sessions()
+        self._conversations = LanguageSessions(
+            bytes_max=self._settings.cache_bytes_max,
+            client_bytes_max=self._settings.client_cache_bytes_max,
+            lease_s=self._settings.lease_s,
+        )
         house = House(
             catalog=self._catalog,
             sessions=self._sessions,
@@ -162,7 +169,9 @@ class Server:
         )
         self.relay = Relay(self._sessions, self._settings.limits, self._elsewhere)
         handout = Handout(self._catalog, self._settings.handout, self._metrics.updates)
-        self._service = TailService(house, self.relay, handout, self._clients, streams_max=self._settings.streams_max)
+        self._service = TailService(
+            house, self.relay, handout, self._clients, self._conversations, streams_max=self._settings.streams_max
+        )
         split_pb2_grpc.add_TailServicer_to_server(self._service, self._grpc)
         self._inference = InferenceService(
             self._catalog, self.repository, self._settings, self._metrics, self._clients, ready=lambda: self.ready
@@ -178,7 +187,7 @@ class Server:
         await self._tell_health()
 
     def _make_pages(self) -> Starlette:
-        history = History(self._metrics, queued=lambda: sum(served.batcher.queued for served in self._catalog))
+        history = History(self._metrics, queued=lambda: sum(served.queued for served in self._catalog))
         self._sampling = asyncio.create_task(history.run())
         snapshot = Snapshot(
             served=lambda: self._catalog,

@@ -1,28 +1,34 @@
 """The gRPC service `isthmus.v1.Tail`: one method each, and the table from our errors to gRPC's status codes."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
 import structlog
 
 from isthmus import __version__
+from isthmus.codec.hidden.codec import MODES
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
 from isthmus.contract.overload import retry_metadata
 from isthmus.errors import BundleNotServed, IsthmusError, Overloaded, TailUnavailable
-from isthmus.tail.admission.client import STREAM_RETRY_MS
+from isthmus.tail.admission.client import STREAM_RETRY_MS, Client
 from isthmus.tail.admission.clients import Clients
 from isthmus.tail.evidence import Relay
+from isthmus.tail.generate.conversation import Conversation
+from isthmus.tail.generate.served import ServedLanguage
+from isthmus.tail.generate.sessions import LanguageSessions
 from isthmus.tail.handout.handout import Handout
 from isthmus.tail.security import identity
-from isthmus.tail.served import Served
+from isthmus.tail.served import AnyServed, Served
 from isthmus.tail.streams.house import House
 from isthmus.tail.streams.opening import peer_limits
 from isthmus.tail.streams.stream import DeviceStream
 from isthmus.tail.watching.metrics import refusal
 
+Guest: TypeAlias = DeviceStream | Conversation
+"""Whoever has a stream here."""
 _log = structlog.get_logger(__name__)
 
 
@@ -34,16 +40,27 @@ class TailService(split_pb2_grpc.TailServicer):
         relay: fetches pictures from devices.
         handout: sends bundles.
         clients: who may use how much.
-        streams_max: device streams at a time.
+        conversations: sessions of language models.
+        streams_max: streams of devices and conversations at a time.
     """
 
-    def __init__(self, house: House, relay: Relay, handout: Handout, clients: Clients, *, streams_max: int) -> None:
+    def __init__(
+        self,
+        house: House,
+        relay: Relay,
+        handout: Handout,
+        clients: Clients,
+        conversations: LanguageSessions,
+        *,
+        streams_max: int,
+    ) -> None:
         self._house = house
         self._clients = clients
+        self._conversations = conversations
         self._streams_max = streams_max
         self._relay = relay
         self._handout = handout
-        self._streams: set[DeviceStream] = set()
+        self._streams: set[Guest] = set()
         self._started = 0
         self.draining = False
 
@@ -57,7 +74,7 @@ class TailService(split_pb2_grpc.TailServicer):
         self.draining = True
         await _leave(self._streams, reason, grace_s)
 
-    async def retire(self, served: Served, reason: str, grace_s: float) -> None:
+    async def retire(self, served: AnyServed, reason: str, grace_s: float) -> None:
         """Ask the devices of one version, which the catalogue holds no more, to leave, and end what stays after the grace.
 
         Sessions of its contract are forgotten unless another version has the same.
@@ -68,6 +85,7 @@ class TailService(split_pb2_grpc.TailServicer):
             await stream.ended.wait()
         if all(other.bundle.digest != served.bundle.digest for other in house.catalog):
             house.sessions.forget(served.bundle.digest)
+            self._conversations.forget(served.bundle.digest)
 
     async def Describe(self, request: wire.DescribeRequest, context: Any) -> wire.DescribeReply:  # noqa: ANN401, N802
         """What this server serves and accepts."""
@@ -83,6 +101,41 @@ class TailService(split_pb2_grpc.TailServicer):
 
     async def Stream(self, _requests: object, context: Any) -> None:  # noqa: ANN401, N802
         """One device stream."""
+        await self._host(
+            context,
+            lambda client, number: DeviceStream(self._house, context, client=client, number=number, end_marker=grpc.aio.EOF),
+        )
+
+    async def Generate(self, _requests: object, context: Any) -> None:  # noqa: ANN401, N802
+        """One language model conversation."""
+        await self._host(
+            context,
+            lambda client, number: Conversation(
+                self._house, self._conversations, context, client=client, number=number, end_marker=grpc.aio.EOF
+            ),
+        )
+
+    async def FetchFrame(self, request: wire.FetchFrameRequest, context: Any) -> wire.FetchFrameReply:  # noqa: ANN401, N802
+        """An operator's request for a picture that a device still holds."""
+        try:
+            self._clients.find(identity.current()).admit(request.ByteSize())
+            return await self._relay.fetch(request, by=str(identity.current()), remaining_s=context.time_remaining())
+        except IsthmusError as error:
+            await _refuse(context, error)
+
+    async def FetchBundle(self, request: wire.FetchBundleRequest, context: Any) -> None:  # noqa: ANN401, N802
+        """A bundle for an update over the air."""
+        try:
+            self._check_not_draining()
+            self._clients.find(identity.current()).admit(request.ByteSize())
+            # By itself, as for a stream: a status that follows at once would cut in on the first chunk.
+            await context.send_initial_metadata(())
+            await self._handout.send(request, context.write, by=str(identity.current()))
+        except IsthmusError as error:
+            await _refuse(context, error)
+
+    async def _host(self, context: Any, make: Callable[[Client, int], Guest]) -> None:  # noqa: ANN401
+        """Serve one stream from its first message to its last."""
         client = self._clients.find(identity.current())
         try:
             self._check_room()
@@ -92,7 +145,7 @@ class TailService(split_pb2_grpc.TailServicer):
             self._house.metrics.refused("draining" if self.draining else refusal(error), str(error))
             await _refuse(context, error)
         self._started += 1
-        stream = DeviceStream(self._house, context, client=client, number=self._started, end_marker=grpc.aio.EOF)
+        stream = make(client, self._started)
         self._attach(stream)
         reason = "failed"
         try:
@@ -116,29 +169,6 @@ class TailService(split_pb2_grpc.TailServicer):
             client.close_stream()
             self._house.metrics.ended(reason)
 
-    async def Generate(self, _requests: object, context: Any) -> None:  # noqa: ANN401, N802
-        """One language model conversation."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this version serves no language models")
-
-    async def FetchFrame(self, request: wire.FetchFrameRequest, context: Any) -> wire.FetchFrameReply:  # noqa: ANN401, N802
-        """An operator's request for a picture that a device still holds."""
-        try:
-            self._clients.find(identity.current()).admit(request.ByteSize())
-            return await self._relay.fetch(request, by=str(identity.current()), remaining_s=context.time_remaining())
-        except IsthmusError as error:
-            await _refuse(context, error)
-
-    async def FetchBundle(self, request: wire.FetchBundleRequest, context: Any) -> None:  # noqa: ANN401, N802
-        """A bundle for an update over the air."""
-        try:
-            self._check_not_draining()
-            self._clients.find(identity.current()).admit(request.ByteSize())
-            # By itself, as for a stream: a status that follows at once would cut in on the first chunk.
-            await context.send_initial_metadata(())
-            await self._handout.send(request, context.write, by=str(identity.current()))
-        except IsthmusError as error:
-            await _refuse(context, error)
-
     def _check_not_draining(self) -> None:
         if self.draining:
             raise TailUnavailable("this server is draining; use another one, or come back later")
@@ -150,15 +180,15 @@ class TailService(split_pb2_grpc.TailServicer):
                 f"all {self._streams_max} streams are taken; try another server, or again later", retry_after_ms=STREAM_RETRY_MS
             )
 
-    def _attach(self, stream: DeviceStream) -> None:
+    def _attach(self, stream: Guest) -> None:
         self._streams.add(stream)
 
-    def _detach(self, stream: DeviceStream) -> None:
+    def _detach(self, stream: Guest) -> None:
         self._streams.discard(stream)
         stream.ended.set()
 
 
-async def _leave(streams: Iterable[DeviceStream], reason: str, grace_s: float) -> list[DeviceStream]:
+async def _leave(streams: Iterable[Guest], reason: str, grace_s: float) -> list[Guest]:
     """Ask devices to leave and wait until they left or the grace is over; those that are still there."""
     leaving = list(streams)
     for stream in leaving:
@@ -174,13 +204,24 @@ async def _leave(streams: Iterable[DeviceStream], reason: str, grace_s: float) -
     return []
 
 
-def _description(served: Served) -> wire.BundleDescription:
-    model, manifest = served.model, served.bundle.manifest
-    return wire.BundleDescription(
+def _description(served: AnyServed) -> wire.BundleDescription:
+    described = wire.BundleDescription(
         bundle=served.name,
         version=served.version,
-        kind=manifest.kind,
-        contract_digest=bytes.fromhex(manifest.contract_digest),
+        kind=served.bundle.manifest.kind,
+        contract_digest=bytes.fromhex(served.bundle.digest),
+        provider=served.provider,
+    )
+    if isinstance(served, Served):
+        described.MergeFrom(_frames(served))
+    elif isinstance(served, ServedLanguage):
+        described.MergeFrom(_language(served))
+    return described
+
+
+def _frames(served: Served) -> wire.BundleDescription:
+    manifest = served.bundle.manifest
+    return wire.BundleDescription(
         boundary=[
             wire.BoundaryTensor(name=tensor.name, shape=tensor.shape, bits=tensor.bits, signed=tensor.signed)
             for tensor in manifest.boundary.tensors
@@ -189,9 +230,18 @@ def _description(served: Served) -> wire.BundleDescription:
             wire.OperatingPoint(name=point.name, channels=point.channels, bytes_mean=point.bytes_mean or 0.0)
             for point in manifest.points
         ],
-        modes=[wire.Mode.Name(mode) for mode in model.modes],
-        takes_pictures=model.takes_pictures,
-        provider=model.provider,
+        modes=[wire.Mode.Name(mode) for mode in served.model.modes],
+        takes_pictures=served.model.takes_pictures,
+    )
+
+
+def _language(served: ServedLanguage) -> wire.BundleDescription:
+    manifest = served.bundle.manifest
+    return wire.BundleDescription(
+        modes=[wire.Mode.Name(mode) for mode in MODES],
+        layouts=served.model.layouts,
+        width=manifest.width,
+        positions_max=manifest.positions_max,
     )
 
 

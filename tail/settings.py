@@ -69,7 +69,7 @@ class ServerSettings:
     """Ready only while every bundle that should be served is; else as soon as the server answers. Triton's name and default."""
 
     streams_max: int = 256
-    """Devices at a time; each may have `limits.captures_in_flight` frames here."""
+    """Devices and conversations at a time; each may have as many frames or steps here as the limits say."""
 
     requests_max: int = 256
     """Calls and streams of the Open Inference Protocol at a time. More than wait in the queues, and not so many that they take
@@ -83,6 +83,19 @@ class ServerSettings:
 
     session_idle_s: float = 300.0
     """A device that was away for longer starts with a key frame, which costs it one larger payload."""
+
+    round_max: int = 16
+    """Conversations with a language model whose tokens are computed together, and whose caches lie side by side. On a CPU eight
+    rows cost about twice one; past sixteen a round takes too long for whoever waits for the next."""
+
+    cache_bytes_max: int = 2 << 30
+    """Memory for keys and values of all conversations; their positions are reserved, used pages come as they are needed."""
+
+    client_cache_bytes_max: int | None = None
+    """The same for each client; None is without limit."""
+
+    lease_s: float = 300.0
+    """How long a conversation is kept without a step. A device that comes later sends its history again."""
 
     drain_grace_s: float = 5.0
     """From SIGTERM until open streams are cut; orchestrators kill after 10 s or more."""
@@ -104,7 +117,8 @@ class ServerSettings:
 
     def __post_init__(self) -> None:
         counts = ("instances", "threads", "queue_max", "batch_max", "rows_max", "streams_max", "requests_max", "sessions_max")
-        for name in (*counts, "references_bytes_max"):
+        more = ("references_bytes_max", "round_max", "cache_bytes_max", "client_cache_bytes_max", "lease_s")
+        for name in (*counts, *more):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}, at least 1 is needed")

@@ -65,6 +65,11 @@ class SlotBuffers:
         """Keys and values of the layers in turn, of the slots `first` to `last` (not included): views, contiguous."""
         return [array[first:last] for array in self._arrays]
 
+    def copy(self, to: Lease, other: "SlotBuffers", lease: Lease, length: int) -> None:
+        """Copy the first `length` positions of a sequence from other buffers of the same layers."""
+        for array, source in zip(self._arrays, other._arrays, strict=True):
+            array[to.slot, :, :length] = source[lease.slot, :, :length]
+
     def draw_together(self, lengths: dict[Lease, int]) -> None:
         """Move sequences so that they lie side by side, where free slots allow it.
 

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.contract.bundle import UNSIGNED_FILES, Bundle
+from isthmus.contract.bundle import UNSIGNED_FILES, AnyBundle
 from isthmus.contract.packed import PackedBundle
 
 KEPT_MAX = 16
@@ -32,7 +32,7 @@ class Archives:
         # One at a time: a fleet asks for the same one, and reading two at once is no faster.
         self._making = asyncio.Lock()
 
-    async def of(self, bundle: Bundle) -> Archive:
+    async def of(self, bundle: AnyBundle) -> Archive:
         """The archive of a bundle that is served.
 
         Raises:
@@ -50,7 +50,7 @@ class Archives:
             return archive
 
 
-def _key(bundle: Bundle) -> _Key:
+def _key(bundle: AnyBundle) -> _Key:
     stats = []
     for name in UNSIGNED_FILES:
         try:
@@ -61,7 +61,7 @@ def _key(bundle: Bundle) -> _Key:
     return bundle.folder, bundle.manifest_bytes, tuple(stats)
 
 
-def _make(bundle: Bundle) -> Archive:
+def _make(bundle: AnyBundle) -> Archive:
     packed = PackedBundle(bundle)
     return Archive(
         packed=packed,

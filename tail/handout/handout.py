@@ -19,7 +19,7 @@ from isthmus.tail.admission.handout import HandoutLimits
 from isthmus.tail.catalog import Catalog
 from isthmus.tail.handout.archives import Archive, Archives
 from isthmus.tail.handout.turns import RETRY_MS, Turns
-from isthmus.tail.served import Served
+from isthmus.tail.served import AnyServed
 from isthmus.tail.watching.updates import Result, UpdateFigures
 
 CHUNK_BYTES = 64 << 10
@@ -99,14 +99,14 @@ class Handout:
         finally:
             self._figures.ended(result)
 
-    async def _look_up(self, request: wire.FetchBundleRequest) -> tuple[Served, Archive, int]:
+    async def _look_up(self, request: wire.FetchBundleRequest) -> tuple[AnyServed, Archive, int]:
         """What is asked for, and where to begin."""
         _check(request)
         served = self._find(request)
         archive = await self._archives.of(served.bundle)
         return served, archive, _start(request, archive)
 
-    def _find(self, request: wire.FetchBundleRequest) -> Served:
+    def _find(self, request: wire.FetchBundleRequest) -> AnyServed:
         """By the name that is served, or by the id that the bundle itself has, which is what a device knows."""
         names = {served.name for served in self._catalog if request.bundle in (served.name, served.bundle.manifest.id)}
         return self._catalog.find(names.pop() if len(names) == 1 else request.bundle, request.version)
@@ -153,7 +153,7 @@ def _start(request: wire.FetchBundleRequest, archive: Archive) -> int:
     return request.offset
 
 
-def _first(served: Served, archive: Archive, offset: int) -> wire.BundleChunk:
+def _first(served: AnyServed, archive: Archive, offset: int) -> wire.BundleChunk:
     return wire.BundleChunk(
         archive_bytes=archive.packed.size_bytes,
         archive_digest=archive.sha256,

@@ -12,7 +12,7 @@ from isthmus.devices.runtime import Port
 from isthmus.errors import BundleNotServed, RemoteProtocolError
 from isthmus.tail.catalog import TEXT_MAX, Catalog
 from isthmus.tail.interface import Interface
-from isthmus.tail.served import Served
+from isthmus.tail.served import AnyServed, Served
 
 PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"
 """Triton's words for what computes here."""
@@ -44,6 +44,8 @@ def find(catalog: Catalog, name: str, version: str = "") -> Model:
         raise RemoteProtocolError("no model is named; the index of the repository lists them")
     base = whole_of(catalog, name)
     served = catalog.find(base or name, version)
+    if not isinstance(served, Served):
+        raise BundleNotServed(f"bundle {served} is a language model, which has no requests of this protocol; use `isthmus chat`")
     network = WHOLE if base else TAIL
     interface = served.model.interfaces.get(network)
     if interface is None:
@@ -59,8 +61,10 @@ def whole_of(catalog: Catalog, name: str) -> str:
     return base if base in names and name not in names else ""
 
 
-def names(served: Served) -> tuple[str, ...]:
-    """Of the models of a bundle."""
+def names(served: AnyServed) -> tuple[str, ...]:
+    """Of the models of a bundle; a language model has none."""
+    if not isinstance(served, Served):
+        return ()
     suffixes = {TAIL: "", WHOLE: WHOLE_SUFFIX}
     return tuple(served.name + suffixes[network] for network in served.model.interfaces)
 

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 import structlog
 
-from isthmus.contract.bundle import Bundle, open_bundle
+from isthmus.contract.bundle import AnyBundle, open_any
 from isthmus.contract.trust import TrustedKeys
 from isthmus.errors import BundleError, DeviceError, IsthmusError
 from isthmus.tail.catalog import Catalog
-from isthmus.tail.repository import serve_file
+from isthmus.tail.repository import loading, serve_file
 from isthmus.tail.repository.listing import Found
-from isthmus.tail.served import Served
+from isthmus.tail.served import AnyServed
 from isthmus.tail.settings import ServerSettings
 from isthmus.tail.watching.metrics import Metrics
 
-Retire = Callable[[Served, str], Awaitable[None]]
+Retire = Callable[[AnyServed, str], Awaitable[None]]
 """Asks the streams of a version to leave, for a reason; returns when none is left."""
 
 _log = structlog.get_logger(__name__)
@@ -28,7 +28,7 @@ class Version:
 
     name: str
     version: str
-    served: Served | None = None
+    served: AnyServed | None = None
     settings: ServerSettings | None = None
     fingerprint: str = ""
     """Of the files that are served."""
@@ -125,11 +125,11 @@ class Shelf:
 
     async def _load(self, version: Version, found: Found) -> None:
         settings = (await asyncio.to_thread(serve_file.read, found.folder)).over(self._settings)
-        bundle = await asyncio.to_thread(open_bundle, found.path, trusted=self._trusted)
+        bundle = await asyncio.to_thread(open_any, found.path, trusted=self._trusted)
         if _is_as_served(version, bundle, settings):
             await self._check_left_alone(found)
         else:
-            served = await Served.load(bundle, settings, name=found.name, version=found.version)
+            served = await loading.load(bundle, settings, name=found.name, version=found.version)
             try:
                 await self._check_left_alone(found)
             except BundleError:
@@ -146,20 +146,20 @@ class Shelf:
         if now != found.fingerprint:
             raise BundleError(f"the files of {found} were changed while they were read; copy a bundle whole, then load it")
 
-    def _put(self, version: Version, served: Served, settings: ServerSettings) -> None:
+    def _put(self, version: Version, served: AnyServed, settings: ServerSettings) -> None:
         replaced, version.served, version.settings = version.served, served, settings
         self._catalog.add(served)
         self._metrics.loaded(ok=True)
         if replaced is not None:
             self._let_go(version, replaced, f"{replaced} is replaced by newer files of the same version")
 
-    def _let_go(self, version: Version, served: Served, reason: str) -> None:
+    def _let_go(self, version: Version, served: AnyServed, reason: str) -> None:
         version.leaving += 1
         task = asyncio.create_task(self._leave(version, served, reason))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _leave(self, version: Version, served: Served, reason: str) -> None:
+    async def _leave(self, version: Version, served: AnyServed, reason: str) -> None:
         _log.info("bundle drains", bundle=served.name, version=served.version, reason=reason)
         try:
             await self._retire_streams(served, reason)
@@ -178,7 +178,7 @@ class Shelf:
         _log.error("bundle not loaded", bundle=found.name, version=found.version, reason=version.failure)
 
 
-def _is_as_served(version: Version, bundle: Bundle, settings: ServerSettings) -> bool:
+def _is_as_served(version: Version, bundle: AnyBundle, settings: ServerSettings) -> bool:
     """Whether files were touched only. The manifest has the digest of everything that is used."""
     return (
         version.served is not None

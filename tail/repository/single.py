@@ -2,11 +2,11 @@
 
 from typing import NoReturn
 
-from isthmus.contract.bundle import Bundle
+from isthmus.contract.bundle import AnyBundle
 from isthmus.errors import ConfigError
 from isthmus.tail.catalog import Catalog
+from isthmus.tail.repository import loading
 from isthmus.tail.repository.repository import Entry, Repository
-from isthmus.tail.served import Served
 from isthmus.tail.settings import ServerSettings
 from isthmus.tail.watching.metrics import Metrics
 
@@ -21,7 +21,7 @@ class SingleBundle(Repository):
         metrics: counts the load.
     """
 
-    def __init__(self, bundle: Bundle, catalog: Catalog, settings: ServerSettings, metrics: Metrics) -> None:
+    def __init__(self, bundle: AnyBundle, catalog: Catalog, settings: ServerSettings, metrics: Metrics) -> None:
         self._catalog = catalog
         self._bundle = bundle
         self._settings = settings
@@ -34,7 +34,7 @@ class SingleBundle(Repository):
             BundleError: it cannot be served.
             DeviceError: its networks do not run here.
         """
-        self._catalog.add(await Served.load(self._bundle, self._settings))
+        self._catalog.add(await loading.load(self._bundle, self._settings))
         self._metrics.loaded(ok=True)
 
     async def close(self) -> None:

@@ -24,6 +24,17 @@ def read_open(message: wire.ToTail, limits: Limits) -> wire.Open:
     if message.WhichOneof("message") != "open":
         raise RemoteProtocolError(f"a stream begins with open, got {message.WhichOneof('message') or 'an empty message'}")
     offer = message.open
+    check_offer(offer, limits)
+    return offer
+
+
+def check_offer(offer: wire.Open | wire.GenerateOpen, limits: Limits) -> None:
+    """Check what every first message has.
+
+    Raises:
+        RemoteProtocolError: a field of it cannot be.
+        LimitExceeded: a text or a list in it is too long.
+    """
     for field, text in (("bundle", offer.bundle), ("device_id", offer.device_id), ("client_version", offer.client_version)):
         if len(text.encode()) > limits.text_bytes:
             raise LimitExceeded(f"{field} has {len(text.encode())} bytes, at most {limits.text_bytes} are taken")
@@ -31,7 +42,6 @@ def read_open(message: wire.ToTail, limits: Limits) -> wire.Open:
         raise LimitExceeded(f"{len(offer.modes)} modes are offered, at most {MODES_MAX} are read")
     if len(offer.session) not in (0, ID_BYTES):
         raise RemoteProtocolError(f"a session id has {ID_BYTES} bytes, got {len(offer.session)}")
-    return offer
 
 
 def opened(

@@ -172,11 +172,11 @@ class Outbox:
         answer.allowed = self._told = self.allowed
         total_s = self._clock() - ready.pending.arrived_at
         times = answer.times
-        times.queue_us = _microseconds(ready.queue_s)
-        times.decode_us = _microseconds(ready.pending.decode_s)
-        times.compute_us = _microseconds(ready.compute_s)
-        times.post_us = _microseconds(ready.post_s)
-        times.total_us = _microseconds(total_s)
+        times.queue_us = microseconds(ready.queue_s)
+        times.decode_us = microseconds(ready.pending.decode_s)
+        times.compute_us = microseconds(ready.compute_s)
+        times.post_us = microseconds(ready.post_s)
+        times.total_us = microseconds(total_s)
         stages_s = (ready.queue_s, ready.pending.decode_s, ready.compute_s, ready.post_s, total_s)
         ready.pending.figures.answered(ready.pending.placement, answer.status, stages_s)
         if ready.pending.trace is not None:
@@ -188,5 +188,6 @@ class Outbox:
             self._client.ask(self)
 
 
-def _microseconds(spent_s: float) -> int:
+def microseconds(spent_s: float) -> int:
+    """A time for the wire."""
     return min(max(round(spent_s * 1e6), 0), _UINT32_MAX)

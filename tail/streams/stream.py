@@ -19,7 +19,7 @@ from isthmus.contract.generated import split_pb2 as wire
 from isthmus.errors import RemoteProtocolError, TailUnavailable
 from isthmus.tail.admission.client import Client
 from isthmus.tail.security.identity import current
-from isthmus.tail.served import Served
+from isthmus.tail.served import Served, of_frames
 from isthmus.tail.streams.captures import TAKEN_OVER, Captures
 from isthmus.tail.streams.house import House
 from isthmus.tail.streams.inquiries import Inquiries
@@ -86,7 +86,7 @@ class DeviceStream:
         self.device_id = offer.device_id
         if self.drained:
             raise TailUnavailable("this server is draining; use another one, or come back later")
-        served = self.served = self._house.catalog.find_contract(offer.contract_digest.hex(), offer.bundle)
+        served = self.served = of_frames(self._house.catalog.find_contract(offer.contract_digest.hex(), offer.bundle))
         codec = served.model.codec(offer.modes)
         session, resumed = self._house.sessions.attach(
             self, device_id=offer.device_id, digest=served.bundle.digest, owner=current().owner, wanted=offer.session

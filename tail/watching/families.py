@@ -95,6 +95,41 @@ REQUEST_SECONDS = Family(
     help="Time of inferences of the Open Inference Protocol that were answered with ok.",
     labels=(*_OF, "method"),
 )
+CONVERSATIONS = Family(
+    name="isthmus_conversations", kind="gauge", help="Conversations with a language model that have a stream.", labels=_OF
+)
+CACHE_BYTES = Family(
+    name="isthmus_cache_bytes", kind="gauge", help="Reserved for keys and values of conversations, with and without a stream."
+)
+CONVERSATIONS_OPENED = Family(
+    name="isthmus_conversations_opened_total",
+    kind="counter",
+    help="Streams of conversations; resumed is true where one was found again.",
+    labels=(*_OF, "resumed"),
+)
+STEPS = Family(
+    name="isthmus_steps_total",
+    kind="counter",
+    help="Steps of conversations answered; a step of one row is a token, of several a prompt.",
+    labels=(*_OF, "work", "status"),
+)
+ROWS = Family(name="isthmus_rows_total", kind="counter", help="Rows of conversations computed.", labels=(*_OF, "work"))
+TOKENS = Family(name="isthmus_tokens_total", kind="counter", help="Tokens drawn here.", labels=_OF)
+STEP_SECONDS = Family(
+    name="isthmus_step_seconds",
+    kind="histogram",
+    help="Time of steps answered with ok, from arrival until the reply leaves.",
+    labels=(*_OF, "work"),
+)
+ROUNDS = Family(
+    name="isthmus_rounds_total",
+    kind="counter",
+    help="Runs that computed tokens; rows of work token divided by these are the conversations in one run.",
+    labels=_OF,
+)
+HIDDEN_BYTES = Family(
+    name="isthmus_hidden_bytes", kind="histogram", help="Size of payloads of hidden states that came in.", labels=_OF
+)
 LOADS = Family(name="isthmus_loads_total", kind="counter", help="Bundles that were loaded, or could not be.", labels=("result",))
 UNLOADS = Family(name="isthmus_unloads_total", kind="counter", help="Bundles that were let go after they drained.")
 UPDATES_RUNNING = Family(name="isthmus_update_transfers_running", kind="gauge", help="Bundles that are being handed out.")
@@ -121,6 +156,15 @@ FAMILIES = (
     PAYLOAD_BYTES,
     REQUESTS,
     REQUEST_SECONDS,
+    CONVERSATIONS,
+    CACHE_BYTES,
+    CONVERSATIONS_OPENED,
+    STEPS,
+    ROWS,
+    TOKENS,
+    STEP_SECONDS,
+    ROUNDS,
+    HIDDEN_BYTES,
     LOADS,
     UNLOADS,
     UPDATES_RUNNING,

@@ -26,10 +26,11 @@ from isthmus.errors import (
     QuotaExceeded,
     TailUnavailable,
 )
-from isthmus.tail.served import Served
-from isthmus.tail.watching import families
+from isthmus.tail.served import AnyServed
+from isthmus.tail.watching import families, language
 from isthmus.tail.watching.figures import METHODS, STAGES, STATUSES, BundleFigures
 from isthmus.tail.watching.incidents import Incidents
+from isthmus.tail.watching.language import Conversing
 from isthmus.tail.watching.updates import UpdateFigures
 
 ENDINGS = ("closed", "cancelled", "refused", "failed", "drained")
@@ -59,22 +60,25 @@ class Metrics(Collector):
         sessions: gives the number of sessions.
         session_bytes: gives the memory of their frames.
         delayed: gives how many credits and calls had to wait.
+        cache_bytes: gives the memory of conversations with language models.
         ready: tells whether new streams are taken.
     """
 
     def __init__(
         self,
         *,
-        served: Callable[[], Iterable[Served]],
+        served: Callable[[], Iterable[AnyServed]],
         sessions: Callable[[], int],
         session_bytes: Callable[[], int] = lambda: 0,
         delayed: Callable[[], int] = lambda: 0,
+        cache_bytes: Callable[[], int] = lambda: 0,
         ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._served = served
         self._sessions = sessions
         self._session_bytes = session_bytes
         self._delayed = delayed
+        self._cache_bytes = cache_bytes
         self._ready = ready
         self._bundles: dict[tuple[str, str], BundleFigures] = {}
         self.incidents = Incidents()
@@ -90,7 +94,7 @@ class Metrics(Collector):
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
 
-    def of(self, served: Served) -> BundleFigures:
+    def of(self, served: AnyServed) -> BundleFigures:
         """The counts of a bundle that is served; look them up once, not for each frame."""
         key = (served.name, served.version)
         if key not in self._bundles:
@@ -120,7 +124,7 @@ class Metrics(Collector):
         self._refused[reason if reason in self._refused else "other"] += 1
         self.incidents.note(f"{what} refused", message or reason, device_id)
 
-    def requested(self, method: str, status: grpc.StatusCode, *, served: Served | None = None, seconds: float = 0.0) -> None:
+    def requested(self, method: str, status: grpc.StatusCode, *, served: AnyServed | None = None, seconds: float = 0.0) -> None:
         """A request of the Open Inference Protocol was answered.
 
         Args:
@@ -163,7 +167,8 @@ class Metrics(Collector):
         """The families, for a scrape."""
         served = tuple(self._served())
         for one in served:
-            self.of(one)
+            if not isinstance(one, Conversing):
+                self.of(one)
         yield _build_info()
         yield _single(families.gauge(families.READY), int(self._ready()))
         yield from _served_gauges(served)
@@ -174,6 +179,8 @@ class Metrics(Collector):
         yield _by_label(families.REFUSED, self._refused)
         yield from _stream_counts(self.bundles)
         yield from _request_counts((self._unnamed, *self.bundles))
+        yield _single(families.gauge(families.CACHE_BYTES), self._cache_bytes())
+        yield from language.collect(one.figures for one in served if isinstance(one, Conversing))
         yield _by_label(families.LOADS, self._loads)
         yield _single(families.counter(families.UNLOADS), self._unloads)
         yield from self.updates.collect()
@@ -228,13 +235,13 @@ def _installed(package: str) -> str:
     return ""
 
 
-def _served_gauges(served: Iterable[Served]) -> Iterator[Metric]:
+def _served_gauges(served: Iterable[AnyServed]) -> Iterator[Metric]:
     info, instances, queued = map(families.gauge, (families.BUNDLE_INFO, families.INSTANCES, families.QUEUE_LENGTH))
     for one in served:
         of = [one.name, one.version]
-        info.add_metric([*of, one.bundle.digest[:12], one.model.provider], 1)
-        instances.add_metric(of, one.model.workers)
-        queued.add_metric(of, one.batcher.queued)
+        info.add_metric([*of, one.bundle.digest[:12], one.provider], 1)
+        instances.add_metric(of, one.instances)
+        queued.add_metric(of, one.queued)
     yield from (info, instances, queued)
 
 

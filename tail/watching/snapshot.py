@@ -7,10 +7,11 @@ from typing import Any
 
 from isthmus import __version__
 from isthmus.devices.memory import resident_bytes
-from isthmus.tail.served import Served
+from isthmus.tail.served import AnyServed
 from isthmus.tail.watching.figures import StreamFigures
 from isthmus.tail.watching.history import PERCENTILES, STEP_S, History
 from isthmus.tail.watching.incidents import DEVICE_MAX
+from isthmus.tail.watching.language import Conversing
 from isthmus.tail.watching.metrics import Metrics
 
 STREAMS_SHOWN = 200
@@ -33,7 +34,7 @@ class Snapshot:
     def __init__(
         self,
         *,
-        served: Callable[[], Iterable[Served]],
+        served: Callable[[], Iterable[AnyServed]],
         metrics: Metrics,
         history: History,
         sessions: Callable[[], int],
@@ -74,20 +75,25 @@ class Snapshot:
         for figures in self._metrics.bundles:
             yield from figures.streams
 
-    def _bundle(self, served: Served) -> dict[str, Any]:
-        figures = self._metrics.of(served)
+    def _bundle(self, served: AnyServed) -> dict[str, Any]:
+        if isinstance(served, Conversing):
+            streams, (answered, failed), requests = served.figures.open, served.figures.answers, 0
+        else:
+            figures = self._metrics.of(served)
+            streams, answered, failed = len(figures.streams), figures.answered, figures.failed
+            requests = sum(figures.requests.values())
         return {
             "name": served.name,
             "version": served.version,
             "digest": served.bundle.digest[:12],
-            "provider": served.model.provider,
-            "kind": served.bundle.manifest.task.kind,
-            "instances": served.model.workers,
-            "queued": served.batcher.queued,
-            "streams": len(figures.streams),
-            "answered": figures.answered,
-            "failed": figures.failed,
-            "requests": sum(figures.requests.values()),
+            "provider": served.provider,
+            "kind": served.task,
+            "instances": served.instances,
+            "queued": served.queued,
+            "streams": streams,
+            "answered": answered,
+            "failed": failed,
+            "requests": requests,
         }
 
     def _stream(self, stream: StreamFigures, now: float) -> dict[str, Any]:

@@ -61,14 +61,23 @@ async def test_describing_a_bundle_that_is_not_served_is_refused(serve, channel_
         await stub.Describe(wire.DescribeRequest(bundle="other"))
 
 
-@pytest.mark.parametrize(
-    ("method", "request_"),
-    [("Generate", iter(()))],
-)
-async def test_what_is_not_built_yet_says_so(serve, channel_to, method, request_):
-    call = getattr(split_pb2_grpc.TailStub(channel_to(await serve())), method)(request_)
-    assert await call.code() == grpc.StatusCode.UNIMPLEMENTED
-    assert (await call.details()).startswith("this version")
+async def test_a_language_model_takes_no_frames_and_a_network_of_frames_no_conversation(
+    serve, channel_to, tiny_bundle, language_bundle
+):
+    for bundle, method, message in (
+        (language_bundle, "Stream", wire.ToTail(open=wire.Open(contract_digest=bytes.fromhex(language_bundle.digest)))),
+        (tiny_bundle, "Generate", wire.Step(open=wire.GenerateOpen(contract_digest=bytes.fromhex(tiny_bundle.digest)))),
+    ):
+        call = getattr(split_pb2_grpc.TailStub(channel_to(await serve(bundle=bundle))), method)(iter([message]))
+        assert await call.code() == grpc.StatusCode.FAILED_PRECONDITION
+        assert "language model; a device opens" in await call.details()
+
+
+async def test_a_language_model_is_described(serve, channel_to, language_bundle):
+    stub = split_pb2_grpc.TailStub(channel_to(await serve(bundle=language_bundle)))
+    [described] = (await stub.Describe(wire.DescribeRequest())).bundles
+    assert (described.kind, list(described.layouts)) == ("lm", ["head-tail"])
+    assert (described.width, described.positions_max, wire.MODE_HIDDEN_INT4 in described.modes) == (64, 256, True)
 
 
 async def test_health_and_reflection_name_the_service(serve, channel_to):

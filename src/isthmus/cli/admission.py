@@ -33,6 +33,14 @@ QueueMemoryOption = Annotated[
 SessionMemoryOption = Annotated[
     str, typer.Option(metavar="SIZE", rich_help_panel=PANEL, help="Memory of the frames kept as references, of all devices.")
 ]
+CacheMemoryOption = Annotated[
+    str, typer.Option(metavar="SIZE", rich_help_panel=PANEL, help="Keys and values of all conversations with language models.")
+]
+ClientCacheMemoryOption = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", rich_help_panel=PANEL, help="The same for each client; default without limit."),
+]
+LeaseOption = Annotated[str, typer.Option(rich_help_panel=PANEL, help="How long a conversation is kept without a step.")]
 
 UpdatesOption = Annotated[int, typer.Option(min=1, rich_help_panel=PANEL, help="Devices that fetch a bundle at a time.")]
 UpdateRateOption = Annotated[

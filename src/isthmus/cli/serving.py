@@ -10,8 +10,11 @@ from isthmus.cli import guard
 from isthmus.cli.admission import (
     BurstOption,
     BytesOption,
+    CacheMemoryOption,
+    ClientCacheMemoryOption,
     ClientStreamsOption,
     InFlightOption,
+    LeaseOption,
     QueueMemoryOption,
     RateOption,
     SessionMemoryOption,
@@ -21,7 +24,7 @@ from isthmus.cli.admission import (
     client_limits,
     handout_limits,
 )
-from isthmus.cli.bundles import TrustOption, open_trusted
+from isthmus.cli.bundles import TrustOption
 from isthmus.cli.quantity import seconds, size_in_bytes
 from isthmus.errors import UsageError
 
@@ -90,6 +93,9 @@ def serve(
     ] = 1,
     threads: Annotated[int, typer.Option(rich_help_panel=_COMPUTING, min=1, help="onnxruntime threads of each instance.")] = 1,
     queue_max: Annotated[int, typer.Option(rich_help_panel=_COMPUTING, min=1, help="Frames of one bundle that may wait.")] = 64,
+    round_max: Annotated[
+        int, typer.Option(rich_help_panel=_COMPUTING, min=1, help="Conversations whose tokens are computed in one run.")
+    ] = 16,
     batch_max: Annotated[
         int | None,
         typer.Option(
@@ -134,6 +140,9 @@ def serve(
     streams_max: StreamsOption = 256,
     queue_memory: QueueMemoryOption = "64MiB",
     session_memory: SessionMemoryOption = "256MiB",
+    cache_memory: CacheMemoryOption = "2GiB",
+    client_cache_memory: ClientCacheMemoryOption = None,
+    lease: LeaseOption = "5m",
     updates_max: UpdatesOption = 4,
     update_rate: UpdateRateOption = "10MB/s",
     log_format: guard.LogFormat = None,
@@ -165,10 +174,14 @@ def serve(
         threads=threads,
         queue_max=queue_max,
         batch_max=batch_max,
+        round_max=round_max,
         security=SecuritySettings(tls_cert=tls_cert, tls_key=tls_key, tls_client_ca=tls_client_ca, tokens=tokens),
         streams_max=streams_max,
         queue_bytes_max=size_in_bytes(queue_memory, "--queue-memory"),
         references_bytes_max=size_in_bytes(session_memory, "--session-memory"),
+        cache_bytes_max=size_in_bytes(cache_memory, "--cache-memory"),
+        client_cache_bytes_max=size_in_bytes(client_cache_memory, "--client-cache-memory") if client_cache_memory else None,
+        lease_s=seconds(lease, "--lease"),
         client=client_limits(client_rate, client_burst, client_bytes, client_streams, client_in_flight),
         handout=handout_limits(updates_max, update_rate),
         refuse_nonfinite=not allow_nonfinite,
@@ -190,6 +203,7 @@ def _source(
     path: Path, mode: Literal["none", "poll", "explicit"], poll_s: float, load: tuple[str, ...], trust: Path | None
 ) -> "tuple[Source, str]":
     """What to serve, and how the line of readiness calls it: a folder without a manifest is a repository."""
+    from isthmus.contract.bundle import open_any
     from isthmus.contract.manifest import MANIFEST_NAME
     from isthmus.contract.trust import read_trusted
     from isthmus.tail.repository.folder import RepositoryFolder
@@ -201,5 +215,5 @@ def _source(
         return RepositoryFolder(path=path, mode=mode, poll_s=poll_s, load=load, trusted=trusted), f"repository={path}"
     if mode != "none" and path.exists():
         raise UsageError(f"--mode {mode} is for repositories, {path} is one bundle; put it at REPOSITORY/<name>/<version>/")
-    opened = open_trusted(path, trust)
+    opened = open_any(path, trusted=read_trusted(trust) if trust else None)
     return opened, f"bundle={opened.manifest.id}"

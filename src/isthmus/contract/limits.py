@@ -25,6 +25,12 @@ class Limits:
     references_kept: int = 4
     """Decoded frames the server keeps per session: more than can be in flight, so an acknowledged one is never gone."""
 
+    rows: int = 512
+    """Rows of hidden states or token ids in one step of a conversation: of the widest models 4 MiB as fp16."""
+
+    steps_in_flight: int = 4
+    """Unanswered steps of a conversation: while one stretch of a prompt is computed, the next ones are on their way."""
+
     tensors: int = 64
     """Arrays in one message."""
 

@@ -243,7 +243,7 @@ async def test_what_cannot_be_loaded_is_not_read_again_until_it_changes(shelves,
     broken = shelves.put(cups[1], "cups", "2") / "tail.onnx"
     broken.write_bytes(b"broken")
     opened = []
-    monkeypatch.setattr(shelf, "open_bundle", lambda path, **named: opened.append(path) or open_bundle(path, **named))
+    monkeypatch.setattr(shelf, "open_any", lambda path, **named: opened.append(path) or open_bundle(path, **named))
     for _ in range(3):
         await server.repository.look()
     assert len(opened) == 1

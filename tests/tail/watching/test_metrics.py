@@ -119,14 +119,15 @@ async def test_what_a_device_says_never_becomes_a_label(serve, connect):
     assert not [key for key in await scrape(server) if "forged" in str(key)]
 
 
-async def test_what_is_exposed_is_the_table_of_names_and_labels(serve, connect, payload):
+async def test_what_is_exposed_is_the_table_of_names_and_labels(serve, connect, payload, language_bundle):
     server = await serve(metrics_port=0)
     device = connect(server)
     await device.open()
     await device.ask(1, codes=payload)
     server._metrics.requested("ModelInfer", grpc.StatusCode.OK, served=next(iter(server._catalog)), seconds=0.01)
     exposed = {}
-    for name, labels in await scrape(server):
+    other = await serve(metrics_port=0, bundle=language_bundle)
+    for name, labels in {**await scrape(server), **await scrape(other)}:
         exposed.setdefault(name, set()).update(label for label, _ in labels)
     exposed = {name: labels - {"le"} for name, labels in exposed.items() if not name.endswith("_created")}
     assert exposed == {name: set(family.labels) for family in FAMILIES + PROCESS for name in family.series}

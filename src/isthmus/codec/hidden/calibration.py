@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from isthmus.contract.bundle import Bundle
+from isthmus.contract.bundle import AnyBundle
 from isthmus.errors import BundleError
 
 FILE_NAME = "hidden.npz"
@@ -79,7 +79,7 @@ def load(path: Path) -> Calibration:
     return Calibration(mean.astype(np.float32), signs.astype(np.float32))
 
 
-def of_bundle(bundle: Bundle, width: int) -> Calibration:
+def of_bundle(bundle: AnyBundle, width: int) -> Calibration:
     """The calibration of a bundle whose hidden states have `width` channels; neutral where it carries none.
 
     Raises:

@@ -130,7 +130,7 @@ class OperatingPoint(_message.Message):
     def __init__(self, name: _Optional[str] = ..., channels: _Optional[_Iterable[int]] = ..., bytes_mean: _Optional[float] = ...) -> None: ...
 
 class BundleDescription(_message.Message):
-    __slots__ = ("bundle", "version", "kind", "contract_digest", "boundary", "points", "modes", "takes_pictures", "provider")
+    __slots__ = ("bundle", "version", "kind", "contract_digest", "boundary", "points", "modes", "takes_pictures", "provider", "layouts", "width", "positions_max")
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -140,6 +140,9 @@ class BundleDescription(_message.Message):
     MODES_FIELD_NUMBER: _ClassVar[int]
     TAKES_PICTURES_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    LAYOUTS_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_MAX_FIELD_NUMBER: _ClassVar[int]
     bundle: str
     version: str
     kind: str
@@ -149,7 +152,10 @@ class BundleDescription(_message.Message):
     modes: _containers.RepeatedScalarFieldContainer[Mode]
     takes_pictures: bool
     provider: str
-    def __init__(self, bundle: _Optional[str] = ..., version: _Optional[str] = ..., kind: _Optional[str] = ..., contract_digest: _Optional[bytes] = ..., boundary: _Optional[_Iterable[_Union[BoundaryTensor, _Mapping]]] = ..., points: _Optional[_Iterable[_Union[OperatingPoint, _Mapping]]] = ..., modes: _Optional[_Iterable[_Union[Mode, str]]] = ..., takes_pictures: bool = ..., provider: _Optional[str] = ...) -> None: ...
+    layouts: _containers.RepeatedScalarFieldContainer[str]
+    width: int
+    positions_max: int
+    def __init__(self, bundle: _Optional[str] = ..., version: _Optional[str] = ..., kind: _Optional[str] = ..., contract_digest: _Optional[bytes] = ..., boundary: _Optional[_Iterable[_Union[BoundaryTensor, _Mapping]]] = ..., points: _Optional[_Iterable[_Union[OperatingPoint, _Mapping]]] = ..., modes: _Optional[_Iterable[_Union[Mode, str]]] = ..., takes_pictures: bool = ..., provider: _Optional[str] = ..., layouts: _Optional[_Iterable[str]] = ..., width: _Optional[int] = ..., positions_max: _Optional[int] = ...) -> None: ...
 
 class DescribeReply(_message.Message):
     __slots__ = ("server_version", "bundles", "limits")
@@ -440,7 +446,7 @@ class GenerateOpened(_message.Message):
     def __init__(self, session: _Optional[bytes] = ..., resumed: bool = ..., modes: _Optional[_Iterable[_Union[Mode, str]]] = ..., allowed: _Optional[int] = ..., positions_held: _Optional[int] = ..., positions_max: _Optional[int] = ..., lease_s: _Optional[int] = ..., server_version: _Optional[str] = ..., limits: _Optional[_Union[PeerLimits, _Mapping]] = ...) -> None: ...
 
 class Rows(_message.Message):
-    __slots__ = ("sequence", "pos", "count", "hidden", "token_ids", "draft", "sample", "deadline_us", "sampling")
+    __slots__ = ("sequence", "pos", "count", "hidden", "token_ids", "draft", "sample", "deadline_us", "sampling", "answer")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     POS_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -450,6 +456,7 @@ class Rows(_message.Message):
     SAMPLE_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_US_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     pos: int
     count: int
@@ -459,7 +466,8 @@ class Rows(_message.Message):
     sample: bool
     deadline_us: int
     sampling: Sampling
-    def __init__(self, sequence: _Optional[int] = ..., pos: _Optional[int] = ..., count: _Optional[int] = ..., hidden: _Optional[bytes] = ..., token_ids: _Optional[_Union[TokenIds, _Mapping]] = ..., draft: _Optional[_Iterable[int]] = ..., sample: bool = ..., deadline_us: _Optional[int] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ...) -> None: ...
+    answer: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, sequence: _Optional[int] = ..., pos: _Optional[int] = ..., count: _Optional[int] = ..., hidden: _Optional[bytes] = ..., token_ids: _Optional[_Union[TokenIds, _Mapping]] = ..., draft: _Optional[_Iterable[int]] = ..., sample: bool = ..., deadline_us: _Optional[int] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., answer: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class TokenIds(_message.Message):
     __slots__ = ("ids",)
