@@ -52,6 +52,15 @@ def test_json_has_the_verdict_in_meta_and_the_rows_of_a_measurement(planned):
     assert (row["energy_j"]["kind"], row["latency_ms"]["p50"] > 20) == ("modelled", True)
 
 
+def test_a_fleet_is_sized_for_people_and_programs(planned):
+    asked = ["--link", "5mbit/20ms", "--accuracy-drop", "100%", "--fleet", "40", "--fps", "5", "--pass-rate", "20%"]
+    done = planned(*asked, "--p95", "2s")
+    assert "A server for 40 devices of 5 frames/s, 20% of them passed; simulated" in done.stdout
+    found = json.loads(planned(*asked, "--json").stdout)["meta"]["fleet"]
+    assert {one["placement"] for one in found} == {"split", "offload"}
+    assert all(one["cores"] > one["instances"] >= 1 for one in found)
+
+
 def test_a_device_without_peaks_cannot_be_predicted(planned):
     done = planned("--link", "1mbit/20ms", "--device", "arm64")
     assert (done.exit_code, "no peaks" in done.stderr) == (3, True)
@@ -65,6 +74,8 @@ def test_a_device_without_peaks_cannot_be_predicted(planned):
         (["--link", "1mbit/20ms", "--accuracy-drop", "little"], 2, "is not a share"),
         (["--link", "1mbit/20ms", "--accuracy-drop", "200%"], 2, "is not a share"),
         (["--link", "1mbit/20ms", "--load", "100%"], 2, "leaves no room"),
+        (["--link", "1mbit/20ms", "--fleet", "3", "--pass-rate", "0%"], 2, "no frame reaches the server"),
+        (["--link", "1mbit/20ms", "--fleet", "3", "--p95", "soon"], 2, "is not a duration"),
         (["--link", "1mbit/20ms", "--device", "toaster"], 3, "no profile 'toaster'"),
         (["--link", "1mbit/20ms", "--server", "missing.json"], 3, "cannot read missing.json"),
         (["--link", "1mbit/20ms", "--plot", "a.png"], 2, "would hold an SVG"),

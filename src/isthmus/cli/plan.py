@@ -9,14 +9,18 @@ import typer
 from isthmus.bench.words import milliseconds, share, size
 from isthmus.cli import guard
 from isthmus.cli.bundles import BundleArgument, JsonOption
+from isthmus.cli.quantity import seconds
 from isthmus.cli.results import print_table
 from isthmus.errors import UsageError
 
 if TYPE_CHECKING:
+    from isthmus.bench.planning.fleet import Sized
     from isthmus.bench.planning.forecast import Forecast
     from isthmus.bench.planning.plan import OverLink, Plan
+    from isthmus.bench.planning.simulation import Fleet
 
 _LEGEND = "> the quickest at the wanted accuracy, * nothing beats it in everything, - not accurate enough"
+_FLEET = "How large a server a fleet needs"
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
@@ -42,7 +46,17 @@ def plan(
         typer.Option(metavar="FILE", help="What `isthmus evaluate --json` printed; by default the bundle's own."),
     ] = None,
     load: Annotated[str, typer.Option(help="Part of the server's time that other devices take.")] = "0%",
-    workers: Annotated[int, typer.Option(min=1, help="Workers of the server.")] = 1,
+    instances: Annotated[int, typer.Option(min=1, help="Instances of the server, as of `serve`.")] = 1,
+    fleet: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=100_000, help="A server for so many devices.", rich_help_panel=_FLEET),
+    ] = None,
+    fps: Annotated[float, typer.Option(min=0.01, max=1000, help="Frames a second of each.", rich_help_panel=_FLEET)] = 10.0,
+    pass_rate: Annotated[str, typer.Option(help="Share of the frames that pass the gate.", rich_help_panel=_FLEET)] = "100%",
+    p95: Annotated[
+        str | None,
+        typer.Option(help="95th percentile wanted, as 100ms; by default half as much again as alone.", rich_help_panel=_FLEET),
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show every picture setting and every cut.")] = False,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Draw latencies over the rate of the link.")] = None,
     as_json: JsonOption = False,
@@ -62,6 +76,7 @@ def plan(
     if plot is not None and plot.suffix.lower() != ".svg":
         raise UsageError(f"--plot {plot} would hold an SVG; let its name end with .svg")
     drop, busy = percent(accuracy_drop, "--accuracy-drop"), percent(load, "--load")
+    asked = None if fleet is None else _fleet(fleet, fps, pass_rate, p95)
     profiles = [links.parse(text) for text in link]
     opened = open_bundle(bundle)
     made = planning.make(
@@ -71,15 +86,27 @@ def plan(
         profiles,
         accuracy_drop=drop,
         load=busy,
-        workers=workers,
+        instances=instances,
     )
+    fleets = [] if asked is None else planning.sized(made, asked)
     if plot is not None:
         _plot(plot, made)
     if as_json:
         command = f"isthmus plan {bundle}" + "".join(f" --link {text}" for text in link)
-        typer.echo(planning.as_results(made, command).model_dump_json(indent=2))
+        typer.echo(planning.as_results(made, command, fleets).model_dump_json(indent=2))
         return
     _print(made, everything=everything)
+    if asked is not None:
+        _print_fleet(asked, fleets)
+
+
+def _fleet(devices: int, fps: float, pass_rate: str, p95: str | None) -> "Fleet":
+    from isthmus.bench.planning.simulation import Fleet
+
+    share_passed = percent(pass_rate, "--pass-rate")
+    if not share_passed:
+        raise UsageError("--pass-rate 0%: no frame reaches the server, and none is needed")
+    return Fleet(devices=devices, fps=fps, pass_share=share_passed, p95_s=None if p95 is None else seconds(p95, "--p95"))
 
 
 def percent(text: str, option: str) -> float:
@@ -115,6 +142,35 @@ def _print(made: "Plan", *, everything: bool) -> None:
         guard.out.print()
     for remark in made.sides.remarks:
         guard.out.print(remark, highlight=False, markup=False)
+
+
+def _print_fleet(asked: "Fleet", found: list["Sized"]) -> None:
+    guard.out.print()
+    if not found:
+        guard.out.print("No placement that needs a server is accurate enough; the fleet needs none.", highlight=False)
+        return
+    print_table(
+        f"A server for {asked.devices:,} devices of {asked.fps:g} frames/s, {asked.pass_share:.0%} of them passed; simulated",
+        ["link", "placement", "cores", "instances", "busy", "p50 ms", "p95 ms", "wanted", "lost"],
+        [_fleet_cells(one) for one in found],
+        left=("placement",),
+    )
+
+
+def _fleet_cells(one: "Sized") -> list[str]:
+    outcome, wanted = one.outcome, milliseconds(one.wanted_s * 1e3)
+    if outcome is None or one.cores is None:
+        return [one.link, one.candidate.name, "none is enough", "-", "-", "-", "-", wanted, "-"]
+    times = [milliseconds(outcome.p50_s * 1e3), milliseconds(outcome.p95_s * 1e3), wanted]
+    return [
+        one.link,
+        one.candidate.name,
+        str(one.cores),
+        str(outcome.instances),
+        share(outcome.busy_share),
+        *times,
+        share(outcome.lost_share),
+    ]
 
 
 def _print_link(made: "Plan", one: "OverLink", *, everything: bool) -> None:

@@ -10,10 +10,10 @@ def test_nobody_waits_for_an_idle_server():
     assert queueing.wait(0.01, 0.0).high == 0
 
 
-def test_waits_grow_with_the_load_and_shrink_with_workers_at_the_same_load():
+def test_waits_grow_with_the_load_and_shrink_with_instances_at_the_same_load():
     waits = [queueing.wait(0.01, load).high for load in (0.1, 0.5, 0.9)]
     assert waits == sorted(waits)
-    assert queueing.wait(0.01, 0.9, workers=4).value < queueing.wait(0.01, 0.9).value
+    assert queueing.wait(0.01, 0.9, instances=4).value < queueing.wait(0.01, 0.9).value
 
 
 def erlang(wait, load):

@@ -23,14 +23,14 @@ class Setting:
     Attributes:
         link: between device and server.
         load: part of the server's time that others take.
-        workers: of the server.
+        instances: of the server.
         answer_bytes: of an answer on the wire.
         profile: of the device, for its energy; None where it has none.
     """
 
     link: LinkProfile
     load: float = 0.0
-    workers: int = 1
+    instances: int = 1
     answer_bytes: float = transfer.ANSWER_BYTES
     profile: Profile | None = None
 
@@ -126,7 +126,7 @@ def forecast(candidate: Candidate, setting: Setting) -> Forecast:
         )
     crossing = transfer.exchange(candidate.usual_bytes, setting.answer_bytes)
     server = {f"server {stage}": spent for stage, spent in candidate.server.items() if stage != "handing over"}
-    waits = queueing.wait(together(candidate.server.values()).value, setting.load, workers=setting.workers)
+    waits = queueing.wait(together(candidate.server.values()).value, setting.load, instances=setting.instances)
     stages = {
         **candidate.device,
         "network": together([candidate.round_trip, transfer.duration(setting.link, crossing)]),

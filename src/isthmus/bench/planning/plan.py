@@ -9,10 +9,12 @@ import isthmus
 from isthmus.bench.planning import advice, candidates, sensitivity
 from isthmus.bench.planning.candidate import Candidate
 from isthmus.bench.planning.evaluation import Evaluation
+from isthmus.bench.planning.fleet import Sized, size
 from isthmus.bench.planning.forecast import Forecast, Setting, forecast
 from isthmus.bench.planning.front import front
 from isthmus.bench.planning.sensitivity import Range
 from isthmus.bench.planning.sides import Sides
+from isthmus.bench.planning.simulation import Fleet
 from isthmus.bench.results import Results
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.metric import Metric
@@ -34,6 +36,7 @@ class OverLink:
     Attributes:
         setting: link, load and the like.
         forecasts: of every candidate.
+        good: those that the bundle can do at the wanted accuracy, and the link can carry.
         front: those that no other beats in everything.
         best: the quickest that the bundle can do at the wanted accuracy; None where there is none.
         verdict: in words.
@@ -42,6 +45,7 @@ class OverLink:
 
     setting: Setting
     forecasts: Sequence[Forecast]
+    good: Sequence[Forecast]
     front: Sequence[Forecast]
     best: Forecast | None
     verdict: str
@@ -85,7 +89,7 @@ def make(
     *,
     accuracy_drop: float = 0.01,
     load: float = 0.0,
-    workers: int = 1,
+    instances: int = 1,
 ) -> Plan:
     """Predict every candidate on every link.
 
@@ -96,7 +100,7 @@ def make(
         links: at least one.
         accuracy_drop: that is allowed against the unsplit network, 0 to 1.
         load: part of the server's time that others take.
-        workers: of the server.
+        instances: of the server.
 
     Raises:
         ConfigError: costs or figures lack something.
@@ -111,7 +115,7 @@ def make(
         accuracy_drop=accuracy_drop,
         links=[
             _over(
-                Setting(link=link, load=load, workers=workers, answer_bytes=answer_bytes, profile=sides.profile),
+                Setting(link=link, load=load, instances=instances, answer_bytes=answer_bytes, profile=sides.profile),
                 offered,
                 evaluation.unsplit,
                 accuracy_drop,
@@ -135,6 +139,7 @@ def _over(setting: Setting, offered: Sequence[Candidate], unsplit: Metric, accur
     return OverLink(
         setting=setting,
         forecasts=forecasts,
+        good=good,
         front=front([one for one in forecasts if one.candidate.is_there]),
         best=min(good, key=lambda one: one.latency.value, default=None),
         verdict=advice.verdict(setting.link, good, wanted=max(0.0, least), unsplit=unsplit),
@@ -142,9 +147,21 @@ def _over(setting: Setting, offered: Sequence[Candidate], unsplit: Metric, accur
     )
 
 
-def as_results(plan: Plan, command: str) -> Results:
-    """As in every result file, with `verdict` in `meta`."""
-    return Results(meta=_meta(plan, command), rows=tuple(row for one in plan.links for row in _rows(plan, one)))
+def sized(plan: Plan, fleet: Fleet) -> list[Sized]:
+    """How large a server a fleet needs on each link: for the quickest picture and the quickest point that are accurate enough."""
+    found = []
+    for one in plan.links:
+        quickest: dict[str, Forecast] = {}
+        for forecast_ in sorted(one.good, key=lambda forecast_: forecast_.latency.value):
+            quickest.setdefault(forecast_.candidate.placement, forecast_)
+        found += [size(best.candidate, one.setting, fleet) for best in quickest.values() if best.candidate.sends]
+    return found
+
+
+def as_results(plan: Plan, command: str, fleets: Sequence[Sized] = ()) -> Results:
+    """As in every result file, with `verdict` in `meta`, and `fleet` where one was sized."""
+    meta = _meta(plan, command) | ({"fleet": [one.as_json() for one in fleets]} if fleets else {})
+    return Results(meta=meta, rows=tuple(row for one in plan.links for row in _rows(plan, one)))
 
 
 def _rows(plan: Plan, one: OverLink) -> list[Any]:
@@ -187,7 +204,7 @@ def _link(one: OverLink) -> dict[str, Any]:
     return {
         "link": str(one.setting.link),
         "load": one.setting.load,
-        "workers": one.setting.workers,
+        "instances": one.setting.instances,
         "verdict": one.verdict,
         "best": None if best is None else {"placement": best.candidate.placement, "setting": best.candidate.setting},
         "ranges": [found.as_json() for found in one.ranges],
