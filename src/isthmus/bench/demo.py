@@ -113,8 +113,8 @@ def _teach(folder: Path, material: Material, settings: DemoSettings, on_progress
 
 def _export(folder: Path, material: Material, settings: DemoSettings, on_progress: Callable[[Progress], None]) -> Bundle:
     from isthmus.export.exporter import ExportSettings, export
-    from isthmus.export.training.distill import Progress as Trained
     from isthmus.export.training import recipe as recipes
+    from isthmus.export.training.distill import Progress as Trained
     from isthmus.export.training.distill import TrainingSettings
 
     # The pictures are many, and a mirrored digit is another sign.
