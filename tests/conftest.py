@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 from hypothesis import settings
+from tests.browser import CHROMIUM, Browser
 from tests.language_models import write_folder
 
 from isthmus.codec.codec import Codec
@@ -268,6 +269,15 @@ def pictures(tmp_path: Path) -> Path:
     for index in range(5):
         cv2.imwrite(str(folder / f"{index}.png"), random.integers(0, 256, (40, 60, 3), dtype=np.uint8))
     return folder
+
+
+@pytest.fixture
+def browse(tmp_path: Path) -> Iterator[Callable[[], Browser]]:
+    """A function that starts a browser."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with Browser(tmp_path / "profile") as browser:
+        yield lambda: browser
 
 
 @pytest.fixture(scope="session")

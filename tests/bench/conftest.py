@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
+from isthmus.bench.change import Change
+from isthmus.bench.cold_start import ColdStart
+from isthmus.bench.comparison import CellComparison, Comparison
 from isthmus.bench.content import Fact, Moment, Outcome, ReportContent, Timeline
+from isthmus.bench.evaluation import Evaluation, Rated
 from isthmus.bench.results import Row, percentiles
 from isthmus.contract.manifest import Gate
 from isthmus.contract.metric import proportion
@@ -70,14 +74,58 @@ def timeline() -> Timeline:
     return Timeline(moments=moments, frames_per_s=60.0, subject="digit", summary="Test data: 6000 frames at 60 frames/s.")
 
 
+def rated(series: dict[str, object], *places: tuple[float, float], setting: str = "") -> list[Rated]:
+    """Rows of an evaluation: (bytes, accuracy) each."""
+    return [
+        Rated.model_validate(
+            {"setting": f"q{index}{setting}", "bytes_mean": size, "metric": proportion("accuracy", round(value * 682), 682)}
+            | series
+        )
+        for index, (size, value) in enumerate(places)
+    ]
+
+
 @pytest.fixture
-def content(outcomes: list[Outcome], timeline: Timeline) -> ReportContent:
+def evaluation() -> Evaluation:
+    """Three operating points, two formats at two sizes, two networks on the device."""
+    curves = {"jpeg": (970, 0.855), "webp": (504, 0.805)}
+    rows = [
+        *rated({"point": "full", "device_ms": 0.34}, (441, 0.925)),
+        *rated({"point": "half", "device_ms": 0.34}, (227, 0.897)),
+        *rated({"rival": "local", "setting": "whole", "device_ms": 4.6}, (0, 0.938)),
+        *rated({"rival": "local", "setting": "local.onnx", "device_ms": 0.9}, (0, 0.897)),
+    ]
+    for rival, (size, value) in curves.items():
+        rows += rated({"rival": rival}, *[(size * 1.9**step, min(0.935, value + 0.035 * step)) for step in range(5)])
+        rows += rated(
+            {"rival": rival}, *[(size * 2**step / 3, value + 0.02 * step - 0.1) for step in range(5)], setting="@224x224"
+        )
+    return Evaluation(meta={"data": "test data, 682 pictures", "rivals": "not adapted to compression"}, rows=tuple(rows))
+
+
+@pytest.fixture
+def comparison(outcomes: list[Outcome]) -> Comparison:
+    """One cell that became slower beyond chance, and one that did not."""
+    slower = Change(name="latency_ms.p50", before=25.0, after=30.0, low=3.5, high=6.5)
+    same = Change(name="latency_ms.p95", before=8.0, after=8.1, low=-0.3, high=0.5)
+    cells = [CellComparison(row=outcomes[3].row, changes=(slower,)), CellComparison(row=outcomes[0].row, changes=(same,))]
+    return Comparison(before="monday", after="friday", cells=tuple(cells), differs=(), unsteady=())
+
+
+@pytest.fixture
+def content(outcomes: list[Outcome], timeline: Timeline, evaluation: Evaluation, comparison: Comparison) -> ReportContent:
     """A report with every part filled."""
     return ReportContent(
         title="Isthmus demo: digits on a belt",
         created="Test data, measured by nobody",
         banner="A smoke test on a small task. It shows that the parts work together on this machine; it is no evidence "
         "for what a split can do.",
+        warnings=("This run is unsteady, a trial and no result: it was hot.",),
+        summary=(Fact(name="Scenario", value="single-stream"), Fact(name="Frames", value="6,000, up to 700 answered")),
+        evaluation=evaluation,
+        comparison=comparison,
+        conditions=(Fact(name="Temperature", value="41 to 44 °C"), Fact(name="Throttling", value="watched")),
+        cold=(ColdStart(program="serve", ready_s=(0.9, 1.0), first_answer_s=(1.2, 1.3)),),
         verdict=(
             "On this link the split answers 2.3 times as fast as WebP and sends 14 times fewer bytes, at the accuracy of JPEG.",
             "The device alone is faster still (7.9 ms, no bytes): for a network this small, do not split.",

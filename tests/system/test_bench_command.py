@@ -44,10 +44,12 @@ def test_the_programs_are_started_anew_and_two_runs_can_be_compared(make_tiny_bu
     assert done.exit_code == 0, done.stderr
     lines = (tmp_path / "out/samples.csv").read_text().splitlines()[1:]
     assert [line.split(",")[:3] for line in lines[5:]] == [["1", "0" if frame < 3 else "1", str(frame)] for frame in range(5)]
-    compared = runner.invoke(app, ["bench", "--compare", str(tmp_path / "out"), str(tmp_path / "out/results.json"), "--json"])
+    runs = [str(tmp_path / "out"), str(tmp_path / "out/results.json")]
+    compared = runner.invoke(app, ["bench", "--compare", *runs, "--json", "-o", str(tmp_path / "compared")])
     told = json.loads(compared.stdout)
     assert (told["meta"]["differs"], told["meta"]["regressions"]) == ([], [])
     assert {change["difference"] for row in told["rows"] for change in row["changes"]} == {0.0}
+    assert "No change is seen" in (tmp_path / "compared/report.html").read_text()
 
 
 def test_without_truth_the_unsplit_network_stands_in(make_tiny_bundle, pictures, tmp_path):
@@ -107,6 +109,7 @@ def test_every_scenario_answers_every_frame(tiny_bundle, pictures, tmp_path, mor
     assert told["meta"]["scenario"] == more[0]
     assert {(row["answered"], row["metric"]["value"]) for row in told["rows"][:2]} == {(5, 1.0)}
     assert [row["rate_per_s"] is not None for row in told["rows"]] == [rates] * 3
+    assert ["wait" in row["stages_ms"] for row in told["rows"]] == [rates] * 3
 
 
 def test_cold_starts_are_timed_for_server_and_agent(tiny_bundle, pictures, tmp_path):

@@ -49,10 +49,14 @@ class Comparison:
     differs: tuple[str, ...]
     unsteady: tuple[str, ...]
 
+    @property
+    def named_changes(self) -> list[tuple[str, Change]]:
+        """Every figure, with the name of its cell."""
+        return [(cell.name, change) for cell in self.cells for change in cell.changes]
+
     def regressions(self, tolerance: float) -> list[str]:
         """Cells and figures that became worse, in words."""
-        found = [(cell, change) for cell in self.cells for change in cell.changes if change.is_regression(tolerance)]
-        return [f"{cell.name}: {change.name}" for cell, change in found]
+        return [f"{name}: {change.name}" for name, change in self.named_changes if change.is_regression(tolerance)]
 
 
 def compare(before: Path, after: Path) -> Comparison:

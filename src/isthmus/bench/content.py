@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from isthmus.bench.cold_start import ColdStart
+from isthmus.bench.comparison import Comparison
+from isthmus.bench.evaluation import Evaluation
 from isthmus.bench.results import Row
 from isthmus.contract.manifest import Gate
 from isthmus.contract.metric import Metric
@@ -74,9 +77,15 @@ class ReportContent:
     Attributes:
         title: of the report.
         banner: how far the report may be believed, above everything else.
+        warnings: why it, or a part of it, is a trial and no result.
+        summary: what was measured, in a few facts.
         verdict: sentences, the most important one first.
         outcomes: rows of the table, in its order.
         reference: the unsplit network on pictures that were not compressed.
+        evaluation: accuracy and bytes of the bundle beside rivals, on labelled pictures.
+        comparison: with another run.
+        conditions: energy, heat, clocks, and what else the figures depend on.
+        cold: starts of the programs.
         timeline: of the streamed run.
         bundle: facts of the bundle.
         files: name in the bundle -> bytes.
@@ -89,9 +98,15 @@ class ReportContent:
 
     title: str
     banner: str = ""
+    warnings: Sequence[str] = ()
+    summary: Sequence[Fact] = ()
     verdict: Sequence[str] = ()
     outcomes: Sequence[Outcome] = ()
     reference: Metric | None = None
+    evaluation: Evaluation | None = None
+    comparison: Comparison | None = None
+    conditions: Sequence[Fact] = ()
+    cold: Sequence[ColdStart] = ()
     timeline: Timeline | None = None
     bundle: Sequence[Fact] = ()
     files: Mapping[str, int] = field(default_factory=dict)

@@ -11,12 +11,12 @@ LEVEL = 0.05
 """Of the figures of two equal runs, the share whose 95% interval leaves out zero."""
 
 
-def sentences(found: Comparison) -> list[str]:
-    """The most important sentence first."""
-    everything = [(cell.name, change) for cell in found.cells for change in cell.changes]
+def sentences(found: Comparison, *, with_warnings: bool = True) -> list[str]:
+    """The most important sentence first; that a run is no result is the first of all."""
+    everything = found.named_changes
     known = [change for _name, change in everything if change.verdict != "unknown"]
     same = [change for change in known if change.verdict == "no change seen"]
-    said = [f"{reason}." for reason in found.unsteady]
+    said = [f"{reason}." for reason in found.unsteady] if with_warnings else []
     said += filter(None, (_beyond_chance(everything, "worse"), _beyond_chance(everything, "better")))
     if same:
         said.append(f"No change is seen in {len(same)} of {len(everything)} figures{_resolution(same)}.")

@@ -13,6 +13,7 @@ _DASHES = ("", "7 4", "2 3", "9 3 2 3")
 
 STAGE_COLOURS = {
     "gate": GREY,
+    "wait": "#b9c0c6",
     "prepare": SKY,
     "head": BLUE,
     "encode": "#7d6bc4",

@@ -10,6 +10,7 @@ threads were placed changes its times for as long as it lives, and no number of 
 "Rigorous benchmarking in reasonable time", section 3).
 """
 
+import dataclasses
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -207,6 +208,10 @@ def _enter(bundle: Bundle, result: Measured, cell: Cell, passed: _Passed, exchan
     if exchange.failure:
         cell.failures[exchange.failure] += 1
         return
+    if not result.scenario.takes_turns:
+        # What no stage accounts for: the device was not free yet, no credit was there, another answer of the query was due.
+        waited_s = max(0.0, latency_s - sum(exchange.stages_s.values()))
+        exchange = dataclasses.replace(exchange, stages_s={"wait": waited_s} | exchange.stages_s)
     answer = Answer(
         start=result.starts,
         sequence=passed.scene.sequence,

@@ -1,6 +1,7 @@
 """Files for people and programs to read: each appears whole or not at all."""
 
 import contextlib
+import datetime
 import os
 from pathlib import Path
 
@@ -22,3 +23,8 @@ def write_whole(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             unfinished.unlink()
         raise ConfigError(f"cannot write {path}: {error.strerror}") from error
+
+
+def now() -> str:
+    """Date and time for files, to the second, in UTC."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

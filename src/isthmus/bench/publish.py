@@ -1,7 +1,6 @@
 """From what was measured to the files people read: `results.json`, `results.csv`, `samples.csv`, `report.html`."""
 
 import dataclasses
-import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,31 +10,18 @@ from typing import Any
 import numpy as np
 
 import isthmus
-from isthmus.bench import samples, summary, verdict, words
+from isthmus.bench import evaluation, notes, samples, summary, verdict, words
 from isthmus.bench.content import Fact, Moment, Outcome, ReportContent, Timeline
 from isthmus.bench.demo import BANNER, Demonstrated
+from isthmus.bench.evaluation import Evaluation
 from isthmus.bench.measured import Measured
+from isthmus.bench.output import now
 from isthmus.bench.report import bundle_facts, machine_facts, steadiness_facts, write_report
 from isthmus.bench.results import Results, Row, write_csv, write_results
 from isthmus.bench.stream import Streamed
 from isthmus.contract.bundle import Bundle, open_bundle
 from isthmus.devices.detect import Machine, detect
-
-DUE = {
-    "single-stream": "a frame is due when the one before it is answered by all placements, which take turns",
-    "multi-stream": "a query of one frame from each device is due when the query before it is answered; its frames count as long "
-    "as the query",
-    "server": "frames are due at random moments, and latency counts from then, whether or not the device or the server was free",
-    "offline": "all frames of a start are due at once, so a latency is how long a frame waited; the rate counts",
-}
-NOTES = (
-    "Network time is the round trip minus the server's own total; the clocks of the two sides are never compared.",
-    "Wire bytes are TCP payload both ways, counted by the link shaper: a frame's payload, and a frame's share of all the "
-    "rest, opening the stream included.",
-    "Device and server share this machine's cores; a board is slower, a server faster.",
-    "Pictures go into the network as it is; one trained on compressed pictures would lose less.",
-    "Neighbouring frames are alike, so intervals that count frames are narrower than the truth.",
-)
+from isthmus.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +47,9 @@ def demo(found: Demonstrated, folder: Path) -> Published:
     """
     rows = summary.rows(found.measured)
     machine = detect()
-    said = [
-        *verdict.steadiness_sentences(found.measured.steadiness, rows),
-        *verdict.sentences(rows),
-        _streamed(found.streamed, found.settings.link),
-    ]
+    warnings = verdict.steadiness_sentences(found.measured.steadiness, rows)
+    said = [*verdict.sentences(rows), _streamed(found.streamed, found.settings.link)]
+    rated, problems = _evaluation(found.bundle)
     command = "make demo"
     meta = _meta(found.bundle, found.measured, command) | {
         "banner": BANNER,
@@ -84,19 +68,23 @@ def demo(found: Demonstrated, folder: Path) -> Published:
     content = ReportContent(
         title="Isthmus demo: local, offload and split side by side",
         banner=BANNER,
+        warnings=warnings,
+        summary=_summary(found.bundle, "the digits" if found.material.gate else "pictures", found.measured),
         verdict=said,
+        evaluation=rated,
+        conditions=_conditions(found.measured),
         outcomes=_outcomes(rows, found.measured),
         reference=found.teacher,
         timeline=_timeline(found),
         bundle=[Fact(name="data", value=found.material.description), *bundle_facts(found.bundle)],
         files={name: entry.size_bytes for name, entry in found.bundle.manifest.files.items()},
         gates=found.bundle.manifest.gates,
-        machine=[*machine_facts(machine), *steadiness_facts(found.measured.steadiness)],
+        machine=machine_facts(machine),
         commands=[command],
-        notes=_notes(found.measured),
-        created=_now(),
+        notes=[*notes.of_run(found.measured), *problems],
+        created=now(),
     )
-    return _write(Results(meta=meta, rows=tuple(rows)), samples.of_cells(found.measured), content, folder, said)
+    return _write(Results(meta=meta, rows=tuple(rows)), samples.of_cells(found.measured), content, folder, [*warnings, *said])
 
 
 def bench(bundle: Path, source: str, measured: Measured, folder: Path, command: str) -> Published:
@@ -108,22 +96,29 @@ def bench(bundle: Path, source: str, measured: Measured, folder: Path, command: 
     opened = open_bundle(bundle)
     rows = summary.rows(measured)
     machine = detect()
-    said = [*verdict.steadiness_sentences(measured.steadiness, rows), *verdict.sentences(rows)]
-    said += [one.words for one in measured.cold]
+    warnings = verdict.steadiness_sentences(measured.steadiness, rows)
+    said = verdict.sentences(rows)
+    cold = [one.words for one in measured.cold]
+    rated, problems = _evaluation(opened)
     content = ReportContent(
-        title=f"Isthmus bench: {opened.manifest.id} on {source}",
+        title=f"Isthmus bench: {opened.manifest.id} on {Path(source).name or source}",
+        warnings=warnings,
+        summary=_summary(opened, source, measured),
         verdict=said,
+        evaluation=rated,
+        conditions=_conditions(measured),
+        cold=measured.cold,
         outcomes=_outcomes(rows, measured),
         bundle=bundle_facts(opened),
         files={name: entry.size_bytes for name, entry in opened.manifest.files.items()},
         gates=opened.manifest.gates,
-        machine=[*machine_facts(machine), *steadiness_facts(measured.steadiness)],
+        machine=machine_facts(machine),
         commands=[command],
-        notes=_notes(measured),
-        created=_now(),
+        notes=[*notes.of_run(measured), *problems],
+        created=now(),
     )
     meta = _meta(opened, measured, command) | {"data": source, "machine": _as_json(machine)}
-    return _write(Results(meta=meta, rows=tuple(rows)), samples.of_cells(measured), content, folder, said)
+    return _write(Results(meta=meta, rows=tuple(rows)), samples.of_cells(measured), content, folder, [*warnings, *said, *cold])
 
 
 def _write(
@@ -139,7 +134,7 @@ def _write(
 def _meta(bundle: Bundle, measured: Measured, command: str) -> dict[str, object]:
     return {
         "isthmus": isthmus.__version__,
-        "created": _now(),
+        "created": now(),
         "command": command,
         "scenario": measured.scenario.name,
         "rate_per_s": measured.scenario.rate_per_s,
@@ -159,23 +154,39 @@ def _meta(bundle: Bundle, measured: Measured, command: str) -> dict[str, object]
         "steadiness": None if measured.steadiness is None else measured.steadiness.as_json(),
         "cooled": measured.cooled,
         "cold_start": [one.as_json() for one in measured.cold],
-        "notes": _notes(measured),
+        "notes": [*notes.of_run(measured), f"Energy: {measured.energy}."],
     }
+
+
+def _evaluation(bundle: Bundle) -> tuple[Evaluation | None, list[str]]:
+    """The bundle's evaluation, and what is wrong with it."""
+    try:
+        return evaluation.read(bundle.folder), []
+    except ConfigError as error:
+        return None, [f"Rivals are not shown: {error}."]
+
+
+def _summary(bundle: Bundle, source: str, measured: Measured) -> list[Fact]:
+    answered = max((len(cell.answers) for cell in measured.cells), default=0)
+    facts = (
+        ("Bundle", f"{bundle.manifest.id} {bundle.manifest.version}"),
+        ("Data", Path(source).name or source),
+        ("Frames", f"{measured.frames:,}, up to {answered:,} answered"),
+        ("Scenario", measured.scenario.words),
+        ("Starts of the programs", str(measured.starts)),
+    )
+    return [Fact(name=name, value=value) for name, value in facts]
+
+
+def _conditions(measured: Measured) -> list[Fact]:
+    cooled = () if measured.cooled else (Fact(name="Cool-down", value="still warm when a start began"),)
+    return [Fact(name="Energy", value=measured.energy), *steadiness_facts(measured.steadiness), *cooled]
 
 
 def _as_json(machine: Machine) -> dict[str, Any]:
     """In the types that JSON has: what is written equals what is read."""
     found: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(machine)))
     return found
-
-
-def _notes(measured: Measured) -> list[str]:
-    scenario = measured.scenario
-    due = f"Latency: {scenario.words}; {DUE[scenario.name]}. To the answer, by the device's monotonic clock, gate included."
-    notes = [due, *NOTES, f"Energy: {measured.energy}."]
-    if scenario.streams > 1:
-        notes.append(f"All {scenario.streams} devices run on this machine and share its cores with the server.")
-    return notes if measured.cooled else [*notes, "The machine was still warm when a start began."]
 
 
 def _outcomes(rows: Sequence[Row], measured: Measured) -> list[Outcome]:
@@ -216,7 +227,3 @@ def _timeline(found: Demonstrated) -> Timeline:
         subject="digit" if found.material.gate else "object",
         summary=f"Recall of the gate {recall}; {found.streamed.accuracy.value:.1%} of the answers were right.",
     )
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

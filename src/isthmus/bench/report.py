@@ -7,11 +7,15 @@ from pathlib import Path
 
 import jinja2
 
-from isthmus.bench import words
-from isthmus.bench.charts import Chart, accuracy_against_bytes, latency_distribution, stage_breakdown
+from isthmus.bench import findings, words
+from isthmus.bench.charts import accuracy_against_bytes, latency_distribution, stage_breakdown
 from isthmus.bench.content import Fact, Outcome, ReportContent, Timeline
+from isthmus.bench.evaluation import Evaluation
+from isthmus.bench.interval_chart import relative_changes
+from isthmus.bench.legend import Chart
 from isthmus.bench.look import names
 from isthmus.bench.output import write_whole
+from isthmus.bench.rival_chart import against_bytes, against_time
 from isthmus.bench.strips import strips
 from isthmus.contract.bundle import Bundle
 from isthmus.devices.detect import Machine
@@ -38,8 +42,15 @@ def render(content: ReportContent) -> str:
         accuracy=accuracy_against_bytes(outcomes, content.reference) if outcomes else None,
         breakdown=stage_breakdown(outcomes) if any(outcome.row.stages_ms for outcome in outcomes) else None,
         distribution=latency_distribution(outcomes),
+        rivals=_rivals(content.evaluation),
+        intervals=relative_changes(content.comparison) if content.comparison else None,
+        changes=[(cell.name, change) for cell in content.comparison.cells for change in cell.changes]
+        if content.comparison
+        else [],
+        findings=findings,
         timelines=_timelines(content.timeline),
         metric=_metric_name(outcomes),
+        rates=any(outcome.row.rate_per_s is not None for outcome in outcomes),
         links=sorted({outcome.row.link for outcome in outcomes if outcome.row.link}),
     )
 
@@ -96,6 +107,16 @@ def steadiness_facts(found: Steadiness | None) -> tuple[Fact, ...]:
         ("Processor time of others", others),
     )
     return tuple(Fact(name=name, value=value) for name, value in facts)
+
+
+def _rivals(evaluation: Evaluation | None) -> list[tuple[str, Chart]]:
+    """Charts of an evaluation with their titles."""
+    if evaluation is None or not evaluation.rows:
+        return []
+    name = evaluation.rows[0].metric.name.capitalize()
+    by_bytes, by_time = against_bytes(evaluation.rows), against_time(evaluation.rows)
+    charts = [(f"{name} against bytes", by_bytes), (f"{name} against time on the device", by_time)]
+    return [(title, chart) for title, chart in charts if chart is not None]
 
 
 def _timelines(timeline: Timeline | None) -> list[Chart]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from markupsafe import Markup
 
 from isthmus.bench import drawing
-from isthmus.bench.charts import Chart, Key
 from isthmus.bench.content import Moment, Timeline
 from isthmus.bench.drawing import Drawing
+from isthmus.bench.legend import Chart, Key
 from isthmus.bench.look import BLUE, GREEN, GREY, PURPLE, RED
 
 _LEFT, _RIGHT = 62, 12

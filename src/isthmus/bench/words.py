@@ -1,5 +1,8 @@
 """Figures in words, alike on the terminal and in the report."""
 
+from collections.abc import Sequence
+from statistics import median
+
 from isthmus.bench.results import Row
 from isthmus.contract.metric import Metric
 
@@ -49,6 +52,15 @@ def interval(metric: Metric) -> str:
     '59.6 to 98.2%'
     """
     return f"{metric.low * 100:.1f} to {metric.high * 100:.1f}%"
+
+
+def seconds(values: Sequence[float]) -> str:
+    """Median of some durations.
+
+    >>> seconds((0.5, 0.75, 2.0)), seconds(())
+    ('0.75', '-')
+    """
+    return f"{median(values):.2f}" if values else UNKNOWN
 
 
 def energy(row: Row) -> str:

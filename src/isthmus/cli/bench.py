@@ -99,7 +99,14 @@ def bench(
     from isthmus.bench import scenario as scenarios
 
     if compare is not None:
-        comparing.compare(*compare, tolerance=tolerance, fail=fail_on_regression, as_json=as_json)
+        comparing.compare(
+            *compare,
+            output=output,
+            command=_typed(context),
+            tolerance=tolerance,
+            fail=fail_on_regression,
+            as_json=as_json,
+        )
         return
     if on:
         raise guard.later("--on", "leave it out")
@@ -151,7 +158,7 @@ def _typed(context: typer.Context) -> str:
         elif isinstance(value, bool):
             words.append((parameter.opts if value else parameter.secondary_opts)[0])
         else:
-            words += [max(parameter.opts, key=len), str(value)]
+            words += [max(parameter.opts, key=len), *map(str, value if isinstance(value, tuple) else [value])]
     return shlex.join(words)
 
 

@@ -15,21 +15,24 @@ if TYPE_CHECKING:
 COLUMNS = ["cell", "figure", "before", "after", "difference (95% interval)", "verdict"]
 
 
-def compare(before: Path, after: Path, *, tolerance: float, fail: bool, as_json: bool) -> None:
+def compare(before: Path, after: Path, *, output: Path | None, command: str, tolerance: float, fail: bool, as_json: bool) -> None:
     """Print what differs between two runs; ends with 1 where `fail` and something became worse by more than `tolerance`."""
-    from isthmus.bench import comparison, findings
+    from isthmus.bench import comparison, comparison_report, findings
 
     found = comparison.compare(before, after)
+    report = comparison_report.write(found, output, command) if output else None
     said = findings.sentences(found)
     regressions = found.regressions(tolerance)
     if as_json:
         meta = {"before": found.before, "after": found.after, "differs": found.differs, "unsteady": found.unsteady, "said": said}
         print_json(meta | {"tolerance": tolerance, "regressions": regressions}, [_row(cell) for cell in found.cells])
     else:
-        lines = [_line(cell.name, change) for cell in found.cells for change in cell.changes]
+        lines = [_line(name, change) for name, change in found.named_changes]
         print_table(f"{before} and {after}", COLUMNS, lines, left=("figure", "verdict"))
         for sentence in said:
             guard.out.print(sentence, highlight=False, markup=False)
+        if report:
+            guard.out.print(f"Report: {report}", highlight=False)
     if fail and regressions:
         raise typer.Exit(1)
 

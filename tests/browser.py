@@ -6,11 +6,8 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
-
-import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
@@ -98,6 +95,11 @@ class Browser:
         self.do("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
         self.do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
+    def print_pdf(self, path: Path) -> None:
+        """As a printer would get it, on A4."""
+        printed = self.do("Page.printToPDF", printBackground=True, paperWidth=8.27, paperHeight=11.69)
+        path.write_bytes(base64.b64decode(printed["data"]))
+
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.do("Page.captureScreenshot", format="png")["data"]))
 
@@ -124,12 +126,3 @@ def _pipe() -> tuple[int, int]:
     for end in ends:
         os.close(end)
     return high[0], high[1]
-
-
-@pytest.fixture
-def browse(tmp_path: Path) -> Iterator[Callable[[], Browser]]:
-    """A function that starts a browser."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    with Browser(tmp_path / "profile") as browser:
-        yield lambda: browser
