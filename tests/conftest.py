@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,7 +29,6 @@ from isthmus.contract.boundary import Boundary, CodeTensor, OperatingPoint
 from isthmus.contract.bundle import Bundle, LanguageBundle, write_bundle
 from isthmus.contract.filter import FILTER, FilterRecord, Presence
 from isthmus.contract.key import PrivateKey
-from isthmus.contract.language import Layout
 from isthmus.contract.manifest import Cut, Int8Head, LocalNetwork, Manifest, Port, Side, Task
 from isthmus.contract.prepare import Preparation
 
@@ -242,14 +242,15 @@ def make_language_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[.
 def make_language_bundle(
     make_language_folder: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., LanguageBundle]:
-    """A function that writes the bundle of such a model, cut behind `cut`; further arguments are those of the folder."""
+    """A function that writes the bundle of such a model, cut behind its first layer; `settings` has others of
+    `LanguageSettings`, further arguments are those of the folder."""
 
-    def make(family: str = "llama", *, cut: str = "1", layout: Layout = "head-tail", **changed: object) -> LanguageBundle:
+    def make(family: str = "llama", *, settings: dict[str, Any] | None = None, **changed: object) -> LanguageBundle:
         from isthmus.export.language.exporter import export  # torch, which most tests do without
         from isthmus.export.language.settings import LanguageSettings
 
-        settings = LanguageSettings(cut=cut, layout=layout)
-        return export(make_language_folder(family, **changed), tmp_path_factory.mktemp("language") / "bundle", settings)
+        output = tmp_path_factory.mktemp("language") / "bundle"
+        return export(make_language_folder(family, **changed), output, LanguageSettings(**{"cut": "1"} | (settings or {})))
 
     return make
 

@@ -1,5 +1,6 @@
 """Example programs and the code in docs/library.md run as they stand."""
 
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import torch
 
 from isthmus.bench import programs
 from isthmus.export.doors import tracing
+from isthmus.export.language.exporter import export
+from isthmus.export.language.settings import LanguageSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/library.md"
@@ -34,6 +37,18 @@ def test_the_example_that_exports_writes_a_bundle_that_is_sound(tmp_path):
     lines = run_example("export_a_bundle.py", tmp_path / "b.isthmus")
     assert (tmp_path / "b.isthmus").is_file()
     assert lines[-1].startswith(f"{tmp_path / 'b.isthmus'} is sound")
+
+
+@pytest.mark.skipif("ISTHMUS_DATA" not in os.environ, reason="ISTHMUS_DATA names no folder with the checkpoint")
+def test_a_checkpoint_of_llama2c_becomes_a_folder_that_is_cut(tmp_path):
+    data = Path(os.environ["ISTHMUS_DATA"])
+    source = data / "lm_stories260k"
+    run_example("convert_llama2c.py", source / "stories260K.bin", source / "tok512.bin", tmp_path / "folder")
+    settings = LanguageSettings(cut="2", data=data / "text/tinystories_sample.txt", tail_weights="int8", head_weights="int8")
+    manifest = export(tmp_path / "folder", tmp_path / "bundle", settings).manifest
+    assert sum(part.parameters for part in manifest.split) == 260032 + 512 * 64
+    assert manifest.fidelity[0].perplexity_float32 < 10
+    assert manifest.fidelity[0].agreement > 0.95
 
 
 def test_every_example_is_run_by_a_test():

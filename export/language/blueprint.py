@@ -23,6 +23,7 @@ FAMILIES = {
     "Qwen3ForCausalLM": "qwen3",
 }
 """Architecture -> module of transformers that defines it."""
+HEAD_MULTIPLE = 16
 STATIC_ROTATIONS = ("default", "linear", "llama3", "yarn")
 """Kinds of rotary scaling whose angles do not depend on the length of the sequence."""
 
@@ -60,6 +61,11 @@ class Blueprint:
     magnification: float
     positions_max: int
     tied: bool
+
+    @property
+    def network_head_width(self) -> int:
+        """Of a head in the network, where onnxruntime takes multiples of 16; what is more than `head_width` is zero."""
+        return -(-self.head_width // HEAD_MULTIPLE) * HEAD_MULTIPLE
 
 
 def read(folder: Path) -> Blueprint:

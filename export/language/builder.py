@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto
 
+from isthmus.contract.language import Weights
 from isthmus.devices.decoder import decoder as ports
+from isthmus.export.language import linear
 from isthmus.export.language.blueprint import Blueprint
 from isthmus.export.language.network import CONTRIB, NetworkFile
 from isthmus.export.language.tensors import FolderTensors
@@ -50,12 +52,14 @@ class Builder:
         blueprint: of the model.
         tensors: its weights.
         positions: rows of the tables of angles; the longest sequence that the network takes.
+        weights: precision of the matrices.
     """
 
-    def __init__(self, blueprint: Blueprint, tensors: FolderTensors, *, positions: int) -> None:
+    def __init__(self, blueprint: Blueprint, tensors: FolderTensors, *, positions: int, weights: Weights = "float32") -> None:
         self._plan = blueprint
         self._tensors = tensors
         self._positions = positions
+        self._weights = weights
 
     def write(self, path: Path, stretch: Stretch) -> NetworkFile:
         """Write a network and the file of its weights.
@@ -85,11 +89,12 @@ class Builder:
         if not stretch.embeds:
             return network.takes(ports.HIDDEN, FLOAT, ["batch", "rows", self._plan.width])
         network.takes(ports.IDS, INT64, ["batch", "rows"])
-        table = network.weight(EMBEDDING, self._tensors.read(EMBEDDING))
-        return network.node("Gather", [table, ports.IDS], "embedded")
+        return linear.lookup(network, self._tensors, self._weights, ids=ports.IDS, matrix=EMBEDDING, name="embedded")
 
     def _angles(self, network: NetworkFile) -> None:
-        angles = np.arange(self._positions, dtype=np.float32)[:, np.newaxis] * self._plan.frequencies
+        frequencies = np.zeros(self._plan.network_head_width // 2, np.float32)
+        frequencies[: len(self._plan.frequencies)] = self._plan.frequencies
+        angles = np.arange(self._positions, dtype=np.float32)[:, np.newaxis] * frequencies
         magnification = np.float32(self._plan.magnification)
         network.constant("cosines", np.cos(angles) * magnification)
         network.constant("sines", np.sin(angles) * magnification)
@@ -112,8 +117,8 @@ class Builder:
         values = self._linear(network, x, f"{name}v_proj")
         pasts, presents = ports.past_names(place), ports.present_names(place)
         for past, present in zip(pasts, presents, strict=True):
-            network.takes(past, FLOAT, ["batch", plan.key_value_heads, "past_positions", plan.head_width])
-            network.gives(present, FLOAT, ["batch", plan.key_value_heads, "positions", plan.head_width])
+            network.takes(past, FLOAT, ["batch", plan.key_value_heads, "past_positions", plan.network_head_width])
+            network.gives(present, FLOAT, ["batch", plan.key_value_heads, "positions", plan.network_head_width])
         inputs = [queries, keys, values, *pasts, ports.SEQUENCE_LENGTHS, ports.TOTAL_LENGTH, "cosines", "sines"]
         attended = network.node(
             "GroupQueryAttention",
@@ -140,7 +145,7 @@ class Builder:
 
     def _norm(self, network: NetworkFile, x: str, added: str, weight: str) -> tuple[str, str]:
         """Add what is still to be added, and norm; the sum and the normed sum."""
-        scale, normed = network.weight(weight, self._tensors.read(weight)), f"{weight}.normed"
+        scale, normed = linear.vector(network, self._tensors, weight), f"{weight}.normed"
         epsilon = self._plan.epsilon
         if not added:
             network.node("SimplifiedLayerNormalization", [x, scale], normed, axis=-1, epsilon=epsilon, stash_type=1)
@@ -152,11 +157,10 @@ class Builder:
         return total, normed
 
     def _linear(self, network: NetworkFile, x: str, name: str) -> str:
-        weight = network.weight(f"{name}.weight", self._tensors.read(f"{name}.weight").T)
-        product = network.node("MatMul", [x, weight], name)
+        product = linear.product(network, self._tensors, self._weights, x=x, matrix=f"{name}.weight", name=name)
         if f"{name}.bias" not in self._tensors:
             return product
-        bias = network.weight(f"{name}.bias", self._tensors.read(f"{name}.bias"))
+        bias = linear.vector(network, self._tensors, f"{name}.bias")
         return network.node("Add", [product, bias], f"{name}.biased")
 
     def _predict(self, network: NetworkFile, x: str, added: str) -> None:
@@ -168,6 +172,6 @@ class Builder:
         x = network.node("Slice", [x, first, end, one], "kept_rows")
         added = network.node("Slice", [added, first, end, one], "kept_addends")
         _, normed = self._norm(network, x, added, NORM)
-        weight = self._tensors.read(EMBEDDING if self._plan.tied else LOGITS_WEIGHT)
-        network.node("MatMul", [normed, network.weight(LOGITS_WEIGHT, weight.T)], ports.LOGITS)
+        matrix = EMBEDDING if self._plan.tied else LOGITS_WEIGHT
+        linear.product(network, self._tensors, self._weights, x=normed, matrix=matrix, name=ports.LOGITS)
         network.gives(ports.LOGITS, FLOAT, ["batch", "rows_kept", self._plan.vocabulary])

@@ -1,6 +1,7 @@
 """A folder in, a bundle of a split language model out.
 
-configuration -> networks, written layer by layer -> gates -> golden text -> bundle; no bundle before every gate has passed.
+configuration -> networks in float32, written piece by piece -> gates -> networks in the weights that are shipped -> figures on a
+text, calibration, golden text -> bundle; no bundle before every gate has passed.
 """
 
 import tempfile
@@ -9,20 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
+from isthmus.codec.hidden.calibration import FILE_NAME, Calibration
 from isthmus.contract.bundle import LanguageBundle, check_target, write_language
-from isthmus.contract.language import HEAD, LAST, TAIL, TEXT_FILES, TOKENIZER
+from isthmus.contract.language import TEXT_FILES, TOKENIZER, Fidelity
 from isthmus.devices.decoder.golden import GoldenText
 from isthmus.devices.golden import GOLDEN_NAME
-from isthmus.errors import ExportError, UsageError
-from isthmus.export.language import blueprint, gates, record
+from isthmus.errors import UsageError
+from isthmus.export.language import blueprint, fidelity, gates, record
+from isthmus.export.language import text as texts
 from isthmus.export.language.blueprint import Blueprint
-from isthmus.export.language.builder import Builder, Stretch
 from isthmus.export.language.chain import Chain
-from isthmus.export.language.network import NetworkFile
 from isthmus.export.language.settings import POSITIONS, LanguageSettings
-from isthmus.export.language.tensors import FolderTensors
+from isthmus.export.language.text import Text
+from isthmus.export.language.workshop import Built, Workshop
 
-NAMES = (HEAD, TAIL, LAST)
 GOLDEN_ROWS, GOLDEN_LOGITS = 32, 4
 """Of the golden text: rows, and last rows whose logits are kept."""
 
@@ -40,30 +41,38 @@ def export(
 
     Raises:
         ExportError: the model is damaged, not known, has weights that its builder does not know, or a gate failed.
-        UsageError: the cut or the number of positions does not fit the model.
+        UsageError: the cut, the number of positions or the text does not fit the model.
         BundleError, ConfigError: the output cannot be written.
     """
     check_target(output)
     plan = blueprint.read(folder)
-    stretches = settings.stretches(plan.layers)
+    parts = settings.parts(plan.layers)
     positions = _positions(settings, plan)
+    text = None
+    if settings.data is not None:
+        text = texts.read(settings.data, folder, vocabulary=plan.vocabulary, positions=positions)
     with tempfile.TemporaryDirectory(prefix="isthmus-export-") as temporary:
-        networks = _write(folder, Path(temporary), plan, stretches, positions, on_step)
-        paths = [network.path for _, network in networks]
+        place = Path(temporary)
+        workshop = Workshop(folder, plan, positions=positions, place=place, on_step=on_step)
+        plain = workshop.plain(parts)
         on_step("comparing them with transformers, token by token")
-        passed = gates.check(folder, plan, paths, positions=positions)
-        manifest = record.manifest(folder, settings, plan, networks, positions=positions, gates=passed)
-        files = {name: path for _, network in networks for name, path in network.files.items()}
-        files[GOLDEN_NAME] = Path(temporary) / GOLDEN_NAME
-        np.savez(files[GOLDEN_NAME], **_golden(plan, paths, positions).arrays())  # type: ignore[arg-type]
+        passed = gates.check(folder, plan, _paths(plain), positions=positions)
+        float32 = None if text is None else fidelity.score(_paths(plain), text)
+        split = workshop.shipped(parts, plain)
+        local = [workshop.build(part) for part in settings.alone(plan.layers)]
+        figures: list[Fidelity] = []
+        files = {name: path for one in (*split, *local) for name, path in one.network.files.items()}
+        if text is not None and float32 is not None:
+            on_step(f"measuring on {text.measured.size} tokens of {text.name}")
+            figures = [fidelity.compare("split", text, fidelity.score(_paths(split), text), float32)]
+            figures += [fidelity.compare("local", text, fidelity.score(_paths([one]), text), float32) for one in local]
+            files[FILE_NAME] = _calibrate(split[0], text, place)
+        files[GOLDEN_NAME] = _save_golden(split, local, plan, place)
+        manifest = record.manifest(
+            folder, settings, plan, split, local, positions=positions, gates=passed, fidelity=tuple(figures)
+        )
         on_step(f"writing {output}")
         return write_language(output, manifest, files | _text_files(folder, on_step))
-
-
-def _golden(plan: Blueprint, paths: Sequence[Path], positions: int) -> GoldenText:
-    ids = np.random.default_rng(1).integers(0, plan.vocabulary, min(GOLDEN_ROWS, positions))
-    stages = Chain(paths, positions=positions).stages(ids, keep=GOLDEN_LOGITS)
-    return GoldenText(ids=ids, outputs={path.name: rows for path, rows in zip(paths, stages, strict=True)})
 
 
 def _positions(settings: LanguageSettings, plan: Blueprint) -> int:
@@ -73,20 +82,30 @@ def _positions(settings: LanguageSettings, plan: Blueprint) -> int:
     return wanted
 
 
-def _write(
-    folder: Path, target: Path, plan: Blueprint, stretches: tuple[Stretch, ...], positions: int, on_step: Callable[[str], None]
-) -> list[tuple[Stretch, NetworkFile]]:
-    """Write every network, and see that no weight of the model was left over."""
-    networks = []
-    with FolderTensors(folder) as tensors:
-        builder = Builder(plan, tensors, positions=positions)
-        for name, stretch in zip(NAMES, stretches, strict=False):
-            on_step(f"building {name}, layers {stretch.first} to {stretch.last - 1}")
-            networks.append((stretch, builder.write(target / name, stretch)))
-        if unread := tensors.unread(tied=plan.tied):
-            named = f"{', '.join(unread[:3])}{' and more' if len(unread) > 3 else ''}"
-            raise ExportError(f"{folder}: {plan.architecture} has weights that its builder does not know: {named}")
-    return networks
+def _paths(built: Sequence[Built]) -> list[Path]:
+    return [one.path for one in built]
+
+
+def _calibrate(head: Built, text: Text, place: Path) -> Path:
+    """What the codec of hidden states has to know of them, from the windows that nothing is measured on."""
+    chain = Chain([head.path], positions=text.calibration.shape[1])
+    rows = []
+    for ids in text.calibration:
+        chain.restart()
+        rows.append(chain.run(ids))
+    Calibration.of_rows(np.concatenate(rows)).save(place / FILE_NAME)
+    return place / FILE_NAME
+
+
+def _save_golden(split: Sequence[Built], local: Sequence[Built], plan: Blueprint, place: Path) -> Path:
+    ids = np.random.default_rng(1).integers(0, plan.vocabulary, GOLDEN_ROWS)
+    outputs: dict[str, np.ndarray] = {}
+    for networks in filter(None, (split, local)):
+        stages = Chain(_paths(networks), positions=GOLDEN_ROWS).stages(ids, keep=GOLDEN_LOGITS)
+        outputs |= {one.part.name: rows for one, rows in zip(networks, stages, strict=True)}
+    arrays = GoldenText(ids=ids, outputs=outputs).arrays()
+    np.savez(place / GOLDEN_NAME, **arrays)  # type: ignore[arg-type]
+    return place / GOLDEN_NAME
 
 
 def _text_files(folder: Path, on_step: Callable[[str], None]) -> dict[str, Path]:

@@ -3,6 +3,7 @@
 A model may be larger than memory; what is held here is its graph and one tensor.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,7 +36,7 @@ class NetworkFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.parameters = 0
-        """Weights and biases so far."""
+        """Weights and biases so far, as whoever writes them counts."""
         self._nodes: list[onnx.NodeProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
@@ -72,10 +73,12 @@ class NetworkFile:
         self._nodes.append(helper.make_node(operator, inputs, list(outputs), name=first, domain=domain, **attributes))
         return first
 
-    def weight(self, name: str, array: np.ndarray) -> str:
-        """Write a tensor of trained numbers; its name."""
-        self.parameters += array.size
-        return self.constant(name, array)
+    def pieces(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], pieces: Iterable[np.ndarray]) -> str:
+        """Write a tensor piece by piece along its first axis; its name."""
+        tensor = TensorProto(name=name, data_type=helper.np_dtype_to_tensor_dtype(dtype), dims=shape)
+        self._write(tensor, pieces)
+        self._tensors[name] = tensor
+        return name
 
     def constant(self, name: str, array: np.ndarray) -> str:
         """Write a tensor, once for each name; its name."""
@@ -86,21 +89,23 @@ class NetworkFile:
         if array.nbytes <= INLINE_BYTES:
             tensor.raw_data = array.tobytes()
         else:
-            self._write(tensor, array)
+            self._write(tensor, [array])
         self._tensors[name] = tensor
         return name
 
-    def _write(self, tensor: TensorProto, array: np.ndarray) -> None:
+    def _write(self, tensor: TensorProto, pieces: Iterable[np.ndarray]) -> None:
         try:
             self._data.write(bytes(-self._data.tell() % ALIGNMENT))
             offset = self._data.tell()
-            self._data.write(np.ascontiguousarray(array).data)
+            for piece in pieces:
+                self._data.write(np.ascontiguousarray(piece).data)
+            length = self._data.tell() - offset
         except OSError as error:
             raise ExportError(
                 f"cannot write {self._data.name}: {error.strerror}; set TMPDIR to a folder with more room"
             ) from error
         tensor.data_location = TensorProto.EXTERNAL
-        entries = {"location": self.path.name + DATA, "offset": str(offset), "length": str(array.nbytes)}
+        entries = {"location": self.path.name + DATA, "offset": str(offset), "length": str(length)}
         tensor.external_data.extend(onnx.StringStringEntryProto(key=key, value=value) for key, value in entries.items())
 
     def _save(self) -> None:

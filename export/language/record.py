@@ -9,28 +9,30 @@ from typing import Any
 import onnxruntime
 
 import isthmus
-from isthmus.contract.language import Generation, KeyValues, LanguageManifest, Layers
+from isthmus.contract.language import Fidelity, Generation, KeyValues, LanguageManifest, Layers, Weights
 from isthmus.contract.manifest import Gate
 from isthmus.errors import ExportError
 from isthmus.export.doors import processor
 from isthmus.export.language.blueprint import Blueprint
-from isthmus.export.language.builder import Stretch
-from isthmus.export.language.network import OPSET, NetworkFile
+from isthmus.export.language.network import OPSET
 from isthmus.export.language.settings import LanguageSettings
+from isthmus.export.language.workshop import Built
 from isthmus.export.record import identifier
 
-ONNXRUNTIME_MIN = "1.20"
-"""First release whose GroupQueryAttention takes several tokens with a past on CPUs."""
+ONNXRUNTIME_MIN: dict[Weights, str] = {"float32": "1.20", "int4": "1.20", "int8": "1.22"}
+"""First releases whose GroupQueryAttention takes several tokens with a past on CPUs, and whose MatMulNBits takes 8 bits."""
 
 
 def manifest(
     folder: Path,
     settings: LanguageSettings,
     plan: Blueprint,
-    networks: Sequence[tuple[Stretch, NetworkFile]],
+    split: Sequence[Built],
+    local: Sequence[Built],
     *,
     positions: int,
-    gates: Sequence[Gate],
+    gates: tuple[Gate, ...],
+    fidelity: tuple[Fidelity, ...],
 ) -> LanguageManifest:
     """The manifest of an export, without files and digests.
 
@@ -38,20 +40,22 @@ def manifest(
         folder: of the model.
         settings: what was asked for.
         plan: of the model.
-        networks: of the split model in order.
+        split: its networks in order.
+        local: the network that the device has alone, if there is one.
         positions: longest sequence that they take.
         gates: what was checked.
+        fidelity: what was measured on a text.
 
     Raises:
         ExportError: a configuration of the folder makes no sense.
     """
-    parts: dict[str, Any] = dict(zip(("head", "tail", "last"), (_layers(*network) for network in networks), strict=False))
+    parts: dict[str, Any] = {one.part.name.removesuffix(".onnx"): _layers(one) for one in (*split, *local)}
     return LanguageManifest(
         id=identifier(folder.resolve().name),
         version=settings.version,
         files={},
         opset=OPSET,
-        onnxruntime_min=ONNXRUNTIME_MIN,
+        onnxruntime_min=max(ONNXRUNTIME_MIN[one.part.weights] for one in (*split, *local)),
         architecture=plan.architecture,
         layout=settings.layout,
         layers=plan.layers,
@@ -59,10 +63,11 @@ def manifest(
         vocabulary=plan.vocabulary,
         positions_max=positions,
         cache="shared",
-        key_values=(KeyValues(layers=plan.layers, heads=plan.key_value_heads, width=plan.head_width),),
+        key_values=(KeyValues(layers=plan.layers, heads=plan.key_value_heads, width=plan.network_head_width),),
         **parts,
         **_of_generation(folder),
-        gates=tuple(gates),
+        fidelity=fidelity,
+        gates=gates,
         source=str(folder),
         licence=settings.licence,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -70,9 +75,15 @@ def manifest(
     )
 
 
-def _layers(stretch: Stretch, network: NetworkFile) -> Layers:
-    size_bytes = sum(path.stat().st_size for path in network.files.values())
-    return Layers(first=stretch.first, layers=stretch.layers, parameters=network.parameters, size_bytes=size_bytes)
+def _layers(built: Built) -> Layers:
+    part = built.part
+    return Layers(
+        first=part.stretch.first,
+        layers=part.stretch.layers,
+        weights=part.weights,
+        parameters=built.network.parameters,
+        size_bytes=built.size_bytes,
+    )
 
 
 def _of_generation(folder: Path) -> dict[str, Any]:

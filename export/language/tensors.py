@@ -1,6 +1,8 @@
 """The weights of a folder, one tensor at a time: shards are mapped, not read."""
 
 import json
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,6 +12,8 @@ from isthmus.errors import ExportError
 from isthmus.export.doors import processor
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+PIECE_VALUES = 1 << 22
+"""Of a matrix that is read in pieces: 16 MB of float32."""
 LEFT_OUT = ("rotary_emb.inv_freq",)
 """Ends of the names of tensors that older folders hold and that follow from the configuration."""
 
@@ -45,17 +49,41 @@ class FolderTensors:
         Raises:
             ExportError: there is none of that name, or its file is damaged.
         """
-        import torch  # numpy has no bfloat16
-
-        if name not in self._place:
-            raise ExportError(f"{self._folder} has no weights {name}; config.json and weights do not belong together")
-        self._asked.add(name)
-        tensor = self._file(self._place[name]).get_tensor(name)
-        return np.asarray(tensor.to(torch.float32).numpy())
+        return _float32(self._slice(name)[:])
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Of a tensor, without reading it."""
-        return tuple(self._file(self._place[name]).get_slice(name).get_shape())
+        """Of a tensor, without reading it.
+
+        Raises:
+            ExportError: as `read`.
+        """
+        return tuple(self._slice(name).get_shape())
+
+    def size(self, name: str) -> int:
+        """Number of values of a tensor, as the folder has it."""
+        return math.prod(self._slice(name).get_shape())
+
+    def rows(self, name: str) -> Iterator[np.ndarray]:
+        """A matrix in pieces of some rows as float32, in order.
+
+        Raises:
+            ExportError: as `read`.
+        """
+        height, width = self.shape(name)
+        part = self._slice(name)
+        for first in range(0, height, _step(width)):
+            yield _float32(part[first : first + _step(width)])
+
+    def columns(self, name: str) -> Iterator[np.ndarray]:
+        """A matrix in pieces of some columns, transposed: float32[column, row], in order.
+
+        Raises:
+            ExportError: as `read`.
+        """
+        height, width = self.shape(name)
+        part = self._slice(name)
+        for first in range(0, width, _step(height)):
+            yield _float32(part[:, first : first + _step(height)]).T
 
     def unread(self, *, tied: bool) -> list[str]:
         """Tensors that nobody has asked for and that mean something; of tied weights, the copy means nothing."""
@@ -66,6 +94,15 @@ class FolderTensors:
         """Close the files: what was mapped of them counts as memory of this process until then."""
         self._open.clear()
 
+    def _slice(self, name: str) -> Any:  # noqa: ANN401 - of safetensors
+        if name not in self._place:
+            raise ExportError(f"{self._folder} has no weights {name}; config.json and weights do not belong together")
+        self._asked.add(name)
+        try:
+            return self._file(self._place[name]).get_slice(name)
+        except Exception as reason:  # safetensors has one kind of error for everything
+            raise ExportError(f"{self._folder / self._place[name]} cannot be read: {reason}") from reason
+
     def _file(self, name: str) -> Any:  # noqa: ANN401
         if name not in self._open:
             from safetensors import SafetensorError, safe_open
@@ -75,6 +112,17 @@ class FolderTensors:
             except (OSError, SafetensorError) as reason:
                 raise ExportError(f"{self._folder / name} cannot be read: {reason}") from reason
         return self._open[name]
+
+
+def _step(length: int) -> int:
+    """Rows of this length that make one piece."""
+    return max(1, PIECE_VALUES // max(1, length))
+
+
+def _float32(tensor: Any) -> np.ndarray:  # noqa: ANN401
+    import torch  # numpy has no bfloat16
+
+    return np.asarray(tensor.to(torch.float32).numpy())
 
 
 def _places(folder: Path) -> dict[str, str]:

@@ -27,6 +27,8 @@ def test_a_folder_is_cut_between_two_layers(folder, tmp_path):
         (["--cut", "9"], "--cut 9 of 4 layers"),
         (["--channels", "4"], "--channels means nothing for a language model"),
         (["--bottleneck", "pca"], "--bottleneck means nothing for a language model"),
+        (["--local", "model.onnx"], "--local model.onnx: of a language model whole, int8, int4 can be had"),
+        (["--data", "nothing.txt"], "--data nothing.txt cannot be read"),
     ],
 )
 def test_what_does_not_fit_a_language_model_is_one_line(folder, tmp_path, arguments, message):
@@ -46,6 +48,17 @@ def test_inspect_shows_layers_and_networks(language_bundle):
     assert done.exit_code == 0
     for words in ("LlamaForCausalLM", "1 of 4 layers on the device", "hidden states of 64 values", "tail.onnx", "1 to 3"):
         assert words in done.output
+
+
+def test_figures_of_a_quantised_model_are_shown(folder, tmp_path):
+    (tmp_path / "story.txt").write_text("the head is on the device and the tail is on the server. " * 100)
+    output = str(tmp_path / "b")
+    arguments = ["--tail-weights", "int4", "--data", str(tmp_path / "story.txt"), "-o", output]
+    done = runner.invoke(app, ["export", folder, *arguments])
+    assert done.exit_code == 0, done.stderr
+    for shown in (done.output, runner.invoke(app, ["inspect", output]).output):
+        assert "perplexity" in shown
+    assert "of story.txt" in shown
 
 
 def test_inspect_gives_the_manifest_as_json(language_bundle):

@@ -50,7 +50,13 @@ def export(
         int | None, typer.Option(min=1, max=1024, help="Channels of a pca or learned bottleneck; default the recipe's, else 8.")
     ] = None,
     bits: Annotated[int | None, typer.Option(min=1, max=8, help="Bits of a code; default the recipe's, else 4.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Pictures: FOLDER/<class>/<picture>, or an npz with images, labels.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Pictures: FOLDER/<class>/<picture>, or an npz with images, labels. For a language model a text in UTF-8, on "
+            "which hidden states are calibrated and figures measured."
+        ),
+    ] = None,
     preprocess: Annotated[
         str | None,
         typer.Option(help="unit, imagenet, centred, bytes, yolox, yolo, fastestdet, detr or grey; default by the model."),
@@ -90,9 +96,9 @@ def export(
     local: Annotated[
         str | None,
         typer.Option(
-            metavar="whole|int8|FILE",
+            metavar="whole|int8|int4|FILE",
             help="Ship a network with which the device answers alone when no server does in time: the unsplit one, the same in "
-            "int8, or an .onnx file with the same input and outputs.",
+            "int8, or an .onnx file with the same input and outputs; of a language model also int4.",
         ),
     ] = None,
     runtime: RuntimeOption = "onnxruntime",
@@ -107,6 +113,12 @@ def export(
     positions: Annotated[
         int | None, typer.Option(min=1, help="Longest sequence of a language model; default its own, 4096 at most.")
     ] = None,
+    head_weights: Annotated[
+        Literal["float32", "int8", "int4"], typer.Option(help="Of a language model: weights of the layers on the device.")
+    ] = "float32",
+    tail_weights: Annotated[
+        Literal["float32", "int8", "int4"], typer.Option(help="Of a language model: weights of the layers on the server.")
+    ] = "float32",
     sign: Annotated[Path | None, typer.Option(help="Private key that signs the bundle.")] = None,
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
     licence: Annotated[str, typer.Option(help="Licence of the network, in words; kept in the bundle.")] = "",
@@ -121,7 +133,17 @@ def export(
     is_language_model = architectures.writes_text(Path(model))
     language.check_options(context, is_language_model=is_language_model)
     if is_language_model:
-        wanted = LanguageSettings(cut=cut, layout=layout, positions=positions, version=version, licence=licence)
+        wanted = LanguageSettings(
+            cut=cut,
+            layout=layout,
+            positions=positions,
+            head_weights=head_weights,
+            tail_weights=tail_weights,
+            local=language.local_weights(local),
+            data=data,
+            version=version,
+            licence=licence,
+        )
         language.export(Path(model), output, wanted, signer=signer, as_json=as_json)
         return
     budget_s = None if budget is None else seconds(budget, "--budget")

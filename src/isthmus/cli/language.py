@@ -14,13 +14,14 @@ from isthmus.errors import UsageError
 if TYPE_CHECKING:
     from isthmus.contract.bundle import LanguageBundle
     from isthmus.contract.key import PrivateKey
-    from isthmus.contract.language import LanguageManifest
+    from isthmus.contract.language import Fidelity, LanguageManifest, Weights
     from isthmus.export.language.settings import LanguageSettings
 
-OPTIONS = frozenset({"model", "output", "cut", "layout", "positions", "sign", "version", "licence", "as_json"})
-"""Of `export`, by parameter: what means something for a language model."""
-ALONE = frozenset({"layout", "positions"})
-"""Those that mean nothing for anything else."""
+ALONE = frozenset({"layout", "positions", "head_weights", "tail_weights"})
+"""Options of `export`, by parameter, that mean nothing for anything else."""
+OPTIONS = ALONE | {"model", "output", "cut", "data", "local", "sign", "version", "licence", "as_json"}
+"""Those that mean something for a language model."""
+LOCAL_WEIGHTS: "dict[str, Weights]" = {"whole": "float32", "int8": "int8", "int4": "int4"}
 
 
 def check_options(context: typer.Context, *, is_language_model: bool) -> None:
@@ -38,6 +39,17 @@ def check_options(context: typer.Context, *, is_language_model: bool) -> None:
             raise UsageError(f"{parameter.opts[0]} means nothing for {what}; leave it out")
 
 
+def local_weights(text: str | None) -> "Weights | None":
+    """What `--local` asks for.
+
+    Raises:
+        UsageError: none of `LOCAL_WEIGHTS`.
+    """
+    if text is None or text in LOCAL_WEIGHTS:
+        return None if text is None else LOCAL_WEIGHTS[text]
+    raise UsageError(f"--local {text}: of a language model {', '.join(LOCAL_WEIGHTS)} can be had")
+
+
 def export(folder: Path, output: Path, settings: "LanguageSettings", *, signer: "PrivateKey | None", as_json: bool) -> None:
     """Cut the model of a folder and write a bundle."""
     from isthmus.contract.sealing import sign_bundle
@@ -52,6 +64,12 @@ def export(folder: Path, output: Path, settings: "LanguageSettings", *, signer: 
         print_json(meta, [gate.model_dump() for gate in manifest.gates])
         return
     guard.out.print(f"{output}: {_layers(manifest)}, {size(bundle.size_bytes())}, contract {bundle.digest[:12]}", highlight=False)
+    for one in manifest.fidelity:
+        guard.out.print(
+            f"{one.network}: {one.agreement:.2%} of {one.tokens} tokens as in float32, perplexity {one.perplexity:.3f} instead "
+            f"of {one.perplexity_float32:.3f}",
+            highlight=False,
+        )
     guard.out.print(f"Next: isthmus inspect {output}", highlight=False)
 
 
@@ -90,8 +108,16 @@ def show(bundle: "LanguageBundle", signature: str) -> None:
     networks = [(HEAD, manifest.head), (TAIL, manifest.tail), (LAST, manifest.last), (LOCAL, manifest.local)]
     rows = [_network(name, part) for name, part in networks if part is not None]
     print_table("Networks", ["network", "layers", "weights", "parameters", "size"], rows)
+    if manifest.fidelity:
+        columns = ["networks", "same token likeliest", "perplexity", "in float32", "on"]
+        print_table("Beside the model in float32", columns, [_fidelity(one) for one in manifest.fidelity])
     gates = [[gate.name, f"{gate.value:.3g}", f"{gate.limit:.3g}", gate.detail] for gate in manifest.gates]
     print_table("Gates passed at export", ["gate", "value", "at most", "on"], gates)
+
+
+def _fidelity(one: "Fidelity") -> list[str]:
+    text = f"{one.tokens} tokens of {one.text}"
+    return [one.network, f"{one.agreement:.2%}", f"{one.perplexity:.3f}", f"{one.perplexity_float32:.3f}", text]
 
 
 def _network(name: str, part: Layers) -> list[str]:

@@ -29,7 +29,7 @@ def test_every_network_gives_what_it_gave_at_export(language_bundle):
 
 
 def test_all_three_networks_of_a_sandwich_are_checked(make_language_bundle):
-    bundle = make_language_bundle(layout="sandwich")
+    bundle = make_language_bundle(settings={"layout": "sandwich"})
     assert [gate.name for gate in golden.check(bundle, golden.read(bundle))] == ["head.onnx", "tail.onnx", "last.onnx"]
 
 

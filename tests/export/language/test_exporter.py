@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from isthmus.codec.hidden import calibration
+from isthmus.devices.decoder import golden
 from isthmus.devices.decoder.decoder import Decoder
 from isthmus.errors import ExportError, UsageError
 from isthmus.export.language import exporter
@@ -10,7 +12,7 @@ from isthmus.export.language.settings import LanguageSettings
 def split_logits(bundle, ids):
     """What the networks of a bundle give, one behind the other."""
     rows = ids
-    for name in [name for name in exporter.NAMES if bundle.has(name)]:
+    for name in [name for name in ("head.onnx", "tail.onnx", "last.onnx") if bundle.has(name)]:
         decoder = Decoder.of_bundle(bundle, name)
         rows = decoder.run(rows, decoder.new_cache(len(ids)), 0)
     return rows
@@ -90,3 +92,50 @@ def test_a_cut_that_leaves_nothing_is_a_usage_error(make_language_folder, tmp_pa
 def test_more_positions_than_the_model_has_are_a_usage_error(make_language_folder, tmp_path):
     with pytest.raises(UsageError, match="--positions 257"):
         exporter.export(make_language_folder(), tmp_path / "bundle", LanguageSettings(positions=257))
+
+
+@pytest.fixture
+def story(tmp_path):
+    path = tmp_path / "story.txt"
+    path.write_text("the head is on the device and the tail is on the server. " * 100)
+    return path
+
+
+def test_halves_are_quantised_apart_and_measured(make_language_bundle, story):
+    settings = {"head_weights": "int8", "tail_weights": "int4", "local": "int4", "data": story}
+    bundle = make_language_bundle(settings=settings)
+    manifest = bundle.manifest
+    assert [part.weights for part in (manifest.head, manifest.tail, manifest.local)] == ["int8", "int4", "int4"]
+    split, local = manifest.fidelity
+    assert (split.network, local.network, split.text) == ("split", "local", "story.txt")
+    assert 0.5 < split.agreement < 1
+    assert split.perplexity != split.perplexity_float32
+    assert [gate.name for gate in golden.check(bundle, golden.read(bundle))] == ["head.onnx", "tail.onnx", "local.onnx"]
+
+
+def test_quantised_networks_come_near_the_model(make_language_bundle):
+    settings = {"head_weights": "int8", "tail_weights": "int8"}
+    plain, bundle = make_language_bundle(), make_language_bundle(settings=settings)
+    ids = np.random.default_rng(0).integers(0, 300, 100)
+    expected, found = split_logits(plain, ids), split_logits(bundle, ids)
+    assert 1e-4 < np.linalg.norm(found - expected) / np.linalg.norm(expected) < 0.1
+    assert bundle.manifest.tail.size_bytes < 0.5 * plain.manifest.tail.size_bytes
+
+
+def test_hidden_states_are_calibrated_by_what_the_head_gives(make_language_bundle, story):
+    bundle = make_language_bundle(settings={"data": story})
+    found = calibration.of_bundle(bundle, 64)
+    assert np.abs(found.mean).max() > 0.01
+    assert bundle.manifest.fidelity[0].agreement == 1.0
+
+
+def test_without_a_text_nothing_is_calibrated_and_nothing_measured(language_bundle):
+    assert not language_bundle.has("hidden.npz")
+    assert language_bundle.manifest.fidelity == ()
+
+
+def test_the_network_alone_gives_what_the_halves_give(make_language_bundle):
+    bundle = make_language_bundle(settings={"local": "float32"})
+    ids = np.random.default_rng(0).integers(0, 300, 50)
+    alone = Decoder.of_bundle(bundle, "local.onnx")
+    np.testing.assert_allclose(alone.run(ids, alone.new_cache(50), 0), split_logits(bundle, ids), atol=1e-4)
