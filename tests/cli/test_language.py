@@ -73,7 +73,7 @@ def test_verify_runs_every_network(language_bundle):
     assert "4 of 32 golden rows" in done.output
 
 
-@pytest.mark.parametrize("command", [["serve"], ["triton", "-o", "repository"], ["evaluate", "--data", "d"]])
+@pytest.mark.parametrize("command", [["triton", "-o", "repository"], ["evaluate", "--data", "d"]])
 def test_commands_for_pictures_refuse_it_in_one_line(language_bundle, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "d").mkdir()
