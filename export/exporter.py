@@ -31,6 +31,7 @@ from isthmus.export.record import Making, named
 from isthmus.export.samples import Samples, prepared
 from isthmus.export.settings import ExportSettings
 from isthmus.export.targets import tensorrt
+from isthmus.export.training import crew as crews
 from isthmus.export.training import tail_weights
 from isthmus.export.training.distill import Learned, Progress, learn
 
@@ -281,7 +282,7 @@ def _learn(
         f"training a bottleneck of {settings.code_channels} channels x {settings.code_bits} bits on {len(data)} pictures by the "
         f"recipe {settings.training.recipe.name}"
     )
-    return learn(
+    learned = learn(
         halves,
         data,
         preparation,
@@ -292,3 +293,5 @@ def _learn(
         resume=settings.resume,
         on_progress=on_progress,
     )
+    crews.here().leave()
+    return learned

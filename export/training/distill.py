@@ -23,6 +23,7 @@ from isthmus.export.graph import precision
 from isthmus.export.graph.flow import dimensions, name_of
 from isthmus.export.samples import Samples
 from isthmus.export.training import checkpoint as checkpoints
+from isthmus.export.training import crew as crews
 from isthmus.export.training import matching, tail_weights
 from isthmus.export.training.interpreter import OnnxModule
 from isthmus.export.training.loss import Loss
@@ -125,8 +126,10 @@ def learn(
     started = time.monotonic()
     torch.manual_seed(settings.seed)
     shape = _feature_shape(halves)
-    if len(samples) < 2:
-        raise ExportError(f"training needs at least 2 pictures, got {len(samples)}; some hundred make a good result")
+    crew = crews.here()
+    pictures, samples = len(samples), samples.part(crew.part(len(samples)))
+    if pictures < 2 * crew.size:
+        raise ExportError(f"training needs at least {2 * crew.size} pictures, got {pictures}; some hundred make a good result")
     recipe = settings.resolved
     _check_rate(recipe)
     single = precision.in_single(halves.tail)
@@ -146,7 +149,7 @@ def learn(
     steering = _steering(settings, codes)
     state = None
     if resume and checkpoint is not None and checkpoint.exists():
-        state = checkpoints.read(checkpoint, made_for(settings, lowest_highest, len(samples)))
+        state = checkpoints.read(checkpoint, made_for(settings, lowest_highest, pictures))
     teacher = Teacher(
         halves,
         samples,
@@ -155,18 +158,18 @@ def learn(
         views=recipe.views,
         count=None if state is None else state.get("views"),
         seed=settings.seed,
-        budget_s=settings.time_for(len(samples)),
+        budget_s=settings.time_for(pictures),
         on_row=lambda row, rows: on_progress(Progress(stage=ASKING, step=row, steps=rows, loss=None)),
     )
     goal = _objective(recipe, teacher, samples)
     loss = Loss(recipe, targets, teacher.variances, goal, tariff, steering)
-    run = Run(student, teacher, loss, settings, checkpoint, started)
+    run = Run(student, teacher, loss, settings, crew, pictures, checkpoint, started)
     if state is not None and checkpoint is not None:
         run.restore(checkpoint, state)
     else:
         run.plan()
     interrupted = run.train(on_progress)
-    student.eval()
+    student.cpu().eval()
     encoder, decoder = _in_code_units(student, teacher, bits)
     return Learned(
         encoder=encoder,

@@ -52,7 +52,7 @@ class ClassScores:
         student, teacher = answered / heat, batch.answers[0].float() / heat
         loss = functional.kl_div(student.log_softmax(1), teacher.softmax(1), reduction="batchmean") * heat**2 * asked.distillation
         if self.labels is not None and asked.labels:
-            wanted = self.labels[batch.photos]
+            wanted = self.labels[batch.photos].to(answered.device)
             loss = loss + asked.labels * functional.cross_entropy(answered, wanted, label_smoothing=asked.smoothing)
         return loss
 
@@ -75,7 +75,7 @@ class RawOutputs:
     def loss(self, answers: Sequence[torch.Tensor], batch: Batch, asked: Answers) -> torch.Tensor:
         """Mean over the outputs of the squared error over the variance."""
         found = [
-            ((answers[place].float() - batch.answers[place].float()).square() / varying).mean()
+            ((answers[place].float() - batch.answers[place].float()).square() / varying.to(answers[place].device)).mean()
             for place, varying in self.variances.items()
         ]
         return asked.distillation * torch.stack(found).mean() if found else torch.zeros(())
@@ -100,7 +100,7 @@ class WithOwn:
         loss = self.objective.loss(answers, batch, asked)
         if not asked.own:
             return loss
-        labels = None if self.labels is None else self.labels[batch.photos]
+        labels = None if self.labels is None else self.labels[batch.photos].to(answers[0].device)
         return loss + asked.own_weight * self.losses[asked.own]([one.float() for one in answers], batch.answers, labels)
 
 

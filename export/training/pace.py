@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 TRIALS = 3
+CPU = torch.device("cpu")
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -30,9 +31,9 @@ class Pace:
         """Set the number of threads of this process."""
         torch.set_num_threads(self.threads)
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self, device: torch.device = CPU) -> torch.autocast:
         """Context in which the forward pass runs."""
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.half_precision)
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.half_precision)
 
 
 def fastest(step: Callable[[Pace], None]) -> Pace:

@@ -20,6 +20,7 @@ from torch import nn
 from isthmus.errors import ExportError
 from isthmus.export.training import checkpoint as checkpoints
 from isthmus.export.training import stages
+from isthmus.export.training.crew import Crew
 from isthmus.export.training.loss import Loss
 from isthmus.export.training.pace import Pace, channels_last, fastest
 from isthmus.export.training.settings import TrainingSettings
@@ -53,6 +54,8 @@ class Run:
         teacher: what it learns from.
         loss: of every stage of the recipe.
         settings: recipe, time, seed.
+        crew: the processes that train together.
+        pictures: of all of them.
         checkpoint: file to write; None: none.
         started: `time.monotonic()` from which the budget counts.
     """
@@ -63,11 +66,15 @@ class Run:
         teacher: Teacher,
         loss: Loss,
         settings: TrainingSettings,
+        crew: Crew,
+        pictures: int,
         checkpoint: Path | None,
         started: float,
     ) -> None:
         self.started = started
-        self.student = channels_last(student)
+        self.crew = crew
+        self.pictures = pictures
+        self.student = channels_last(student).to(crew.device)
         self.teacher = teacher
         self.loss = loss
         self.settings = settings
@@ -77,7 +84,7 @@ class Run:
         self.steps = 0
         self.pace = Pace(threads=1, half_precision=False)
         self.losses: list[dict[str, float]] = []
-        self._budget_s = settings.time_for(len(teacher))
+        self._budget_s = settings.time_for(pictures)
         self._measured_at: float | None = None
         self._stage = -1
         self._optimiser: torch.optim.Optimizer | None = None
@@ -93,35 +100,44 @@ class Run:
         self.student.load_state_dict(kept)
         self.student.zero_grad(set_to_none=True)
         self.pace.apply()
-        known = self.settings.steps_for(len(self.teacher))
+        known = self.settings.steps_for(self.pictures)
         left_s = 0.0 if self._budget_s is None else self._budget_s - (time.monotonic() - self.started)
-        self.steps = known or max(STEPS_MIN, int(left_s / max(step_s, 1e-9)))
+        self.steps = known or self.crew.agreed(max(STEPS_MIN, int(left_s / max(step_s, 1e-9))))
 
     def _trial(self, index: int, way: Pace) -> None:
         self.pace = way
-        with way.autocast():
+        with way.autocast(self.crew.device):
             loss = self.loss.of_stage(index, self.student, self._batch())
         loss.backward()  # type: ignore[no-untyped-call]
 
     def train(self, on_progress: Callable[[Progress], None]) -> bool:
         """Take the remaining steps; True if Ctrl-C ended them early."""
         saved = time.monotonic()
-        try:
-            while self.step < self.steps:
-                self._keep_budget()
+        interrupted = False
+        while self.step < self.steps:
+            try:
                 with checkpoints.untorn():
+                    # One that stopped alone would leave the others waiting for it.
+                    if self.crew.any(interrupted):
+                        break
+                    self._keep_budget()
                     loss = self._advance()
                 name = self.recipe.stages[self._stage].name
                 on_progress(Progress(stage=name, step=self.step, steps=self.steps, loss=loss))
                 if time.monotonic() - saved > CHECKPOINT_EVERY_S:
                     self._save()
                     saved = time.monotonic()
-        except KeyboardInterrupt:
-            self._save()
-            return True
+            except KeyboardInterrupt:
+                interrupted = True
+        self._settle()
         # Kept at the end too: who writes the bundle removes it once that is done.
         self._save()
-        return False
+        return self.crew.any(interrupted)
+
+    def _settle(self) -> None:
+        """What batch norms saw is the mean of what all processes showed them."""
+        buffers = (*self.student.encoder.buffers(), *self.student.decoder.buffers())
+        self.crew.average(one for one in buffers if one.is_floating_point())
 
     def _keep_budget(self) -> None:
         """Lower the number of steps where the last ones were slower than planned."""
@@ -131,7 +147,8 @@ class Run:
         if self._measured_at is not None:
             left_s = self._budget_s - (now - self.started)
             step_s = (now - self._measured_at) / REPLAN_EVERY
-            self.steps = min(self.steps, max(self.step + REPLAN_EVERY, self.step + int(left_s / step_s)))
+            steps = min(self.steps, max(self.step + REPLAN_EVERY, self.step + int(left_s / step_s)))
+            self.steps = self.crew.agreed(steps)
         self._measured_at = now
 
     def _advance(self) -> float:
@@ -143,14 +160,15 @@ class Run:
         # Noise of this step, whatever was drawn before it: a resumed run draws the same.
         torch.manual_seed(self.settings.seed * STEP_SEEDS + self.step)
         self._follow_codes(index)
-        with self.pace.autocast():
+        with self.pace.autocast(self.crew.device):
             loss = self.loss.of_stage(index, self.student, self._batch())
         moving.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.crew.average(weight.grad for weight in stages.trained(moving) if weight.grad is not None)
         if self.recipe.gradient_norm_max is not None:
             nn.utils.clip_grad_norm_(stages.trained(moving), self.recipe.gradient_norm_max)
         moving.step()
-        value = float(loss.detach())
+        value = self.crew.mean(float(loss.detach()))
         if not math.isfinite(value):
             raise ExportError(f"training diverged at step {self.step} (loss {value}); lower the learning rate")
         if self.step % max(1, self.steps // 50) == 0:
@@ -170,7 +188,7 @@ class Run:
         """Make the tariff that of the codes as they have become."""
         if not self.loss.needs_tables(index, anew=self.step % RENEW_EVERY == 0):
             return
-        shown = self.teacher.batch(spread(len(self.teacher))).pictures
+        shown = self.teacher.batch(spread(len(self.teacher))).to(self.crew.device).pictures
         self.student.eval()
         with torch.no_grad():
             self.loss.renew(self.student.codes(shown))
@@ -181,15 +199,15 @@ class Run:
     def _batch(self) -> Batch:
         """Samples of the step at hand: a fresh order and other views every epoch, which depend on seed and epoch alone."""
         count = len(self.teacher)
-        size = min(self.recipe.batch, count)
+        size = min(max(1, self.recipe.batch // self.crew.size), count)
         epoch, place = divmod(self.step, count // size)
         random = np.random.default_rng((self.settings.seed, epoch))
         photos = random.permutation(count)[place * size : (place + 1) * size]
         views = random.integers(0, self.teacher.views, count)[photos]
-        return self.teacher.batch(photos, views)
+        return self.teacher.batch(photos, views).to(self.crew.device)
 
     def _save(self) -> None:
-        if self.checkpoint is None:
+        if self.checkpoint is None or not self.crew.is_first:
             return
         state: dict[str, Any] = {
             "student": _learned_state(self.student),
@@ -203,7 +221,7 @@ class Run:
             "losses": self.losses,
             "loss": self.loss.state(),
         }
-        checkpoints.write(self.checkpoint, state, made_for(self.settings, self.student.code_range, len(self.teacher)))
+        checkpoints.write(self.checkpoint, state, made_for(self.settings, self.student.code_range, self.pictures))
 
     def restore(self, path: Path, state: dict[str, Any]) -> None:
         """Take up what a checkpoint holds.

@@ -54,13 +54,13 @@ class Tariff:
 
     def renew(self, codes: Tensor) -> None:
         """Learn the tables anew from rounded codes, float[picture, channel, row, column]."""
-        symbols = codes.numpy().astype(np.int32) - self._tensor.lowest
+        symbols = codes.cpu().numpy().astype(np.int32) - self._tensor.lowest
         plane = layout(self._tensor, self._tensor.channels)
         self._set(train_table(Batch(symbols.reshape(len(symbols), *plane.shape)), self._tensor.bits))
 
     def bits(self, codes: Tensor) -> Tensor:
         """Mean over float[batch, channel, row, column], a float32 scalar with gradients; 0 as long as there are no tables."""
-        return torch.zeros(()) if self._rate is None else self._rate(codes).mean().float()
+        return torch.zeros(()) if self._rate is None else self._rate.to(codes.device)(codes).mean().float()
 
     def state(self) -> Tensor | None:
         """The tables' words, int16[length], for a checkpoint."""

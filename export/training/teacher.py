@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -43,6 +43,15 @@ class Batch:
     features: dict[str, torch.Tensor]
     answers: list[torch.Tensor]
     photos: torch.Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same where it is computed with; which samples they are is read on the CPU."""
+        return replace(
+            self,
+            pictures=self.pictures.to(device),
+            features={name: one.to(device) for name, one in self.features.items()},
+            answers=[one.to(device) for one in self.answers],
+        )
 
 
 class Teacher:

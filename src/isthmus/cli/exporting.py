@@ -156,6 +156,7 @@ def export(
     from isthmus.export.detectors.labels import read as read_labels
     from isthmus.export.exporter import ExportSettings
     from isthmus.export.exporter import export as make
+    from isthmus.export.training import crew
     from isthmus.export.training.distill import Progress as TrainingProgress
     from isthmus.export.training.distill import TrainingSettings
 
@@ -184,13 +185,14 @@ def export(
         version=version,
         licence=licence,
     )
+    is_first = crew.here().is_first
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[loss]}"),
         TimeRemainingColumn(),
         console=guard.err,
-        disable=not sys.stderr.isatty(),
+        disable=not (is_first and sys.stderr.isatty()),
     ) as bar:
         task = bar.add_task("training", total=None, loss="", visible=False)
 
@@ -205,7 +207,11 @@ def export(
                 loss="" if progress.loss is None else f"loss {progress.loss:.3f}",
             )
 
-        made = make(model, output, settings, on_step=lambda words: guard.err.print(words, highlight=False), on_progress=show)
+        def say(words: str) -> None:
+            if is_first:
+                guard.err.print(words, highlight=False)
+
+        made = make(model, output, settings, on_step=say, on_progress=show)
     if neural_filter:
         made = _add_filter(made, output, neural_filter)
     if signer is not None:
