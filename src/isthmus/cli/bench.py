@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from isthmus.cli import comparing, costs, guard, quantity
+from isthmus.cli import comparing, costs, guard, quantity, remotely, typed
 from isthmus.cli.bundles import JsonOption
 from isthmus.errors import UsageError
 
@@ -80,7 +80,10 @@ def bench(
     predict: Annotated[
         str, typer.Option(metavar="PROFILES", help="With --profile: carry the costs over to these devices, as rpi4,rpi5.")
     ] = "",
-    on: Annotated[str | None, typer.Option(help="Run on other machines; not built yet.")] = None,
+    on: Annotated[
+        str | None, typer.Option(metavar="USER@HOST,...", help="Run there instead, over ssh, and bring the results home.")
+    ] = None,
+    ssh: Annotated[str, typer.Option(help="With --on: the ssh command and its options.")] = "ssh",
     compare: Annotated[
         tuple[Path, Path] | None,
         typer.Option(metavar="A B", help="Measure nothing: say what differs between two results, and what only by chance."),
@@ -102,19 +105,21 @@ def bench(
         comparing.compare(
             *compare,
             output=output,
-            command=_typed(context),
+            command=shlex.join(["isthmus", "bench", *typed.words(context)]),
             tolerance=tolerance,
             fail=fail_on_regression,
             as_json=as_json,
         )
         return
-    if on:
-        raise guard.later("--on", "leave it out")
     if bundle is None or output is None or source is None:
         raise UsageError("name a bundle, -o FOLDER and --source SOURCE; or --compare A B")
     when = scenarios.parse(scenario, rate_per_s=quantity.rate_per_s(rate, "--rate") if rate else None, streams=streams)
     if predict and not profile:
         raise UsageError("--predict carries measured costs over; it needs --profile")
+    if on:
+        options = typed.words(context, without=("bundle", "output", "source", "on", "ssh", "as_json"))
+        remotely.bench(on, bundle, source, output, options, ssh=ssh, as_json=as_json)
+        return
     if profile:
         with _bar() as bar:
             show = _Shower(bar)
@@ -141,25 +146,8 @@ def bench(
             on_progress=show,
         )
         show.end()
-    published = publish.bench(bundle, source, measured, output, _typed(context))
+    published = publish.bench(bundle, source, measured, output, shlex.join(["isthmus", "bench", *typed.words(context)]))
     _print(published, as_json=as_json)
-
-
-def _typed(context: typer.Context) -> str:
-    """The command with the arguments and options that were given."""
-    words = ["isthmus", "bench"]
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        source, value = context.get_parameter_source(name), context.params[name]
-        if source is None or source.name != "COMMANDLINE":
-            continue
-        if parameter.param_type_name == "argument":
-            words.append(str(value))
-        elif isinstance(value, bool):
-            words.append((parameter.opts if value else parameter.secondary_opts)[0])
-        else:
-            words += [max(parameter.opts, key=len), *map(str, value if isinstance(value, tuple) else [value])]
-    return shlex.join(words)
 
 
 def _bar() -> Progress:
