@@ -18,7 +18,7 @@ from isthmus.export import gates, preprocessing, samples, standalone, tables, wr
 from isthmus.export.bottlenecks import activations, pca, plain, points
 from isthmus.export.bottlenecks.bottleneck import Bottleneck, from_modules
 from isthmus.export.bottlenecks.halves import CodedHalves, assembled
-from isthmus.export.cutting import cuts
+from isthmus.export.cutting import costed, cuts
 from isthmus.export.cutting.cuts import Cut
 from isthmus.export.cutting.split import Halves, split
 from isthmus.export.detectors.detector import Detector
@@ -147,7 +147,7 @@ def _opened(reference: str, settings: ExportSettings, on_step: Callable[[str], N
     suggested = source.preparation or (None if detector is None else preprocessing.PRESETS[detector.family.preset])
     preparation = preprocessing.choose(settings.preprocess, source.model, suggested=suggested)
     found = cuts.enumerate(source.model)
-    cut = cuts.find(found, settings.cut, model=source.model, floats_only=settings.bottleneck != "none")
+    cut = costed.choose(found, settings.cut, settings.costs, model=source.model, codes=settings, on_step=on_step)
     halves = split(source.model, cut)
     _check_crossing(halves, cut, found)
     formed = gates.well_formed(source, halves)

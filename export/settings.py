@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from isthmus.export.bottlenecks.bottleneck import Maker
+from isthmus.export.cutting.costed import CutCosts
 from isthmus.export.training.settings import TrainingSettings
 
 CHANNELS, BITS = 8, 4
@@ -17,6 +18,7 @@ class ExportSettings:
 
     Attributes:
         cut: selector, see `export.cutting.cuts`.
+        costs: what `auto` goes by where device and link are known, see `export.cutting.costed`; None: the plain rule.
         bottleneck: `none` puts a quantiser at the cut, `pca` principal components; `learned` trains an encoder that replaces
             what is before the cut. Or a function of your own, see `export.bottlenecks.bottleneck.Maker`.
         channels: of the codes of `pca` and `learned`, None takes the recipe's, 8 for `pca`; `pca` makes operating points of all,
@@ -37,6 +39,7 @@ class ExportSettings:
     """
 
     cut: str = "auto"
+    costs: CutCosts | None = None
     bottleneck: Literal["none", "pca", "learned"] | Maker = "learned"
     channels: int | None = None
     bits: int | None = None

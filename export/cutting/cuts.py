@@ -48,7 +48,7 @@ from isthmus.export.graph.flow import (
 
 AUTO_SHARE = (0.25, 0.5)
 """Part of the FLOPs within which `auto` looks: a head below a quarter has seldom shrunk the picture, one above a half saves
-the device little. A plain rule; the measured cost tables replace it where a device is known."""
+the device little. A plain rule; measured costs take its place where a device and a link are known, see `costed`."""
 
 LEAST_RANK = 3
 """Maps have rank 4 and token sequences 3; in a vector the place in the picture is lost already, and with it nearly all the FLOPs
@@ -190,8 +190,7 @@ def find(cuts: Sequence[Cut], selector: str, *, model: ir.Model | None = None, f
         UsageError: nothing matches; the message says why, and names the nearest names or the range.
     """
     text = selector.strip()
-    codable = [cut for cut in cuts if cut.is_single and cut.values is not None and cut.can_be_codes]
-    candidates = [cut for cut in codable if cut.is_float or not floats_only]
+    candidates = codable(cuts, floats_only=floats_only)
     if text == "auto":
         return _automatic(candidates)
     if share := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text):
@@ -203,6 +202,12 @@ def find(cuts: Sequence[Cut], selector: str, *, model: ir.Model | None = None, f
         return _by_index(cuts, int(number[1]))
     reason = why_no_cut(model.graph, text) if model is not None else None
     raise UsageError(reason or f"no tensor or node {text!r} to cut at; {_nearest(cuts, text)}")
+
+
+def codable(cuts: Sequence[Cut], *, floats_only: bool = False) -> list[Cut]:
+    """Single tensors of known size that can be sent as codes; `floats_only` leaves out those that are codes already."""
+    found = [cut for cut in cuts if cut.is_single and cut.values is not None and cut.can_be_codes]
+    return [cut for cut in found if cut.is_float or not floats_only]
 
 
 def _by_name(cuts: Sequence[Cut], name: str) -> Cut | None:

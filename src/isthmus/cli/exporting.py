@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from isthmus.bench.words import size
-from isthmus.cli import filtering, guard, language
+from isthmus.cli import cut_costs, filtering, guard, language
 from isthmus.cli.bundles import BundleArgument, JsonOption, RuntimeOption
 from isthmus.cli.keys import open_private
 from isthmus.cli.quantity import seconds
@@ -42,6 +42,15 @@ def export(
             "the number of layers on the device, K+N in the sandwich."
         ),
     ] = "auto",
+    costs: Annotated[
+        Path | None,
+        typer.Option(help="Cost table of a bundle of this network: auto takes the cut of least predicted latency, with --link."),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="PROFILE", help="With --costs: carry them to this device; the server keeps them."),
+    ] = None,
+    link: Annotated[str | None, typer.Option(help="With --costs: between device and server, as 5mbit/20ms.")] = None,
     bottleneck: Annotated[Literal["learned", "pca", "none"], typer.Option(help="What makes the codes.")] = "learned",
     recipe: Annotated[
         str, typer.Option(help="How a learned bottleneck is trained: isthmus, bottlefit, entropic, ghnd, hnd, or a TOML file.")
@@ -151,6 +160,7 @@ def export(
     if target_bytes is not None and bottleneck != "learned":
         raise UsageError(f"--target-bytes is met while training, and --bottleneck {bottleneck} trains nothing; leave it out")
     chosen = recipes.load(recipe)
+    measured = cut_costs.read(cut, costs, device, link)
 
     from isthmus.contract.sealing import sign_bundle
     from isthmus.export.detectors.labels import read as read_labels
@@ -162,6 +172,7 @@ def export(
 
     settings = ExportSettings(
         cut=cut,
+        costs=measured,
         bottleneck=bottleneck,
         channels=channels,
         bits=bits,
