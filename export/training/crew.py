@@ -39,7 +39,7 @@ class Crew:
         return torch.device(self._state.device)
 
     def part(self, count: int) -> np.ndarray:
-        """Indices of this process's pictures of `count`, int64[...]; class by class as they come, every process gets some of each."""
+        """Indices of this process's pictures of `count`, int64[...]; of pictures in order of class it gets some of each."""
         return np.arange(self._state.process_index, count, self.size)
 
     def average(self, tensors: Iterable[Tensor]) -> None:
