@@ -8,6 +8,7 @@ from isthmus.bench.cold_start import ColdStart
 from isthmus.bench.comparison import CellComparison, Comparison
 from isthmus.bench.content import Fact, Moment, Outcome, ReportContent, Timeline
 from isthmus.bench.evaluation import Evaluation, Rated
+from isthmus.bench.prediction import Predicted
 from isthmus.bench.results import Row, percentiles
 from isthmus.contract.manifest import Gate
 from isthmus.contract.metric import proportion
@@ -124,6 +125,7 @@ def content(outcomes: list[Outcome], timeline: Timeline, evaluation: Evaluation,
         summary=(Fact(name="Scenario", value="single-stream"), Fact(name="Frames", value="6,000, up to 700 answered")),
         evaluation=evaluation,
         comparison=comparison,
+        predicted=(Predicted(name="split full", predicted_ms=33.0, measured_ms=31.9),),
         conditions=(Fact(name="Temperature", value="41 to 44 °C"), Fact(name="Throttling", value="watched")),
         cold=(ColdStart(program="serve", ready_s=(0.9, 1.0), first_answer_s=(1.2, 1.3)),),
         verdict=(

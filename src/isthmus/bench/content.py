@@ -8,6 +8,7 @@ import numpy as np
 from isthmus.bench.cold_start import ColdStart
 from isthmus.bench.comparison import Comparison
 from isthmus.bench.evaluation import Evaluation
+from isthmus.bench.prediction import Predicted
 from isthmus.bench.results import Row
 from isthmus.contract.manifest import Gate
 from isthmus.contract.metric import Metric
@@ -84,6 +85,7 @@ class ReportContent:
         reference: the unsplit network on pictures that were not compressed.
         evaluation: accuracy and bytes of the bundle beside rivals, on labelled pictures.
         comparison: with another run.
+        predicted: what a plan had promised of these outcomes.
         conditions: energy, heat, clocks, and what else the figures depend on.
         cold: starts of the programs.
         timeline: of the streamed run.
@@ -105,6 +107,7 @@ class ReportContent:
     reference: Metric | None = None
     evaluation: Evaluation | None = None
     comparison: Comparison | None = None
+    predicted: Sequence[Predicted] = ()
     conditions: Sequence[Fact] = ()
     cold: Sequence[ColdStart] = ()
     timeline: Timeline | None = None

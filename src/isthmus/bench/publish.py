@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import isthmus
-from isthmus.bench import evaluation, notes, samples, summary, verdict, words
+from isthmus.bench import evaluation, notes, prediction, samples, summary, verdict, words
 from isthmus.bench.content import Fact, Moment, Outcome, ReportContent, Timeline
 from isthmus.bench.demo import BANNER, Demonstrated
 from isthmus.bench.evaluation import Evaluation
@@ -19,7 +19,7 @@ from isthmus.bench.output import now
 from isthmus.bench.report import bundle_facts, machine_facts, steadiness_facts, write_report
 from isthmus.bench.results import Results, Row, write_csv, write_results
 from isthmus.bench.stream import Streamed
-from isthmus.contract.bundle import Bundle, open_bundle
+from isthmus.contract.bundle import Bundle
 from isthmus.devices.detect import Machine, detect
 from isthmus.errors import ConfigError
 
@@ -87,37 +87,41 @@ def demo(found: Demonstrated, folder: Path) -> Published:
     return _write(Results(meta=meta, rows=tuple(rows)), samples.of_cells(found.measured), content, folder, [*warnings, *said])
 
 
-def bench(bundle: Path, source: str, measured: Measured, folder: Path, command: str) -> Published:
-    """Write a bench run's files into `folder`.
+def bench(
+    bundle: Bundle, source: str, measured: Measured, folder: Path, command: str, *, plan: Results | None = None
+) -> Published:
+    """Write a bench run's files into `folder`; `plan` is compared with it.
 
     Raises:
         ConfigError: they cannot be written.
     """
-    opened = open_bundle(bundle)
     rows = summary.rows(measured)
     machine = detect()
     warnings = verdict.steadiness_sentences(measured.steadiness, rows)
-    said = verdict.sentences(rows)
+    predicted = [] if plan is None else prediction.beside(plan, rows)
+    said = verdict.sentences(rows) + ([] if plan is None else [prediction.sentence(predicted)])
     cold = [one.words for one in measured.cold]
-    rated, problems = _evaluation(opened)
+    rated, problems = _evaluation(bundle)
     content = ReportContent(
-        title=f"Isthmus bench: {opened.manifest.id} on {Path(source).name or source}",
+        title=f"Isthmus bench: {bundle.manifest.id} on {Path(source).name or source}",
         warnings=warnings,
-        summary=_summary(opened, source, measured),
+        summary=_summary(bundle, source, measured),
         verdict=said,
         evaluation=rated,
+        predicted=predicted,
         conditions=_conditions(measured),
         cold=measured.cold,
         outcomes=_outcomes(rows, measured),
-        bundle=bundle_facts(opened),
-        files={name: entry.size_bytes for name, entry in opened.manifest.files.items()},
-        gates=opened.manifest.gates,
+        bundle=bundle_facts(bundle),
+        files={name: entry.size_bytes for name, entry in bundle.manifest.files.items()},
+        gates=bundle.manifest.gates,
         machine=machine_facts(machine),
         commands=[command],
         notes=[*notes.of_run(measured), *problems],
         created=now(),
     )
-    meta = _meta(opened, measured, command) | {"data": source, "machine": _as_json(machine)}
+    meta = _meta(bundle, measured, command) | {"data": source, "machine": _as_json(machine)}
+    meta["predicted"] = [one.as_json() for one in predicted]
     return _write(Results(meta=meta, rows=tuple(rows)), samples.of_cells(measured), content, folder, [*warnings, *said, *cold])
 
 

@@ -74,6 +74,9 @@ def bench(
     cold: Annotated[
         int, typer.Option(min=0, max=100, metavar="N", help="Time N starts of server and agent to their first answers.")
     ] = 0,
+    plan: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What `isthmus plan --json` printed: show it beside what is measured.")
+    ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Measure no placements: time every kernel, stage and cut, and write a cost table.")
     ] = False,
@@ -98,8 +101,9 @@ def bench(
 ) -> None:
     """Measure placements side by side on one sequence, over shaped links, in one run; or compare two such runs."""
     from isthmus.bench import placements as choices
-    from isthmus.bench import publish
+    from isthmus.bench import prediction, publish
     from isthmus.bench import scenario as scenarios
+    from isthmus.contract.bundle import open_bundle
 
     if compare is not None:
         comparing.compare(
@@ -116,6 +120,8 @@ def bench(
     when = scenarios.parse(scenario, rate_per_s=quantity.rate_per_s(rate, "--rate") if rate else None, streams=streams)
     if predict and not profile:
         raise UsageError("--predict carries measured costs over; it needs --profile")
+    if on and plan:
+        raise UsageError("--plan is for measurements on this machine; compare results of --on with their plan by hand")
     if on:
         options = typed.words(context, without=("bundle", "output", "source", "on", "ssh", "as_json"))
         remotely.bench(on, bundle, source, output, options, ssh=ssh, as_json=as_json)
@@ -129,6 +135,8 @@ def bench(
         return
     if not placements.strip():
         raise UsageError("--placements is empty; name some of local, offload, split")
+    opened = open_bundle(bundle)
+    promised = prediction.read_plan(plan, opened) if plan else None
     with _bar() as bar:
         show = _Shower(bar)
         measured = choices.run(
@@ -146,7 +154,8 @@ def bench(
             on_progress=show,
         )
         show.end()
-    published = publish.bench(bundle, source, measured, output, shlex.join(["isthmus", "bench", *typed.words(context)]))
+    command = shlex.join(["isthmus", "bench", *typed.words(context)])
+    published = publish.bench(opened, source, measured, output, command, plan=promised)
     _print(published, as_json=as_json)
 
 
