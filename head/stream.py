@@ -17,7 +17,7 @@ from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
 from isthmus.contract.limits import DEFAULT
 from isthmus.errors import IsthmusError, RemoteProtocolError, TailUnavailable, Unreachable
-from isthmus.head import handshake
+from isthmus.head.calling import first_reply
 from isthmus.head.credentials import Credentials
 from isthmus.head.evidence import no_evidence
 from isthmus.head.hearing import USUAL, Hearing, Patience
@@ -43,8 +43,6 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
 _ECHO = "/grpc.health.v1.Health/Check"
 """What every server answers at once and to everybody, if only by saying that it has no such method."""
 _ECHO_S = 3.0
-_LOOK_S = 0.1
-"""How often an attempt to connect looks whether it was given up."""
 
 
 class Stream:
@@ -112,20 +110,8 @@ class Stream:
         self._reader.start()
 
     def _open(self, hello: wire.Open, timeout_s: float, given_up: Callable[[], bool]) -> wire.Opened:
-        """Greet; gRPC connects meanwhile, and a refused connection ends the call at once."""
         self._outbox.put(wire.ToTail(open=hello))
-        settled = threading.Event()
-        watch = threading.Thread(target=self._cancel_late, args=(timeout_s, given_up, settled), daemon=True)
-        watch.start()
-        try:
-            first: wire.FromTail = next(self._call)
-        except StopIteration as error:
-            raise RemoteProtocolError(f"{self.address} closed the stream before it answered the greeting") from error
-        except grpc.RpcError as error:
-            raise self._not_opened(error, timeout_s) from error
-        finally:
-            settled.set()
-            watch.join()
+        first: wire.FromTail = first_reply(self._call, self.address, self._credentials, timeout_s=timeout_s, given_up=given_up)
         if first.WhichOneof("message") == "error":
             raise TailUnavailable(f"{self.address} refuses: {first.error.message}")
         if first.WhichOneof("message") != "opened":
@@ -133,21 +119,6 @@ class Stream:
                 f"{self.address} answered the greeting with {first.WhichOneof('message')!r}, not with 'opened'"
             )
         return first.opened
-
-    def _cancel_late(self, timeout_s: float, given_up: Callable[[], bool], settled: threading.Event) -> None:
-        late_at = time.monotonic() + timeout_s
-        while not settled.wait(_LOOK_S):
-            if given_up() or time.monotonic() >= late_at:
-                self._call.cancel()
-                return
-
-    def _not_opened(self, error: grpc.RpcError, timeout_s: float) -> IsthmusError:
-        if error.code() is grpc.StatusCode.CANCELLED:
-            return Unreachable(f"no server answers at {self.address} within {timeout_s:g} s; is `isthmus serve` running?")
-        if error.code() is grpc.StatusCode.UNAVAILABLE and "failed to connect" in (error.details() or ""):
-            known = handshake.explain(self.address, self._credentials, error.details() or "")
-            return known or Unreachable(f"nobody listens at {self.address}; is `isthmus serve` running there?")
-        return from_status(self.address, error)
 
     @property
     def credits(self) -> int:

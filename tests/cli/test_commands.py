@@ -9,7 +9,7 @@ from isthmus.cli.later import COMMANDS
 from isthmus.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILT = ["cuts", "export", "filter", "evaluate", "inspect", "verify", "triton", "serve", "run", "bench", "demo"]
+BUILT = ["cuts", "export", "filter", "evaluate", "inspect", "verify", "triton", "serve", "run", "chat", "bench", "demo"]
 BUILT += [f"keys {verb}" for verb in ("new", "sign", "rotate", "trust", "show")]
 DEVICE = [f"device {verb}" for verb in ("probe", "sensors", "profiles", "doctor", "init")]
 UPDATES = [f"device update {verb}" for verb in ("check", "apply", "rollback", "status")]

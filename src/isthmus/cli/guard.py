@@ -109,6 +109,7 @@ _EXTRAS = {
     "cryptography": "head",
     "jinja2": "bench",
     "sklearn": "bench",
+    "tokenizers": "llm",
     "psutil": "bench",
     "grpc_health": "tail",
     "grpc_reflection": "tail",

@@ -7,7 +7,6 @@ import typer
 from isthmus.cli import guard
 
 COMMANDS = {
-    "chat": "Talk to a split language model.",
     "api": "Serve a split language model to OpenAI-compatible clients.",
 }
 

@@ -12,6 +12,7 @@ import isthmus
 from isthmus.cli import (
     bench,
     bundles,
+    chat,
     cutting,
     device,
     evidence,
@@ -66,6 +67,7 @@ app.command("verify", rich_help_panel=USE)(guarded(bundles.verify))
 app.command("triton", rich_help_panel=USE)(guarded(triton.triton))
 app.command("serve", rich_help_panel=USE)(guarded(serving.serve))
 app.command("run", rich_help_panel=USE)(guarded(running.run))
+app.command("chat", rich_help_panel=USE)(guarded(chat.chat))
 app.add_typer(tokens.app, name="tokens", rich_help_panel=USE)
 app.command("evidence", rich_help_panel=USE)(guarded(evidence.evidence))
 app.command("bench", rich_help_panel=MEASURE)(guarded(bench.bench))
