@@ -14,7 +14,6 @@ import numpy as np
 
 from isthmus.codec.hidden.calibration import of_bundle
 from isthmus.codec.hidden.codec import MODES, HiddenCodec
-from isthmus.codec.payload import Mode
 from isthmus.contract.bundle import LanguageBundle
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.limits import DEFAULT
@@ -24,10 +23,9 @@ from isthmus.head.conversation.exchange import STEP_S, Exchange, greeting
 from isthmus.head.conversation.history import History
 from isthmus.head.conversation.near import Near
 from isthmus.head.conversation.route import CONNECT_S, HASTY_CONNECT_S, Route
+from isthmus.head.conversation.settings import TOKENS, TalkSettings
 from isthmus.head.credentials import Credentials
 
-TOKENS = "tokens"
-"""The layout in which token ids cross."""
 CHUNK_ROWS = 64
 """Of a prompt in one step: the head computes one while the one before it is on its way."""
 ROOM = 64
@@ -36,23 +34,6 @@ LOSSES_MAX = 10
 """Streams that may be lost over one token: a server that takes everybody and answers nobody ends here."""
 BUSY_S = 0.2
 """Pause after a step for which the server had no room."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TalkSettings:
-    """How a conversation is had."""
-
-    layout: str = ""
-    """Empty: that of the bundle. `tokens` sends token ids, where the server has the whole model."""
-    mode: Mode = Mode.HIDDEN_INT8
-    """Of hidden states; half the bytes of fp16 and hardly any error."""
-    local: bool = False
-    """Everything on the device, with `local.onnx`."""
-    threads: int = 1
-    """Inside one operator."""
-    patience_s: float = 15.0
-    """How long a server is looked for where the device cannot go on alone."""
-    device_id: str = "chat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

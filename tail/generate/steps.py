@@ -91,7 +91,10 @@ class Steps:
         if session.cache is not None and session.cache.positions >= room:
             return
         self._sessions.reserve(session, self._decoder.cache_bytes(room))
-        grown = self._decoder.new_cache(room)
+        try:
+            grown = self._decoder.new_cache(room)
+        except MemoryError as error:
+            raise Overloaded(f"this machine has no memory for {room} positions; serve with a smaller --cache-memory") from error
         if session.cache is not None:
             grown.take_over(session.cache)
         session.cache = grown

@@ -72,7 +72,8 @@ def chat(
     guard.only_warnings()
     from isthmus.codec.payload import Mode
     from isthmus.head.addresses import preferred_order
-    from isthmus.head.conversation.conversation import Conversation, TalkSettings
+    from isthmus.head.conversation.conversation import Conversation
+    from isthmus.head.conversation.settings import TalkSettings
 
     if local and (tail or layout):
         raise UsageError("--local asks no server; leave --tail and --layout out, or --local")

@@ -17,7 +17,8 @@ from isthmus.devices.sampler import Sampling, draw
 from isthmus.export.language import blueprint
 from isthmus.export.language.builder import Builder, Stretch
 from isthmus.export.language.tensors import FolderTensors
-from isthmus.head.conversation.conversation import Conversation, TalkSettings
+from isthmus.head.conversation.conversation import Conversation
+from isthmus.head.conversation.settings import TalkSettings
 
 PROMPT = tuple(int(one) for one in np.random.default_rng(5).integers(2, 300, 90))
 SAMPLING = Sampling(temperature=0.8, top_k=40, repetition_penalty=1.2, seed=11)
