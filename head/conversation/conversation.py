@@ -173,18 +173,18 @@ class Conversation:
         return self._draw_here(), "local"
 
     def _draw_at_any(self, route: Route) -> Drawn:
-        """The token from whichever server answers. Where the device can go on alone, a server that was lost is not waited for."""
-        lost_at, alone = "", self._near.has_local
+        """The token from whichever server answers. Where the device can go on alone, one that fell silent is not waited for."""
+        silent_at, last, alone = "", None, self._near.has_local
         for _ in range(LOSSES_MAX):
             exchange = route.find(
                 patience_s=0.0 if alone else self.settings.patience_s,
-                timeout_s=HASTY_CONNECT_S if alone and lost_at else CONNECT_S,
-                but=lost_at if alone else "",
+                timeout_s=HASTY_CONNECT_S if alone and last is not None else CONNECT_S,
+                but=silent_at if alone else "",
             )
             try:
                 return self._draw_there(route, exchange)
             except TailUnavailable as error:
-                lost_at, last = route.address, error
+                silent_at, last = exchange.address if exchange.is_silent else silent_at, error
                 route.lose(error)
         raise TailUnavailable(f"one server after another was lost, the last one: {last}")
 

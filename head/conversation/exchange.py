@@ -49,6 +49,8 @@ class Exchange:
         self.bytes_up = self.bytes_down = 0
         """Of messages, without what HTTP/2 and TLS add."""
         self.draining = False
+        self.is_silent = False
+        """Whether nothing comes back from there, not even an echo."""
         self.unanswered = 0
         """Steps without a reply."""
         self._sent = 0
@@ -193,6 +195,7 @@ class Exchange:
             echo.result()
         except grpc.RpcError as error:
             if error.code() in SILENT:
+                self.is_silent = True
                 raise Unreachable(f"nothing comes back from {self.address}") from error
 
 

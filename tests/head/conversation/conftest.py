@@ -21,7 +21,8 @@ from isthmus.head.conversation.conversation import Conversation
 from isthmus.head.conversation.settings import TalkSettings
 
 PROMPT = tuple(int(one) for one in np.random.default_rng(5).integers(2, 300, 90))
-SAMPLING = Sampling(temperature=0.8, top_k=40, repetition_penalty=1.2, seed=11)
+SAMPLING = Sampling(temperature=0.2, top_k=5, repetition_penalty=4, seed=11)
+"""Without its penalty, tokens would soon come again."""
 
 
 class Alone:

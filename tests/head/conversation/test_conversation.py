@@ -67,15 +67,24 @@ def test_a_killed_server_costs_no_wrong_token_and_only_the_replay(whole_bundle, 
 
 def test_a_broken_stream_is_resumed_at_the_same_server_without_a_replay(whole_bundle, serve, talk):
     conversation = talk(whole_bundle, serve(whole_bundle).address)
-    got = []
+    tokens = []
     for token in itertools.islice(conversation.answer(PROMPT), 20):
-        got.append(token.drawn.id)
-        if len(got) == 8:
+        tokens.append(token)
+        if len(tokens) == 8:
             before = conversation.bytes_up_down[0]
             conversation._route.exchange._call.cancel()
-    assert got == Alone(whole_bundle).answer(PROMPT, 20)
+    assert [token.drawn.id for token in tokens] == Alone(whole_bundle).answer(PROMPT, 20)
+    assert ({token.placement for token in tokens}, conversation.changes) == ({"head-tail"}, 1)
+    assert conversation.bytes_up_down[0] - before < len(PROMPT) * 68
+
+
+def test_a_resumed_conversation_that_went_back_meanwhile_sends_what_differs(whole_bundle, serve, talk):
+    conversation = talk(whole_bundle, serve(whole_bundle).address)
+    take(conversation, PROMPT, 5)
+    conversation._route.exchange._call.cancel()
+    other = (*PROMPT[:40], *PROMPT[50:], 9, 9)
+    assert take(conversation, other, 5) == Alone(whole_bundle).answer(other, 5)
     assert conversation.changes == 1
-    assert conversation.bytes_up_down[0] - before < len(PROMPT) * 64
 
 
 def test_without_a_server_the_device_finishes_the_answer_and_says_so(whole_bundle, serve, talk):

@@ -63,24 +63,20 @@ async def test_rows_of_several_conversations_go_together_and_nobody_waits_for_co
     assert network.runs == [("a",), ("b", "c", "d", "e"), ("f",)]
 
 
-async def test_a_long_prompt_lets_tokens_through_between_its_stretches(scheduler, network):
-    prompt, prompt_done = submit(scheduler, network, "prompt", rows=3 * STRETCH_ROWS_MAX)
+async def test_tokens_and_stretches_of_a_prompt_take_turns(scheduler, network):
+    first = submit(scheduler, network, "first")
     while scheduler.queued:
         await asyncio.sleep(0.001)
-    tokens = []
-    for _ in range(3):
-        tokens.append(submit(scheduler, network, "talk"))
-        network.go.release(2)
-        await tokens[-1][1]
+    prompt = submit(scheduler, network, "prompt", rows=4 * STRETCH_ROWS_MAX)
+    tokens = [submit(scheduler, network, f"talk {number}") for number in range(12)]
     network.go.release(100)
-    await prompt_done
-    kinds = ["token" if isinstance(run[0], str) and len(run) == 1 else "prompt" for run in network.runs]
-    assert kinds[:6].count("token") == 3
-    assert "prompt" in kinds[kinds.index("token") : 6]
-    stretches = [run for run in network.runs if len(run) == 3]
-    assert sum(rows for _, _, rows in stretches) == 3 * STRETCH_ROWS_MAX
+    await asyncio.gather(*(done for _, done in [first, prompt, *tokens]))
+    is_stretch = [run[0] == "prompt" for run in network.runs]
+    assert is_stretch[:7] == [False, False, True, False, True, False, True]
+    stretches = [run for run in network.runs if run[0] == "prompt"]
     assert [pos for _, pos, _ in stretches] == [sum(rows for _, _, rows in stretches[:index]) for index in range(len(stretches))]
-    assert prompt.result == (1, 3)
+    assert sum(rows for _, _, rows in stretches) == 4 * STRETCH_ROWS_MAX
+    assert prompt[0].result == (1, 3)
 
 
 async def test_one_broken_row_does_not_spoil_those_of_others(scheduler, network):
