@@ -1,11 +1,15 @@
 """Does `isthmus bench --compare` cry wolf, and what does the harness add to what it measures?
 
     python -m benchmarks.bench_noise [--bundle PATH] [--runs 6] [--frames 600] [--json PATH]
+    python -m benchmarks.bench_noise --simulated
 
 The same measurement is made several times by the command a user types, and every pair of these equal runs is compared: the share
 of figures whose 95% interval holds zero should be 95% or more. What the harness adds is the latency that it measures of a
 placement that does nothing, beside the p50 of each real cell of one run. Without a bundle a small random network is exported, as
 for the benchmark of the agent; the pictures are noise, so that every frame costs the same.
+
+`--simulated` measures nothing: it draws pairs of equal runs whose frames remember their neighbours and whose starts differ, and
+counts how often the interval holds zero. There no other program can disturb the answer.
 """
 
 import argparse
@@ -14,6 +18,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -24,10 +29,10 @@ from rich.console import Console
 from rich.table import Table
 
 from isthmus.bench import comparison
-from isthmus.bench.cell import Cell
+from isthmus.bench.change import latency_errors
 from isthmus.bench.results import read_results
 from isthmus.bench.runner import Runner
-from isthmus.bench.scenes import Scene
+from isthmus.bench.samples import Samples
 from isthmus.contract.bundle import open_bundle
 from isthmus.devices.detect import detect
 from isthmus.errors import DeviceError
@@ -36,6 +41,11 @@ from isthmus.head.placement import Local, LocalAnswer
 PLACEMENTS, LINKS = "local,webp-50,split", "20mbit/2ms,5mbit/20ms"
 PICTURES = 40
 EMPTY_FRAMES = 2000
+
+
+SIMULATED = ((5, 0.0, 0.0), (5, 0.0, 0.6), (5, 0.03, 0.3), (3, 0.03, 0.3), (1, 0.0, 0.6), (1, 0.03, 0.3))
+"""Starts, how far their speeds scatter, and how much a frame has of the one before it."""
+SIMULATED_PAIRS, SIMULATED_FRAMES = 200, 600
 
 
 class Nothing(Local):
@@ -51,12 +61,46 @@ class Nothing(Local):
 def harness_ms(bundle: Path) -> float:
     """Median latency of a placement that does nothing."""
     opened = open_bundle(bundle)
-    cell = Cell(placement=Nothing(opened), link=None)
-    runner = Runner(opened, cell, None)
+    runner = Runner(Nothing(opened), None)
     picture = np.zeros((SIDE, SIDE, 3), np.uint8)
-    for sequence in range(EMPTY_FRAMES):
-        runner.answer(Scene(sequence=sequence, picture=picture, truth=None, counts=False), 0.0)
-    return float(np.median(cell.latencies_ms))
+    times = []
+    for _ in range(EMPTY_FRAMES):
+        started = time.perf_counter()
+        runner.answer(picture)
+        times.append(time.perf_counter() - started)
+    return float(np.median(times)) * 1e3
+
+
+def simulated_run(random: np.random.Generator, starts: int, scatter: float, memory: float) -> Samples:
+    """Latencies around 20 ms that scatter by a tenth."""
+    start = np.repeat(np.arange(starts), SIMULATED_FRAMES // starts)
+    noise = random.normal(size=len(start)) * np.sqrt(1 - memory**2)
+    for place in range(1, len(noise)):
+        noise[place] += memory * noise[place - 1]
+    speeds = 1 + scatter * random.normal(size=starts)
+    ones = np.ones(len(start))
+    latency_ms = 20 * np.exp(0.1 * noise) * speeds[start]
+    return Samples(start=start, sequence=np.arange(len(start)), latency_ms=latency_ms, payload_bytes=ones, right=ones)
+
+
+def simulate() -> None:
+    """Print how often intervals of simulated pairs hold zero."""
+    random = np.random.default_rng(5)
+    table = Table(title=f"{SIMULATED_PAIRS} pairs of simulated runs of {SIMULATED_FRAMES} frames", title_justify="left")
+    for name in ("starts", "starts scatter", "memory", "p50 holds zero", "p95 holds zero", "half of the p50 interval"):
+        table.add_column(name, justify="right")
+    for starts, scatter, memory in SIMULATED:
+        held, halves = Counter(), []
+        for _ in range(SIMULATED_PAIRS):
+            one, other = (simulated_run(random, starts, scatter, memory) for _ in range(2))
+            errors = latency_errors(one, other, paired=True)
+            for rank, error in errors.items():
+                difference = np.subtract(*(np.percentile(run.latency_ms, rank) for run in (one, other)))
+                held[rank] += bool(abs(difference) <= error)
+            halves.append(errors[50] / 20)
+        shares = [f"{held[rank] / SIMULATED_PAIRS:.1%}" for rank in (50, 95)]
+        table.add_row(str(starts), f"{scatter:.0%}", f"{memory:g}", *shares, f"{np.median(halves):.2%}")
+    Console().print(table)
 
 
 def draw(folder: Path, frames: int) -> Path:
@@ -84,7 +128,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=6)
     parser.add_argument("--frames", type=int, default=600)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--simulated", action="store_true")
     options = parser.parse_args()
+    if options.simulated:
+        simulate()
+        return
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         bundle = options.bundle or export_bundle(folder)

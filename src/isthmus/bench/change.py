@@ -82,7 +82,7 @@ def changes(first: Row, second: Row, kept: tuple[Samples, Samples] | None, *, pa
         kept: the samples of both; None where they were not kept.
         paired: both runs took the same frames.
     """
-    errors = dict.fromkeys(LATENCIES, None) if kept is None else _latency_errors(*kept, paired=paired)
+    errors = dict.fromkeys(LATENCIES, None) if kept is None else latency_errors(*kept, paired=paired)
     for rank in LATENCIES:
         values = {side: getattr(row.latency_ms, f"p{rank}") for side, row in (("before", first), ("after", second))}
         yield _change(f"latency_ms.p{rank}", **values, error=errors[rank])
@@ -99,8 +99,8 @@ def _change(name: str, before: float | None, after: float | None, *, error: floa
     return Change(name=name, before=before, after=after, low=low, high=high, more_is_better=more_is_better)
 
 
-def _latency_errors(first: Samples, second: Samples, *, paired: bool) -> dict[int, float | None]:
-    """Half of each 95% interval; None where too few frames lie beyond the percentile."""
+def latency_errors(first: Samples, second: Samples, *, paired: bool) -> dict[int, float | None]:
+    """Percentile -> half of the 95% interval of its difference; None where too few frames lie beyond the percentile."""
     least = min(len(first.latency_ms), len(second.latency_ms))
     ranks = [rank for rank in LATENCIES if least * (100 - rank) / 100 >= BEYOND_MIN]
     if not ranks:

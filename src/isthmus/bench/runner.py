@@ -71,7 +71,13 @@ class Runner:
 
     def answer(self, picture: np.ndarray) -> Exchange:
         """Answer a picture; failures are told, not raised."""
-        return settled(self.begin(picture))
+        if not isinstance(self._placement, Local):
+            return settled(self.begin(picture))
+        # Without the promise, which costs some microseconds: a small network answers in hundreds.
+        try:
+            return _computed(self._placement, picture)
+        except IsthmusError as error:
+            return Exchange(done_at=time.perf_counter(), failure=type(error).__name__)
 
     def begin(self, picture: np.ndarray) -> Future[Exchange]:
         """Do the device's part, once a credit is there, and send; the rest happens meanwhile."""
@@ -85,8 +91,7 @@ class Runner:
     def _begin(self, picture: np.ndarray) -> Future[Exchange]:
         promise: Future[Exchange] = Future()
         if isinstance(self._placement, Local):
-            answer = self._placement.answer(picture)
-            promise.set_result(Exchange(done_at=time.perf_counter(), outputs=answer.outputs, stages_s=answer.stages_s))
+            promise.set_result(_computed(self._placement, picture))
             return promise
         assert self._link is not None
         if not self._link.wait_credit(ANSWER_TIMEOUT_S):
@@ -98,6 +103,11 @@ class Runner:
         reply = self._link.send(outgoing.capture, outgoing.codes)
         reply.add_done_callback(lambda found: _read(found, outgoing, promise))
         return promise
+
+
+def _computed(placement: Local, picture: np.ndarray) -> Exchange:
+    answer = placement.answer(picture)
+    return Exchange(done_at=time.perf_counter(), outputs=answer.outputs, stages_s=answer.stages_s)
 
 
 def settled(promise: Future[Exchange]) -> Exchange:
