@@ -1,6 +1,10 @@
 """`isthmus chat` beside a real server; the server is a process, the command runs here."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -42,6 +46,17 @@ def test_standard_input_is_the_prompt_where_none_is_given(language_bundle, addre
     piped = runner.invoke(app, command, input="the head is on")
     assert piped.exit_code == 0, piped.stderr
     assert piped.stdout == runner.invoke(app, [*command, *ASK[4:]]).stdout
+
+
+def test_every_line_of_a_terminal_is_a_question_until_it_ends(language_bundle, address):
+    ours, theirs = pty.openpty()
+    os.write(ours, b"the head\n\nis on\n\x04")
+    command = [sys.executable, "-m", "isthmus", "chat", language_bundle.folder, "--tail", address, *ASK[:4]]
+    done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=60, check=True)
+    for one in (ours, theirs):
+        os.close(one)
+    assert done.stderr.count(f"head-tail at {address}") == 2
+    assert done.stderr.count(">") == 4
 
 
 @pytest.mark.parametrize(
