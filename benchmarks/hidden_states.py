@@ -1,0 +1,91 @@
+"""What crosses when a language model is split: what each mode of the codec costs, and what is read back from it.
+
+    python benchmarks/hidden_states.py B.isthmus TEXT [--tokens 2048] [--read 64]
+
+The first part puts windows of a text through head, codec and tail, and compares the likeliest tokens with those that head and
+tail give without a codec. Of the text that an export was given with --data, every other 256 tokens made the calibrated mean: give
+this another text, or know that half of it was seen.
+
+The second part plays a server that has the head too, which every server may have: the head is in the bundle. It reads the text
+from the hidden states alone, position after position: of all tokens it takes the one whose hidden state, behind those that it has
+read already, is the nearest.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from isthmus.codec.hidden.calibration import of_bundle
+from isthmus.codec.hidden.codec import MODES, HiddenCodec
+from isthmus.codec.payload import Mode
+from isthmus.contract.bundle import open_language
+from isthmus.devices.decoder.decoder import Decoder
+from isthmus.head.conversation.words import Words
+
+WINDOW = 128
+"""Tokens that go through together."""
+
+
+def windows(ids: np.ndarray, count: int) -> list[np.ndarray]:
+    """The last windows of a text."""
+    whole = ids[-(count // WINDOW) * WINDOW :]
+    return [whole[begin : begin + WINDOW] for begin in range(0, len(whole) - WINDOW + 1, WINDOW)]
+
+
+def crossed(codec: HiddenCodec, hidden: np.ndarray, mode: Mode | None) -> np.ndarray:
+    """Hidden states as they arrive; None crosses as float32."""
+    return hidden if mode is None else codec.decode(codec.encode(hidden, mode), len(hidden))
+
+
+def judge(
+    head: Decoder, tail: Decoder, codec: HiddenCodec, parts: list[np.ndarray], mode: Mode | None
+) -> tuple[np.ndarray, float]:
+    """The likeliest token at every position, and the perplexity."""
+    caches = [network.new_cache(WINDOW) for network in (head, tail)]
+    likeliest, losses = [], []
+    for ids in parts:
+        logits = tail.run(crossed(codec, head.run(ids, caches[0], 0), mode), caches[1], 0).astype(np.float64)
+        likeliest.append(logits.argmax(axis=1))
+        normal = np.log(np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)) + logits.max(axis=1)
+        losses.append((normal - logits[np.arange(len(ids)), np.roll(ids, -1)])[:-1])
+    return np.concatenate(likeliest), float(np.exp(np.concatenate(losses).mean()))
+
+
+def read(head: Decoder, codec: HiddenCodec, ids: np.ndarray, mode: Mode | None, vocabulary: int) -> float:
+    """Share of a text's tokens that are read from its hidden states."""
+    seen = crossed(codec, head.run(ids, head.new_cache(WINDOW), 0), mode)
+    cache, right = head.new_cache(WINDOW), 0
+    for pos, wanted in enumerate(seen):
+        tries = [head.run(np.array([token]), cache, pos)[0] for token in range(vocabulary)]
+        found = int(np.linalg.norm(np.array(tries) - wanted, axis=1).argmin())
+        head.run(np.array([found]), cache, pos)
+        right += found == ids[pos]
+    return right / len(ids)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("text", type=Path)
+    parser.add_argument("--tokens", type=int, default=2048, help="of the text's end")
+    parser.add_argument("--read", type=int, default=64, help="tokens that are read from their hidden states")
+    options = parser.parse_args()
+    bundle = open_language(options.bundle)
+    head, tail = (Decoder.of_bundle(bundle, name) for name in ("head.onnx", "tail.onnx"))
+    codec = HiddenCodec(of_bundle(bundle, bundle.manifest.width))
+    parts = windows(np.array(Words(bundle).encode(options.text.read_text(encoding="utf-8"), special=False)), options.tokens)
+    plain, _ = judge(head, tail, codec, parts, None)
+    print(f"cut behind layer {bundle.manifest.cut} of {bundle.manifest.layers}, {len(plain)} tokens, {options.read} read\n")
+    print("| mode | bytes a token | same token likeliest | perplexity | tokens read |")
+    print("|---|---|---|---|---|")
+    for mode in (None, *reversed(MODES)):
+        likeliest, perplexity = judge(head, tail, codec, parts, mode)
+        name, size = ("float32", 4 * codec.width) if mode is None else (mode.name.removeprefix("HIDDEN_").lower(), 0)
+        size = size or codec.payload_bytes(2, mode) - codec.payload_bytes(1, mode)
+        share = read(head, codec, parts[0][: options.read], mode, bundle.manifest.vocabulary)
+        print(f"| `{name}` | {size} | {(likeliest == plain).mean():.2%} | {perplexity:.3f} | {share:.0%} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
