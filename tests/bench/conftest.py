@@ -151,7 +151,7 @@ def content(outcomes: list[Outcome], timeline: Timeline, evaluation: Evaluation,
             Fact(name="Memory", value="8.2 GB"),
             Fact(name="onnxruntime", value="1.32.0 (CPUExecutionProvider)"),
         ),
-        commands=("pip install 'isthmus[all]'", "isthmus demo -o demo-output"),
+        commands=("pip install 'isthmus[all]'", f"isthmus demo -o {'a-long-name/' * 30}"),
         notes=(
             "Latency counts from capture to answer, on the device's monotonic clock; clocks of two machines are never compared.",
             "Wire bytes are counted by the link shaper, both ways.",

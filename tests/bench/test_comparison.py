@@ -86,6 +86,15 @@ def test_starts_that_differ_by_more_than_the_change_hide_it(write):
     assert verdicts(quick, slow) == SAME
 
 
+def test_an_interval_is_no_narrower_than_starts_differ(write):
+    runs = sampled(seed=3, per_start=0.04), sampled(seed=4, per_start=0.04)
+    medians = [np.array([np.median(run.latency_ms[run.start == start]) for start in range(4)]) for run in runs]
+    [cell] = comparison.compare(write("a", runs[0]), write("b", runs[1])).cells
+    change = cell.changes[0]
+    between = 3.182 * np.std(medians[1] - medians[0], ddof=1) / 2
+    assert change.high - change.low >= 2 * between * 0.999
+
+
 def test_of_the_same_frames_a_byte_more_is_seen(write):
     found = verdicts(write("a", sampled(seed=1)), write("b", sampled(seed=2, larger=1.0)))
     assert found["bytes_payload_mean"] == "worse"

@@ -227,7 +227,7 @@ def _unpack(packed: bytes, target: Path, host: str) -> None:
             for member in archive:
                 found = _HOME.fullmatch(member.name)
                 content = archive.extractfile(member) if found and member.isreg() else None
-                if found and content:
+                if content is not None and found is not None:
                     name = found[1] or found[2]
                     (target / name).write_bytes(content.read())
                     names.add(name)
