@@ -97,7 +97,7 @@ def test_of_an_archive_only_known_files_are_written(tmp_path):
     files = {
         "./results/results.json": b"{}",
         "../evil": b"x",
-        "/tmp/evil": b"x",
+        "/etc/evil": b"x",
         "./results/more.sh": b"x",
         "./bundle/a.costs.json": b"1",
     }
