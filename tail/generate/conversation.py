@@ -7,10 +7,8 @@ step in progress is finished, for the device will ask for it again, and those be
 
 import asyncio
 from collections import deque
-from typing import Any, Protocol
 
 import structlog
-from google.protobuf.message import DecodeError
 
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.errors import LimitExceeded, RemoteProtocolError, TailUnavailable
@@ -21,22 +19,12 @@ from isthmus.tail.generate.served import ServedLanguage, language
 from isthmus.tail.generate.sessions import LanguageSessions, Session
 from isthmus.tail.generate.steps import Steps
 from isthmus.tail.security.identity import current
+from isthmus.tail.streams.dialogue import Dialogue, Pipe
 from isthmus.tail.streams.house import House
-from isthmus.tail.streams.stream import DRAIN_LINGER_S, OPEN_TIMEOUT_S
 from isthmus.tail.watching.text import printable
 
 TAKEN_OVER = "another stream of this device took the conversation over"
 _log = structlog.get_logger(__name__)
-
-
-class Pipe(Protocol):
-    """The part of grpc.aio's context that a conversation needs."""
-
-    async def read(self) -> Any:  # noqa: ANN401 - a message, or gRPC's end marker
-        """The next message of the device."""
-
-    async def write(self, message: wire.StepReply) -> None:
-        """Send one message; returns when the transport has taken it."""
 
 
 class Conversation:
@@ -56,9 +44,8 @@ class Conversation:
     ) -> None:
         self._house = house
         self._sessions = sessions
-        self._pipe = pipe
+        self._dialogue = Dialogue(pipe, end_marker)
         self._client = client
-        self._end_marker = end_marker
         self.number = number
         self._log = _log.bind(stream=number)
         self._replies = Replies(window=house.limits.steps_in_flight, client=client)
@@ -69,8 +56,6 @@ class Conversation:
         """Sequence number of the step that came last."""
         self._reading_over = False
         self._closed = False
-        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._reader: asyncio.Task[None] | None = None
         self.served: ServedLanguage | None = None
         """What the device opened, None before that."""
         self.ended = asyncio.Event()
@@ -85,7 +70,7 @@ class Conversation:
         Raises:
             IsthmusError: the conversation cannot go on; `grpc_status` and message are for the device.
         """
-        offer = await self._read_open()
+        offer = read_open(await self._dialogue.first(), self._house.limits)
         self.device_id = offer.device_id
         if self.drained:
             raise TailUnavailable("this server is draining; use another one, or come back later")
@@ -142,71 +127,31 @@ class Conversation:
         """Ask the device to leave; what it has sent is answered, then the stream ends."""
         self.drained = True
         self._replies.put(wire.StepReply(drain=wire.Drain(reason=reason, grace_ms=round(grace_s * 1000))))
-        asyncio.get_running_loop().call_later(min(DRAIN_LINGER_S, grace_s / 2), self._stop_reading)
+        self._dialogue.stop_reading(grace_s)
 
     def cut(self, reason: str) -> None:
         """End the stream now, whatever is unanswered."""
-        self._end(TailUnavailable(reason))
+        self._dialogue.end(TailUnavailable(reason))
 
     def taken_over(self) -> None:
         """Another stream serves the session: end this one."""
         self.superseded = True
-        self._end(RemoteProtocolError(TAKEN_OVER))
-
-    async def _read_open(self) -> wire.GenerateOpen:
-        try:
-            async with asyncio.timeout(OPEN_TIMEOUT_S):
-                first = await self._read()
-        except TimeoutError as error:
-            raise RemoteProtocolError(f"no open came within {OPEN_TIMEOUT_S:g} s of the stream's start") from error
-        if first is self._end_marker:
-            raise RemoteProtocolError("the stream ended before its open")
-        return read_open(first, self._house.limits)
-
-    async def _read(self) -> Any:  # noqa: ANN401
-        try:
-            return await self._pipe.read()
-        except DecodeError as error:
-            raise RemoteProtocolError(f"the device sent bytes that are no message of isthmus.v1 ({error})") from error
+        self._dialogue.end(RemoteProtocolError(TAKEN_OVER))
 
     async def _converse(self, steps: Steps) -> None:
-        self._reader = asyncio.create_task(self._read_all(steps))
-        worker = asyncio.create_task(self._work(steps))
-        writer = asyncio.create_task(self._replies.write_all(self._pipe.write))
-        self._reader.add_done_callback(self._reader_ended)
-        worker.add_done_callback(self._worker_ended)
-        writer.add_done_callback(lambda task: self._end(None if task.cancelled() else task.exception()))
         try:
-            await self._over
+            await self._dialogue.hold(
+                lambda: self._take_next(steps),
+                self._replies.write_all(self._dialogue.write),
+                work=self._work(steps),
+                read_over=self._read_over,
+            )
         finally:
             self._client.forget(self._replies)
-            tasks = (self._reader, worker, writer)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _end(self, error: BaseException | None) -> None:
-        if self._over.done():
-            return
-        if error is None:
-            self._over.set_result(None)
-        else:
-            self._over.set_exception(error)
-
-    def _reader_ended(self, task: asyncio.Task[None]) -> None:
+    def _read_over(self) -> None:
         self._reading_over = True
         self._came.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._end(error)
-
-    def _worker_ended(self, task: asyncio.Task[None]) -> None:
-        self._replies.finish()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._end(error)
-
-    def _stop_reading(self) -> None:
-        if self._reader is not None:
-            self._reader.cancel()
 
     async def _work(self, steps: Steps) -> None:
         """Have every step computed in its turn. A step that was begun is finished whatever happens to the stream."""
@@ -218,18 +163,15 @@ class Conversation:
                 message.tokens.CopyFrom(reply)
                 self._replies.put(message)
             if self._reading_over:
+                self._replies.finish()
                 return
             self._came.clear()
             await self._came.wait()
 
-    async def _read_all(self, steps: Steps) -> None:
-        while await self._take_next(steps):
-            pass
-
     async def _take_next(self, steps: Steps) -> bool:
         """Read one message and see to it; false after the last."""
-        message = await self._read()
-        if message is self._end_marker:
+        message = await self._dialogue.read()
+        if message is None:
             return False
         kind: str | None = message.WhichOneof("message")
         if kind == "rows":

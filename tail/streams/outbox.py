@@ -5,9 +5,7 @@ never holds more than the captures in flight, as many credits, and a drain messa
 and by itself where the client is too fast or the server had no room.
 """
 
-import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -17,6 +15,7 @@ from isthmus.errors import Overloaded
 from isthmus.tail.admission.client import Client
 from isthmus.tail.job import Job
 from isthmus.tail.model import Computed, Work
+from isthmus.tail.streams.outgoing import Outgoing
 from isthmus.tail.watching.figures import STATUSES, StreamFigures
 from isthmus.tail.watching.text import printable
 from isthmus.tail.watching.tracing import CaptureTrace
@@ -50,7 +49,7 @@ class _Ready:
     post_s: float = 0.0
 
 
-class Outbox:
+class Outbox(Outgoing[_Ready | wire.FromTail]):
     """Answers and other messages of one stream, in the order in which they became ready.
 
     Args:
@@ -60,39 +59,15 @@ class Outbox:
     """
 
     def __init__(self, *, window: int, client: Client, clock: Callable[[], float]) -> None:
-        self._window = window
-        self._client = client
+        super().__init__(window=window, client=client)
         self._clock = clock
-        self._messages: deque[_Ready | wire.FromTail] = deque()
         self._pending: dict[int, Pending] = {}
-        self._wake = asyncio.Event()
-        self._last = False
         self._cancelled = False
-        self._told = 0
-        self.allowed = 0
-        """Captures that the device may have sent in all."""
-
-    def begin(self) -> int:
-        """Ask for the first credits; returns how many there are at once: a window, or what the client may send now."""
-        for _ in range(self._window):
-            self._client.ask(self)
-        self._told = self.allowed
-        return self.allowed
-
-    def credit(self) -> None:
-        """The device may send one more capture."""
-        self.allowed += 1
-        self._wake.set()
 
     def expect(self, pending: Pending) -> None:
         """A capture came in and will be answered."""
         self._pending[pending.sequence] = pending
         self._client.in_flight += 1
-
-    def put(self, message: wire.FromTail) -> None:
-        """Send a message that answers no capture."""
-        self._messages.append(message)
-        self._wake.set()
 
     def answer_overloaded(self, pending: Pending, error: Overloaded) -> None:
         """Tell when there will be room; the credit comes then, so that a device cannot but wait."""
@@ -125,11 +100,6 @@ class Outbox:
             _Ready(message=message, pending=pending, queue_s=job.queue_s, compute_s=result.compute_s, post_s=result.post_s)
         )
 
-    def finish(self) -> None:
-        """No more captures will come: `write_all` returns once all are answered."""
-        self._last = True
-        self._wake.set()
-
     def cancel(self) -> None:
         """Forget what is not answered; work that was not begun is not done."""
         self._cancelled = True
@@ -139,30 +109,23 @@ class Outbox:
                 pending.job.cancel()
         self._pending.clear()
 
-    async def write_all(self, write: Callable[[wire.FromTail], Awaitable[None]]) -> None:
-        """Send what is put here, until `finish` was called and everything is answered."""
-        while True:
-            while self._messages:
-                message = self._messages.popleft()
-                await write(self._complete(message) if isinstance(message, _Ready) else message)
-            if self._last and not self._pending:
-                return
-            if self.allowed > self._told:
-                self._told = self.allowed
-                await write(wire.FromTail(credit=wire.Credit(allowed=self.allowed)))
-                continue
-            self._wake.clear()
-            await self._wake.wait()
+    def _is_waiting(self) -> bool:
+        return bool(self._pending)
+
+    def _credit_message(self) -> wire.FromTail:
+        return wire.FromTail(credit=wire.Credit(allowed=self.allowed))
 
     def _send(self, ready: _Ready) -> None:
         if self._pending.pop(ready.pending.sequence, None) is not None:
             self._client.in_flight -= 1
         # The frame and a second copy of the outputs go with it.
         ready.pending.job = None
-        self._messages.append(ready)
-        self._wake.set()
+        self.put(ready)
 
-    def _complete(self, ready: _Ready) -> wire.FromTail:
+    def _complete(self, item: _Ready | wire.FromTail) -> wire.FromTail:
+        return self._with_times(item) if isinstance(item, _Ready) else item
+
+    def _with_times(self, ready: _Ready) -> wire.FromTail:
         """Fill in credit and times."""
         answer = ready.message.answer
         if answer.retry_after_ms:

@@ -6,7 +6,7 @@ import pytest
 
 from isthmus.contract.generated import split_pb2 as wire
 from isthmus.contract.generated import split_pb2_grpc
-from isthmus.tail.streams import stream as streams
+from isthmus.tail.streams import dialogue
 
 UNKNOWN_FIELD = b"\xba\x3e\x03abc"
 """Field 999, three bytes."""
@@ -88,7 +88,7 @@ async def gone(server, streams):
 
 
 async def test_a_stream_that_never_opens_is_ended(serve, connect, monkeypatch):
-    monkeypatch.setattr(streams, "OPEN_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(dialogue, "OPEN_TIMEOUT_S", 0.05)
     device = connect(await serve())
     assert await device.end() == grpc.StatusCode.INVALID_ARGUMENT
     assert "no open came within 0.05 s" in await device.details()
