@@ -64,7 +64,7 @@ def chat(
     insecure: InsecureOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Talk to a language model that is cut: its first layers run here, the others on a server, and the text stays here.
+    """Talk to a language model that is cut: its first layers run here, the others on a server, which gets no token of the prompt.
 
     Answers stream to standard output; what each one cost is said on standard error. Hidden states can be turned back into text,
     so this is no privacy. When no server answers, a bundle with local.onnx goes on alone, and that is said.
