@@ -2,10 +2,11 @@
 
     python -m benchmarks.planning [--frames 40] [--folder build/planning] [--json PATH] [--fresh]
 
-Each bundle is evaluated and profiled as a user would; `isthmus plan` predicts every cell (placement, setting, link) of that; then
-the cells are measured interleaved in one run, over the shaper, with a real server. Printed are every cell, the part of them whose
-median is predicted within 10%, and the part of the verdicts whose placement is within 5% of the best that was measured, once with
-the device alone among the choices and once without; then a small fleet, simulated and real. A quarter of an hour.
+Each bundle is evaluated and profiled as a user would, and every cell (placement, setting, link) measured, interleaved in one run,
+over the shaper, with a real server; then it is profiled once more, and `isthmus plan` predicts the cells by the mean of both
+profiles. Printed are every cell, the part of them whose median is predicted within 10%, and the part of the verdicts whose
+placement is within 5% of the best that was measured, once with the device alone among the choices and once without; then a small
+fleet, simulated and real. A quarter of an hour.
 """
 
 import argparse

@@ -67,6 +67,7 @@ def test_a_crowd_is_served_and_simulated(package, tiny_bundle, tmp_path, monkeyp
     crowd = package("benchmarks.planning.crowd")
     monkeypatch.setattr(crowd, "SECONDS", 1.0)
     monkeypatch.setattr(crowd, "LOADS", (0.1,))
+    monkeypatch.setattr(crowd, "LIGHT_S", 0.0)
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 60, 3), np.uint8))
     metric = Metric(name="accuracy", value=0.9, low=0.0, high=1.0)
     stages = {"round_trip": seconds(0.001), "server": {"compute": seconds(0.002)}, "device": {"head": seconds(0.001)}}
