@@ -11,10 +11,11 @@ from benchmarks.planning import crowd
 from benchmarks.planning.crowd import Crowd
 from benchmarks.planning.networks import Known, Say
 
-from isthmus.bench import costs, scenes, summary
-from isthmus.bench import programs as running
-from isthmus.bench.measure import Cell, Measured, measure
-from isthmus.bench.planning import evaluation as evaluations
+from isthmus.bench import costs, programs, scenes, summary
+from isthmus.bench.cell import Cell
+from isthmus.bench.measure import measure
+from isthmus.bench.measured import Measured
+from isthmus.bench.planning import figures
 from isthmus.bench.planning import plan as planning
 from isthmus.bench.planning.candidates import candidates
 from isthmus.bench.planning.forecast import Forecast
@@ -148,13 +149,13 @@ def _mean(one: CostTable, other: CostTable) -> CostTable:
     return one.model_copy(update={"stages": stages, "unsteady_because": reasons, "steady": not reasons})
 
 
-def _evaluated(known: Known) -> evaluations.Evaluation:
+def _evaluated(known: Known) -> figures.Figures:
     """Figures of the very pictures that are measured, of the settings that are measured."""
     rows = evaluate.evaluate(known.bundle, reading.read(known.pictures), ("jpeg", "webp", "local"))
     results = evaluate.as_results(known.bundle, reading.read(known.pictures), rows, "benchmarks.planning")
     path = known.pictures.parent / "evaluated.json"
     path.write_text(json.dumps(results), encoding="utf-8")
-    found = evaluations.read(known.bundle, path)
+    found = figures.read(known.bundle, path)
     wanted = {offload.setting for offload in _offloads(known)}
     return dataclasses.replace(found, pictures={name: one for name, one in found.pictures.items() if name in wanted})
 
@@ -170,8 +171,9 @@ def _measured(known: Known, frames: int) -> Measured:
         split = Split(known.bundle)
         placements = (*split.at_every_point(), *_offloads(known))
         cells += [Cell(placement=placement, link=links.parse(text)) for placement in placements]
-    with running.server(known.bundle.origin) as server, open_source(str(known.pictures)) as source:
-        return measure(known.bundle, scenes.from_source(source, limit=frames), cells, tail=server.match["grpc"], gate=None)
+    with open_source(str(known.pictures)) as source:
+        found = scenes.from_source(source, limit=frames)
+        return measure(known.bundle, found, cells, serve=lambda: programs.server(known.bundle.origin), gate=None)
 
 
 def _compared(known: Known, plan: Plan, measured: Measured) -> list[Compared]:
@@ -225,7 +227,7 @@ def _verdict(
     known: Known, plan: Plan, over: OverLink, rows: dict[tuple[str, str, str | None], float | None], *, drop: float, alone: bool
 ) -> Judged | None:
     """The choice among the cells that were measured and are accurate enough; None where there are not two of them."""
-    least = planning.wanted(plan.evaluation.unsplit, drop)
+    least = planning.wanted(plan.figures.unsplit, drop)
     offered: list[tuple[Forecast, float]] = []
     for forecast in over.forecasts:
         candidate = forecast.candidate

@@ -30,7 +30,7 @@ def forecast(placement, setting, latency_s, *, accuracy=0.9):
 
 
 def judged(cells, forecasts, rows, **how):
-    plan = SimpleNamespace(evaluation=SimpleNamespace(unsplit=Metric(name="accuracy", value=0.9, low=0.0, high=1.0)))
+    plan = SimpleNamespace(figures=SimpleNamespace(unsplit=Metric(name="accuracy", value=0.9, low=0.0, high=1.0)))
     over = SimpleNamespace(forecasts=forecasts, setting=SimpleNamespace(link=links.parse("1mbit/20ms")))
     return cells._verdict(SimpleNamespace(name="tiny"), plan, over, rows, **({"drop": 0.01, "alone": True} | how))
 

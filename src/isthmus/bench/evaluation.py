@@ -68,8 +68,15 @@ def read(folder: Path) -> Evaluation | None:
         ConfigError: there is one, and it cannot be read.
     """
     path = folder / FILE_NAME
-    if not path.exists():
-        return None
+    return read_file(path) if path.exists() else None
+
+
+def read_file(path: Path) -> Evaluation:
+    """Read what `isthmus evaluate --json` printed into a file.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
         return Evaluation.model_validate(json.loads(path.read_bytes()))
     except (OSError, ValueError, RecursionError) as error:

@@ -67,9 +67,8 @@ def plan(
     worth. The verdict may be to run the network locally, or to send the picture.
     """
     from isthmus.bench.costs import now
-    from isthmus.bench.planning import evaluation as evaluations
+    from isthmus.bench.planning import figures, sides
     from isthmus.bench.planning import plan as planning
-    from isthmus.bench.planning import sides
     from isthmus.contract.bundle import open_bundle
     from isthmus.devices import link as links
 
@@ -81,7 +80,7 @@ def plan(
     opened = open_bundle(bundle)
     made = planning.make(
         opened,
-        evaluations.read(opened, evaluation),
+        figures.read(opened, evaluation),
         sides.choose(opened, device, costs, server, now=now),
         profiles,
         accuracy_drop=drop,
@@ -178,7 +177,7 @@ def _print_link(made: "Plan", one: "OverLink", *, everything: bool) -> None:
     hidden = len(one.forecasts) - len(shown)
     more = f"; --all shows {hidden} more" if hidden else ""
     load = f", server {one.setting.load:.0%} busy" if one.setting.load else ""
-    metric = made.evaluation.unsplit.name
+    metric = made.figures.unsplit.name
     print_table(
         f"{made.bundle.manifest.id} over {one.setting.link}{load}, predicted{more}",
         ["", "placement", metric, "payload", "p50 ms", "from to", "device ms", "network ms", "server ms", "energy mJ"],

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from isthmus.bench.planning import evaluation as evaluations
+from isthmus.bench.planning import figures
 from isthmus.bench.planning.sides import Sides
 from isthmus.contract.metric import proportion
 from isthmus.devices.cost import table as tables
@@ -95,7 +95,7 @@ def make_known(make_evaluation):
         device = table(bundle.digest, profile="rpi4")
         server = table(bundle.digest, speedup=10)
         sides = Sides(device=device, profile=catalog.load("rpi4"), server=server, is_same=False)
-        return evaluations.read(bundle, make_evaluation(bundle, **how)), sides
+        return figures.read(bundle, make_evaluation(bundle, **how)), sides
 
     return make
 

@@ -12,8 +12,8 @@ from isthmus.errors import UsageError
 @pytest.fixture
 def planned(tiny_bundle, make_known):
     def make(*texts, drop=0.01, load=0.0, **how):
-        evaluation, sides = make_known(tiny_bundle, **how)
-        return plan.make(tiny_bundle, evaluation, sides, [links.parse(text) for text in texts], accuracy_drop=drop, load=load)
+        known, sides = make_known(tiny_bundle, **how)
+        return plan.make(tiny_bundle, known, sides, [links.parse(text) for text in texts], accuracy_drop=drop, load=load)
 
     return make
 

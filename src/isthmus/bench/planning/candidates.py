@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from isthmus.bench.planning.candidate import ASSUMED, NO_BOTTLENECK, Candidate, together
-from isthmus.bench.planning.evaluation import Evaluation
+from isthmus.bench.planning.figures import Figures
 from isthmus.bench.planning.sides import Sides
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.metric import Metric
@@ -19,7 +19,7 @@ UNMEASURED_TRIP = "round trip without a link not measured: 0.5 ms assumed"
 NOTHING_S = Seconds(value=0.0, low=0.0, high=0.0)
 
 
-def candidates(bundle: Bundle, evaluation: Evaluation, sides: Sides) -> list[Candidate]:
+def candidates(bundle: Bundle, figures: Figures, sides: Sides) -> list[Candidate]:
     """Every candidate: the device alone, pictures, operating points, and the cuts of the unsplit network.
 
     Raises:
@@ -29,33 +29,33 @@ def candidates(bundle: Bundle, evaluation: Evaluation, sides: Sides) -> list[Can
     if bundle.manifest.kind != "vision":
         raise NotBuiltYet(f"{bundle.origin} is a {bundle.manifest.kind} bundle; this version plans vision bundles")
     found = [
-        *_local(bundle, evaluation, sides),
-        *_pictures(bundle, evaluation, sides),
-        *_points(bundle, evaluation, sides),
-        *_cuts(evaluation, sides),
+        *_local(bundle, figures, sides),
+        *_pictures(bundle, figures, sides),
+        *_points(bundle, figures, sides),
+        *_cuts(figures, sides),
     ]
     if not found:
         raise ConfigError(f"the costs of {bundle.origin} hold nothing to plan with; measure again with --profile")
     return found
 
 
-def _local(bundle: Bundle, evaluation: Evaluation, sides: Sides) -> Iterator[Candidate]:
+def _local(bundle: Bundle, figures: Figures, sides: Sides) -> Iterator[Candidate]:
     prepare = _stage(sides.device, "prepare")
     # What is timed as `local` is the network that the agent runs.
     preferred = next((name for name in ("local.onnx", "whole.onnx") if bundle.has(name)), None)
     for file in ("local.onnx", "whole.onnx"):
         name = file.removesuffix(".onnx")
-        if bundle.has(file) and name in evaluation.local:
+        if bundle.has(file) and name in figures.local:
             is_timed = file == preferred and "local" in sides.device.stages
             head = sides.device.stages["local"] if is_timed else _network(sides.device, file)
-            metric = evaluation.local[name].metric
+            metric = figures.local[name].metric
             yield Candidate(placement="local", setting=name, metric=metric, device={"prepare": prepare, "head": head})
 
 
-def _pictures(bundle: Bundle, evaluation: Evaluation, sides: Sides) -> Iterator[Candidate]:
+def _pictures(bundle: Bundle, figures: Figures, sides: Sides) -> Iterator[Candidate]:
     if not bundle.has("whole.onnx"):
         return
-    for setting, metric, size_bytes, marks in _picture_settings(evaluation, sides):
+    for setting, metric, size_bytes, marks in _picture_settings(figures, sides):
         encode, decode = (sides_of.stages.get(f"{what} {setting}") for sides_of, what in _coded(sides))
         if encode is None or decode is None:
             continue
@@ -65,23 +65,23 @@ def _pictures(bundle: Bundle, evaluation: Evaluation, sides: Sides) -> Iterator[
         yield _sending("offload", setting, sides, metric, size_bytes, {"encode": encode}, server, marks=marks)
 
 
-def _picture_settings(evaluation: Evaluation, sides: Sides) -> Iterator[tuple[str, Metric, float, tuple[str, ...]]]:
+def _picture_settings(figures: Figures, sides: Sides) -> Iterator[tuple[str, Metric, float, tuple[str, ...]]]:
     """Settings that were evaluated, else some that were timed."""
-    for setting, worth in evaluation.pictures.items():
+    for setting, worth in figures.pictures.items():
         yield setting, worth.metric, worth.bytes_mean, ()
-    if not evaluation.pictures:
+    if not figures.pictures:
         for setting, size_bytes in sides.device.payload_bytes.items():
             if setting.partition("@")[0] in ASSUMED_PICTURES:
-                yield setting, evaluation.unsplit, size_bytes.mean, (ASSUMED,)
+                yield setting, figures.unsplit, size_bytes.mean, (ASSUMED,)
 
 
 def _coded(sides: Sides) -> tuple[tuple[CostTable, str], tuple[CostTable, str]]:
     return (sides.device, "encode"), (sides.server, "server decode")
 
 
-def _points(bundle: Bundle, evaluation: Evaluation, sides: Sides) -> Iterator[Candidate]:
+def _points(bundle: Bundle, figures: Figures, sides: Sides) -> Iterator[Candidate]:
     for point in bundle.manifest.points:
-        worth = evaluation.points.get(point.name)
+        worth = figures.points.get(point.name)
         if worth is None:
             raise ConfigError(f"the figures have no operating point {point.name}; evaluate {bundle.origin} again")
         device = {"prepare": _stage(sides.device, "prepare"), "head": _stage(sides.device, "head")}
@@ -90,7 +90,7 @@ def _points(bundle: Bundle, evaluation: Evaluation, sides: Sides) -> Iterator[Ca
         yield _sending("split", point.name, sides, worth.metric, worth.bytes_mean, device, server, point=point.name)
 
 
-def _cuts(evaluation: Evaluation, sides: Sides) -> Iterator[Candidate]:
+def _cuts(figures: Figures, sides: Sides) -> Iterator[Candidate]:
     after = {cut.index: cut.after for cut in sides.server.cuts}
     for cut in sides.device.cuts:
         if cut.bytes is None or cut.index not in after:
@@ -98,7 +98,7 @@ def _cuts(evaluation: Evaluation, sides: Sides) -> Iterator[Candidate]:
         device = {"prepare": _stage(sides.device, "prepare"), "head": cut.before}
         server = {"compute": after[cut.index]}
         marks = (NO_BOTTLENECK,)
-        yield _sending("split", f"cut {cut.index}", sides, evaluation.unsplit, float(cut.bytes), device, server, marks=marks)
+        yield _sending("split", f"cut {cut.index}", sides, figures.unsplit, float(cut.bytes), device, server, marks=marks)
 
 
 def _sending(

@@ -8,7 +8,7 @@ from typing import Any
 import isthmus
 from isthmus.bench.planning import advice, candidates, sensitivity
 from isthmus.bench.planning.candidate import Candidate
-from isthmus.bench.planning.evaluation import Evaluation
+from isthmus.bench.planning.figures import Figures
 from isthmus.bench.planning.fleet import Sized, size
 from isthmus.bench.planning.forecast import Forecast, Setting, forecast
 from isthmus.bench.planning.front import front
@@ -58,14 +58,14 @@ class Plan:
 
     Attributes:
         bundle: whose plan.
-        evaluation: what answers are worth.
+        figures: what answers are worth.
         sides: costs of device and server.
         accuracy_drop: that is allowed against the unsplit network.
         links: in the order asked for.
     """
 
     bundle: Bundle
-    evaluation: Evaluation
+    figures: Figures
     sides: Sides
     accuracy_drop: float
     links: Sequence[OverLink]
@@ -73,7 +73,7 @@ class Plan:
     @property
     def wanted(self) -> float:
         """Accuracy that a candidate must have."""
-        return wanted(self.evaluation.unsplit, self.accuracy_drop)
+        return wanted(self.figures.unsplit, self.accuracy_drop)
 
     @property
     def said(self) -> list[str]:
@@ -83,7 +83,7 @@ class Plan:
 
 def make(
     bundle: Bundle,
-    evaluation: Evaluation,
+    figures: Figures,
     sides: Sides,
     links: Sequence[LinkProfile],
     *,
@@ -95,7 +95,7 @@ def make(
 
     Args:
         bundle: of a vision network.
-        evaluation: what answers are worth.
+        figures: what answers are worth.
         sides: costs of device and server.
         links: at least one.
         accuracy_drop: that is allowed against the unsplit network, 0 to 1.
@@ -106,18 +106,18 @@ def make(
         ConfigError: costs or figures lack something.
         UsageError: the load leaves no room.
     """
-    offered = candidates.candidates(bundle, evaluation, sides)
+    offered = candidates.candidates(bundle, figures, sides)
     answer_bytes = transfer.answer_bytes(port.shape for port in bundle.manifest.outputs)
     return Plan(
         bundle=bundle,
-        evaluation=evaluation,
+        figures=figures,
         sides=sides,
         accuracy_drop=accuracy_drop,
         links=[
             _over(
                 Setting(link=link, load=load, instances=instances, answer_bytes=answer_bytes, profile=sides.profile),
                 offered,
-                evaluation.unsplit,
+                figures.unsplit,
                 accuracy_drop,
             )
             for link in links
@@ -188,8 +188,8 @@ def _meta(plan: Plan, command: str) -> dict[str, Any]:
         "contract_digest": plan.bundle.digest,
         "verdict": " ".join(one.verdict for one in plan.links),
         "links": [_link(one) for one in plan.links],
-        "data": plan.evaluation.data,
-        "unsplit": plan.evaluation.unsplit.model_dump(),
+        "data": plan.figures.data,
+        "unsplit": plan.figures.unsplit.model_dump(),
         "accuracy_drop": plan.accuracy_drop,
         "device": plan.sides.device.device.model_dump() | {"kind": plan.sides.device.kind},
         "server": plan.sides.server.device.model_dump() | {"kind": plan.sides.server.kind},
