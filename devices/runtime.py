@@ -91,6 +91,7 @@ class Network:
         optimised: bool = True,
         beside: Collection[str] | None = None,
         record: Path | None = None,
+        prepacked: bool = True,
     ) -> Self:
         """Read an ONNX file and make it ready.
 
@@ -102,6 +103,8 @@ class Network:
             optimised: False runs the graph as written, for comparing graphs.
             beside: names of files beside it that may hold its weights; None is any.
             record: write how long every kernel takes into a file whose name begins so, see `recorded`; None: do not.
+            prepacked: False leaves weights where they lie in their file, mapped, instead of copying them into the order that a
+                kernel likes best: slower, and no matter how large they are.
 
         Returns:
             The network.
@@ -120,6 +123,8 @@ class Network:
             raise BundleError(f"network {path} is missing")
         external_data.check(path, beside)
         options = _session_options(onnxruntime, threads=threads, optimised=optimised)
+        if not prepacked:
+            options.add_session_config_entry("session.disable_prepacking", "1")
         if record is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(record)

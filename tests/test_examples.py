@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/library.md"
 
 
-def run_example(name: str, *arguments: Path) -> list[str]:
+def run_example(name: str, *arguments: Path | str) -> list[str]:
     command = [sys.executable, str(ROOT / "examples" / name), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
@@ -49,6 +49,15 @@ def test_a_checkpoint_of_llama2c_becomes_a_folder_that_is_cut(tmp_path):
     assert sum(part.parameters for part in manifest.split) == 260032 + 512 * 64
     assert manifest.fidelity[0].perplexity_float32 < 10
     assert manifest.fidelity[0].agreement > 0.95
+
+
+def test_a_model_that_is_trained_from_scratch_is_cut(tmp_path):
+    (tmp_path / "text.txt").write_text("the head is on the device, the tail on the server, and only hidden states cross. " * 400)
+    lines = run_example("train_a_language_model.py", tmp_path / "text.txt", "-o", tmp_path / "folder", "--minutes", "0.01")
+    assert "bits a byte on the held-out text" in lines[-1]
+    assert (tmp_path / "folder/model.safetensors").stat().st_size < 4_000_000
+    bundle = export(tmp_path / "folder", tmp_path / "bundle", LanguageSettings(cut="2"))
+    assert bundle.manifest.eos == (0,)
 
 
 def test_every_example_is_run_by_a_test():

@@ -5,20 +5,26 @@ from pathlib import Path
 
 import numpy as np
 
+from isthmus.contract.language import Weights
 from isthmus.devices.decoder.decoder import Decoder
+from isthmus.devices.runtime import Network
+
+OnDisk = tuple[Path, Weights]
+"""The file of a network, and the precision of its matrices."""
 
 
 class Chain:
     """One sequence at a time.
 
     Args:
-        paths: of the networks in order.
+        networks: in order. Those in float32 leave their weights in their files, so that they may be larger than memory;
+            quantised ones would multiply slowly so.
         positions: longest sequence.
-        threads: of each network.
     """
 
-    def __init__(self, paths: Sequence[Path], *, positions: int, threads: int = 1) -> None:
-        self._networks = [Decoder.load(path, threads=threads) for path in paths]
+    def __init__(self, networks: Sequence[OnDisk], *, positions: int) -> None:
+        loaded = [Network.load(path, prepacked=weights != "float32") for path, weights in networks]
+        self._networks = [Decoder(network) for network in loaded]
         self._caches = [network.new_cache(positions) for network in self._networks]
 
     @property

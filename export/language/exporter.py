@@ -19,7 +19,7 @@ from isthmus.errors import UsageError
 from isthmus.export.language import blueprint, fidelity, gates, record
 from isthmus.export.language import text as texts
 from isthmus.export.language.blueprint import Blueprint
-from isthmus.export.language.chain import Chain
+from isthmus.export.language.chain import Chain, OnDisk
 from isthmus.export.language.settings import POSITIONS, LanguageSettings
 from isthmus.export.language.text import Text
 from isthmus.export.language.workshop import Built, Workshop
@@ -56,16 +56,16 @@ def export(
         workshop = Workshop(folder, plan, positions=positions, place=place, on_step=on_step)
         plain = workshop.plain(parts)
         on_step("comparing them with transformers, token by token")
-        passed = gates.check(folder, plan, _paths(plain), positions=positions)
-        float32 = None if text is None else fidelity.score(_paths(plain), text)
+        passed = gates.check(folder, plan, _on_disk(plain), positions=positions)
+        float32 = None if text is None else fidelity.score(_on_disk(plain), text)
         split = workshop.shipped(parts, plain)
         local = [workshop.build(part) for part in settings.alone(plan.layers)]
         figures: list[Fidelity] = []
         files = {name: path for one in (*split, *local) for name, path in one.network.files.items()}
         if text is not None and float32 is not None:
             on_step(f"measuring on {text.measured.size} tokens of {text.name}")
-            figures = [fidelity.compare("split", text, fidelity.score(_paths(split), text), float32)]
-            figures += [fidelity.compare("local", text, fidelity.score(_paths([one]), text), float32) for one in local]
+            figures = [fidelity.compare("split", text, fidelity.score(_on_disk(split), text), float32)]
+            figures += [fidelity.compare("local", text, fidelity.score(_on_disk([one]), text), float32) for one in local]
             files[FILE_NAME] = _calibrate(split[0], text, place)
         files[GOLDEN_NAME] = _save_golden(split, local, plan, place)
         manifest = record.manifest(
@@ -82,13 +82,13 @@ def _positions(settings: LanguageSettings, plan: Blueprint) -> int:
     return wanted
 
 
-def _paths(built: Sequence[Built]) -> list[Path]:
-    return [one.path for one in built]
+def _on_disk(built: Sequence[Built]) -> list[OnDisk]:
+    return [(one.path, one.part.weights) for one in built]
 
 
 def _calibrate(head: Built, text: Text, place: Path) -> Path:
     """What the codec of hidden states has to know of them, from the windows that nothing is measured on."""
-    chain = Chain([head.path], positions=text.calibration.shape[1])
+    chain = Chain(_on_disk([head]), positions=text.calibration.shape[1])
     rows = []
     for ids in text.calibration:
         chain.restart()
@@ -101,7 +101,7 @@ def _save_golden(split: Sequence[Built], local: Sequence[Built], plan: Blueprint
     ids = np.random.default_rng(1).integers(0, plan.vocabulary, GOLDEN_ROWS)
     outputs: dict[str, np.ndarray] = {}
     for networks in filter(None, (split, local)):
-        stages = Chain(_paths(networks), positions=GOLDEN_ROWS).stages(ids, keep=GOLDEN_LOGITS)
+        stages = Chain(_on_disk(networks), positions=GOLDEN_ROWS).stages(ids, keep=GOLDEN_LOGITS)
         outputs |= {one.part.name: rows for one, rows in zip(networks, stages, strict=True)}
     arrays = GoldenText(ids=ids, outputs=outputs).arrays()
     np.savez(place / GOLDEN_NAME, **arrays)  # type: ignore[arg-type]

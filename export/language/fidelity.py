@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from isthmus.contract.language import Fidelity
-from isthmus.export.language.chain import Chain
+from isthmus.export.language.chain import Chain, OnDisk
 from isthmus.export.language.text import Text
 
 ROWS = 64
@@ -33,14 +32,14 @@ class Scored:
         return float(np.exp(min(self.loss, 700.0)))
 
 
-def score(paths: Sequence[Path], text: Text) -> Scored:
+def score(networks: Sequence[OnDisk], text: Text) -> Scored:
     """Run networks over the measured windows of a text.
 
     Args:
-        paths: of the networks in order.
+        networks: in order.
         text: which.
     """
-    chain = Chain(paths, positions=text.measured.shape[1])
+    chain = Chain(networks, positions=text.measured.shape[1])
     found = [_window(chain, ids) for ids in text.measured]
     return Scored(best=np.stack([best for best, _ in found]), loss=float(np.mean([loss for _, loss in found])))
 

@@ -1,7 +1,8 @@
 """What a model gives in transformers, with the weights of one layer in memory at a time.
 
 The module is transformers' own and knows nothing of how we build graphs. It is made without weights; each layer gets its own
-just before it computes, and loses them behind.
+just before it computes, and loses them behind. The embedding and the language model's head, which may be larger than any layer,
+are read row by row.
 """
 
 from pathlib import Path
@@ -33,7 +34,9 @@ def logits(folder: Path, ids: np.ndarray, *, keep: int) -> np.ndarray:
     """
     model = _without_weights(folder)
     with FolderTensors(folder) as tensors, torch.inference_mode():
-        for name in _units(model):
+        model.model.embed_tokens = _Embedding(tensors)
+        model.lm_head = _Head(tensors, EMBEDDING if model.config.tie_word_embeddings else LOGITS_WEIGHT)
+        for name in (*(f"model.layers.{index}" for index in range(len(model.model.layers))), "model.norm"):
             _lend(model, name, tensors)
         with quiet():
             answer = model(input_ids=torch.from_numpy(ids)[None], use_cache=False, logits_to_keep=keep).logits
@@ -57,18 +60,37 @@ def _without_weights(folder: Path) -> Any:  # noqa: ANN401 - a class of transfor
     return model.eval()
 
 
-def _units(model: Any) -> list[str]:  # noqa: ANN401
-    """Modules that get their weights together."""
-    return ["model.embed_tokens", *(f"model.layers.{index}" for index in range(len(model.model.layers))), "model.norm", "lm_head"]
+class _Embedding(torch.nn.Module):
+    """Rows of a matrix in the folder, for the ids that come."""
+
+    def __init__(self, tensors: FolderTensors) -> None:
+        super().__init__()
+        self._tensors = tensors
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """The rows."""
+        known, places = torch.unique(ids, return_inverse=True)
+        return torch.from_numpy(self._tensors.take(EMBEDDING, known.tolist()))[places]
+
+
+class _Head(torch.nn.Module):
+    """Products with a matrix in the folder, some rows at a time."""
+
+    def __init__(self, tensors: FolderTensors, matrix: str) -> None:
+        super().__init__()
+        self._tensors, self._matrix = tensors, matrix
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The products."""
+        return torch.cat([hidden @ torch.from_numpy(rows).T for rows in self._tensors.rows(self._matrix)], dim=-1)
 
 
 def _lend(model: Any, name: str, tensors: FolderTensors) -> None:  # noqa: ANN401
     """See that a module gets its weights before it computes and loses them afterwards."""
-    tied = bool(model.config.tie_word_embeddings)
 
     def give(module: torch.nn.Module, _inputs: object) -> None:
-        own = {key: _stored(f"{name}.{key}", tied=tied) for key, _ in module.named_parameters()}
-        module.load_state_dict({key: torch.from_numpy(tensors.read(stored)) for key, stored in own.items()}, assign=True)
+        own = {key: torch.from_numpy(tensors.read(f"{name}.{key}")) for key, _ in module.named_parameters()}
+        module.load_state_dict(own, assign=True)
 
     def take(module: torch.nn.Module, _inputs: object, _outputs: object) -> None:
         module.to("meta")
@@ -77,7 +99,3 @@ def _lend(model: Any, name: str, tensors: FolderTensors) -> None:  # noqa: ANN40
     module = model.get_submodule(name)
     module.register_forward_pre_hook(give)
     module.register_forward_hook(take)
-
-
-def _stored(name: str, *, tied: bool) -> str:
-    return EMBEDDING if tied and name == LOGITS_WEIGHT else name

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from isthmus.devices.decoder.decoder import Decoder
 from isthmus.devices.runtime import Network, Port, changed_share, relative_error
 from isthmus.errors import BundleError, DeviceError
 
@@ -197,3 +198,13 @@ def test_relative_error_is_the_largest_difference_over_the_largest_value(got, wa
 
 def test_relative_error_does_not_wrap_in_small_integers():
     assert relative_error(np.array([200], np.uint8), np.array([250], np.uint8)) == pytest.approx(0.2)
+
+
+def test_weights_that_stay_in_their_file_give_the_same(language_bundle):
+    path = language_bundle.path("head.onnx")
+    rows = np.arange(9)
+    answers = []
+    for prepacked in (True, False):
+        decoder = Decoder(Network.load(path, prepacked=prepacked))
+        answers.append(decoder.run(rows, decoder.new_cache(9), 0))
+    np.testing.assert_allclose(*answers, atol=1e-5)

@@ -13,19 +13,19 @@ def text():
 
 
 @pytest.fixture
-def paths(language_bundle):
-    return [language_bundle.path(name) for name in ("head.onnx", "tail.onnx")]
+def networks(language_bundle):
+    return [(language_bundle.path(name), "float32") for name in ("head.onnx", "tail.onnx")]
 
 
-def test_the_loss_is_that_of_the_token_that_follows(paths, text):
+def test_the_loss_is_that_of_the_token_that_follows(networks, text):
     import torch
 
-    chain, losses = Chain(paths, positions=100), []
+    chain, losses = Chain(networks, positions=100), []
     for ids in text.measured:
         chain.restart()
         logits = torch.from_numpy(chain.run(ids)[:-1])
         losses.append(torch.nn.functional.cross_entropy(logits, torch.from_numpy(ids[1:])).item())
-    scored = fidelity.score(paths, text)
+    scored = fidelity.score(networks, text)
     assert scored.loss == pytest.approx(np.mean(losses), rel=1e-5)
     assert scored.best.shape == (2, 100)
 

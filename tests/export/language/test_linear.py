@@ -59,5 +59,6 @@ def test_quantised_weights_multiply_as_they_unpack(tmp_path, read, weights, bits
 @pytest.mark.parametrize("weights", ["float32", "int8", "int4"])
 def test_pieces_give_the_file_that_one_piece_gives(tmp_path, read, weights, monkeypatch):
     whole = built(tmp_path, read, weights).files["n.onnx.data"].read_bytes()
-    monkeypatch.setattr(tensors, "PIECE_VALUES", 7 * 96)
+    monkeypatch.setattr(tensors, "ROW_VALUES", 7 * 96)
+    monkeypatch.setattr(tensors, "COLUMN_VALUES", 7 * 64)
     assert built(tmp_path, read, weights).files["n.onnx.data"].read_bytes() == whole
