@@ -17,7 +17,6 @@ from isthmus.cli.quantity import seconds
 from isthmus.cli.results import print_json, print_table
 from isthmus.errors import IsthmusError, UsageError
 from isthmus.export.doors import architectures
-from isthmus.export.language.settings import LanguageSettings
 from isthmus.export.training import recipe as recipes
 
 if TYPE_CHECKING:
@@ -142,6 +141,8 @@ def export(
     is_language_model = architectures.writes_text(Path(model))
     language.check_options(context, is_language_model=is_language_model)
     if is_language_model:
+        from isthmus.export.language.settings import LanguageSettings
+
         wanted = LanguageSettings(
             cut=cut,
             layout=layout,
