@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 600
 # The oldest protoc whose output every supported protobuf runtime takes.
 PROTOC := grpcio-tools==1.76.0
 
-.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-agent bench-noise bench-server bench-codec bench-controller bench-links bench-plan headline zoo proto proto-check slim clean help
+.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-agent bench-noise bench-server bench-codec bench-controller bench-links bench-plan bench-llm headline zoo proto proto-check slim clean help
 
 help:
 	@echo "make demo         train, cut, export, serve, stream and measure a small network (about 4 minutes)"
@@ -29,6 +29,7 @@ help:
 	@echo "                  an evening for each of five folds: Ctrl-C ends it, and the next time it goes on where it was"
 	@echo "make bench-links  outages of a link: time to the next answer of the server, answers of the device, false alarms (20 minutes)"
 	@echo "make bench-plan   plans beside measurements: placements, links and a small fleet, on two networks (a quarter of an hour)"
+	@echo "make bench-llm    split language models beside unsplit ones: writes docs/llm-benchmark.md (about a quarter of an hour)"
 	@echo "make zoo          docs/zoo.md: what the exporter makes of foreign files and known architectures (about 10 minutes)"
 	@echo "make slim         head and tail each in an environment of their own, without torch"
 	@echo "make proto        generate the messages anew; proto-check: are they current?"
@@ -90,6 +91,10 @@ bench-links: $(READY)
 # Weights and photos of the second network are found by ISTHMUS_DATA.
 bench-plan: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.planning
+
+# The trained model and its text are found by ISTHMUS_DATA; without them agreement is left out.
+bench-llm: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.llm
 
 bench-codec: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/codec/requirements.txt

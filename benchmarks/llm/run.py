@@ -1,0 +1,145 @@
+"""The parts of the benchmark, one after the other, each with the load of the machine when it began."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.llm import agreement, compute, links, models, together
+from benchmarks.llm.links import Size
+from benchmarks.llm.models import Say, Shape
+from benchmarks.llm.targets import Row
+
+from isthmus.contract.bundle import LanguageBundle
+from isthmus.export.language.settings import LanguageSettings, Layout, Weights
+
+PARTS = ("compute", "agreement", "together", "links")
+TEXT = Path("text/tinystories_sample.txt")
+TRAINED = "stories260k (llama2.c), 260,000 parameters in 5 layers of 64 channels, trained on TinyStories"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How much is measured.
+
+    Attributes:
+        shape: of the model with random weights.
+        positions: its longest sequence.
+        precisions: weights of it, for compute and for many conversations.
+        cuts: layers of the head; the first one is that of compute.
+        last: layers at the end of the sandwich; 0: none.
+        trained_cuts: of the trained model.
+        rounds, tokens: of compute.
+        together_rounds, together_tokens: of many conversations.
+        link_weights: of everything over links.
+        size: of those.
+    """
+
+    shape: Shape = field(default_factory=Shape)
+    positions: int = 1024
+    precisions: tuple[Weights, ...] = ("float32", "int8")
+    cuts: tuple[int, ...] = (4, 8)
+    last: int = 1
+    trained_cuts: tuple[int, ...] = (1, 2, 3, 4)
+    rounds: int = 10
+    tokens: int = 24
+    together_rounds: int = 3
+    together_tokens: int = 24
+    link_weights: Weights = "int8"
+    size: Size = field(default_factory=Size)
+
+
+FULL = Plan()
+QUICK = Plan(
+    shape=Shape(name="a tiny Llama", layers=4, width=64, heads=2, key_value_heads=1, head=32, vocabulary=256),
+    positions=128,
+    precisions=("float32",),
+    cuts=(1,),
+    last=0,
+    trained_cuts=(2,),
+    rounds=2,
+    tokens=4,
+    together_rounds=1,
+    together_tokens=4,
+    link_weights="float32",
+    size=Size(prompt=8, tokens=4, links=["10mbit/5ms"]),
+)
+
+
+class Bench:
+    """One run.
+
+    Args:
+        plan: how much.
+        work: where bundles are kept; made.
+        say: told what is done.
+    """
+
+    def __init__(self, plan: Plan, work: Path, say: Say) -> None:
+        self._plan = plan
+        self._work = work
+        self._say = say
+        work.mkdir(parents=True, exist_ok=True)
+        shape = plan.shape
+        self._folder = models.write_random(work / f"random-{shape.parameters}", shape)
+        told = f"{shape.name}: {shape.layers} layers of {shape.width} channels, {shape.vocabulary:,} tokens"
+        noise = "random weights, for speed, bytes and memory alone"
+        self.facts: dict[str, Any] = {
+            "models": f"- {told}, {shape.parameters:,} parameters, {noise}.\n- {TRAINED}, for agreement.",
+            "trained": TRAINED,
+        }
+        """For the page: the models, and of each part how much was measured and the load at its begin."""
+
+    def run(self, parts: Sequence[str]) -> list[Row]:
+        """Rows of all parts in order."""
+        of = {"compute": self._compute, "agreement": self._agreement, "together": self._together, "links": self._links}
+        found = []
+        for name in parts:
+            self._say(name)
+            found += of[name]()
+        return found
+
+    def _bundle(self, weights: Weights, cut: str, layout: Layout = "head-tail") -> LanguageBundle:
+        precision = {"head_weights": weights, "tail_weights": weights, "local": weights}
+        settings = LanguageSettings(cut=cut, layout=layout, positions=self._plan.positions, **precision)  # type: ignore[arg-type]
+        return models.bundle_of(self._folder, self._work, settings, say=self._say)
+
+    def _begin(self, name: str, **facts: object) -> None:
+        self.facts[name] = {**facts, "load": f"{os.getloadavg()[0]:.1f}"}
+
+    def _compute(self) -> list[Row]:
+        plan = self._plan
+        bundles = {weights: self._bundle(weights, str(plan.cuts[0])) for weights in plan.precisions}
+        self._begin("compute", rounds=plan.rounds)
+        found = []
+        for weights, bundle in bundles.items():
+            self._say(f"compute: {weights}")
+            contenders = compute.of_bundles(bundle, self._folder if weights == "float32" else None)
+            times = compute.measure(contenders, plan.shape.vocabulary, rounds=plan.rounds, tokens=plan.tokens)
+            found += [row | {"parameters": plan.shape.parameters} for row in compute.rows(weights, plan.cuts[0], times)]
+        return found + compute.packing(next(iter(bundles.values())), repeats=plan.rounds * plan.tokens)
+
+    def _agreement(self) -> list[Row]:
+        folder, text = models.convert_trained(self._work / "stories260k"), models.DATA / TEXT
+        if folder is None or not text.is_file():
+            return [{"kind": "skipped", "why": f"agreement: ISTHMUS_DATA has no lm_stories260k or no {TEXT}"}]
+        return agreement.measure(folder, text, self._work, cuts=self._plan.trained_cuts, say=self._say)
+
+    def _together(self) -> list[Row]:
+        plan = self._plan
+        bundles = [self._bundle(weights, str(plan.cuts[0])) for weights in plan.precisions]
+        self._begin("together", rounds=plan.together_rounds)
+        found = []
+        for bundle in bundles:
+            self._say(f"together: {bundle.manifest.tail.weights}")
+            found += together.measure(bundle, rounds=plan.together_rounds, tokens=plan.together_tokens)
+        return found
+
+    def _links(self) -> list[Row]:
+        plan, weights = self._plan, self._plan.link_weights
+        cuts = [self._bundle(weights, str(cut)) for cut in plan.cuts]
+        sandwich = self._bundle(weights, f"{plan.cuts[0]}+{plan.last}", "sandwich") if plan.last else None
+        size = plan.size
+        self._begin("links", weights=weights, prompt=size.prompt, tokens=size.tokens, rounds=size.rounds)
+        return links.medians(links.measure(links.placements(cuts, sandwich, self._folder), size, say=self._say))
