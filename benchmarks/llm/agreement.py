@@ -15,6 +15,7 @@ from isthmus.codec.hidden.calibration import of_bundle
 from isthmus.codec.hidden.codec import MODES, HiddenCodec
 from isthmus.codec.payload import Mode
 from isthmus.contract.bundle import LanguageBundle
+from isthmus.contract.language import HEAD, TAIL
 from isthmus.contract.metric import proportion
 from isthmus.devices.decoder.decoder import Decoder
 from isthmus.export.language import text as texts
@@ -48,7 +49,7 @@ def of_bundle_on(bundle: LanguageBundle, windows: np.ndarray, name: str) -> list
         windows: int64[window, token].
         name: of the text.
     """
-    head, tail = (Decoder.of_bundle(bundle, part) for part in ("head.onnx", "tail.onnx"))
+    head, tail = (Decoder.of_bundle(bundle, part) for part in (HEAD, TAIL))
     codec = HiddenCodec(of_bundle(bundle, bundle.manifest.width))
     crossing = [_hidden(head, ids) for ids in windows]
     plain = np.stack([_best(tail, rows) for rows in crossing])

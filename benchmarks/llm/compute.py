@@ -15,7 +15,8 @@ import numpy as np
 from isthmus.codec.hidden.calibration import of_bundle
 from isthmus.codec.hidden.codec import MODES, HiddenCodec
 from isthmus.contract.bundle import LanguageBundle
-from isthmus.export.language.chain import Chain
+from isthmus.contract.language import HEAD, LOCAL, TAIL
+from isthmus.devices.decoder.decoder import Decoder
 
 SPLIT, WHOLE, TORCH = "split", "unsplit onnxruntime", "transformers on torch"
 PROMPT_ROWS = 32
@@ -31,6 +32,26 @@ class Model(Protocol):
 
     def run(self, ids: np.ndarray, *, keep: int | None = None) -> Any:
         """Put tokens through it."""
+
+
+class Networks:
+    """Networks of a bundle one behind the other, loaded as device and server load them."""
+
+    def __init__(self, bundle: LanguageBundle, *names: str) -> None:
+        self._networks = [Decoder.of_bundle(bundle, name) for name in names]
+        self._caches = [network.new_cache(bundle.manifest.positions_max) for network in self._networks]
+
+    def restart(self) -> None:
+        """Begin another sequence."""
+        for cache in self._caches:
+            cache.truncate(0)
+
+    def run(self, ids: np.ndarray, *, keep: int | None = None) -> np.ndarray:
+        """float32[keep, vocabulary]."""
+        rows = ids
+        for network, cache in zip(self._networks, self._caches, strict=True):
+            rows = network.run(rows, cache, cache.length, keep=keep)
+        return rows
 
 
 class Torch:
@@ -73,11 +94,9 @@ class Ratio:
 
 def of_bundles(split: LanguageBundle, folder: Path | None) -> dict[str, Model]:
     """The contenders of one precision: a bundle with its `local.onnx`, and a folder where torch is to take part."""
-    positions = split.manifest.positions_max
-    networks = ("head.onnx", "tail.onnx")
     found: dict[str, Model] = {
-        SPLIT: Chain([split.path(name) for name in networks], positions=positions),
-        WHOLE: Chain([split.path("local.onnx")], positions=positions),
+        SPLIT: Networks(split, HEAD, TAIL),
+        WHOLE: Networks(split, LOCAL),
     }
     return found if folder is None else found | {TORCH: Torch(folder)}
 

@@ -44,7 +44,7 @@ class Plan:
     trained_cuts: tuple[int, ...] = (1, 2, 3, 4)
     rounds: int = 10
     tokens: int = 24
-    together_rounds: int = 3
+    together_rounds: int = 5
     together_tokens: int = 24
     link_weights: Weights = "int8"
     size: Size = field(default_factory=Size)
