@@ -50,12 +50,12 @@ One server process (`isthmus serve --pictures off`, one instance, one thread), s
 
 SMALL = """
 
-This is the smallest model that there is: 64 channels leave little to make up for a rounded one. No larger trained model is
+This model is tiny: 64 channels leave little to make up for a rounded one. No larger trained model is
 measured here, so what int4 costs those is open."""
 
 BATCH = """
 
-What a run for many rows saves is reading the weights anew for each; the multiplications stay. Weights in int8 are a quarter of
+What a run for many rows saves is reading the weights anew for each; the multiplications stay. Weights in int8 are about a quarter of
 those in float32 to begin with, so that less is saved. Where tokens/s grow as processor time per token falls, nothing but
 computing is left."""
 
