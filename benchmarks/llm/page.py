@@ -55,9 +55,9 @@ measured here, so what int4 costs those is open."""
 
 BATCH = """
 
-What a run for many rows saves is reading the weights anew for each; the multiplications stay. Weights in int8 are about a quarter of
-those in float32 to begin with, so that less is saved. Where tokens/s grow as processor time per token falls, nothing but
-computing is left."""
+What a run for many rows saves is reading the weights anew for each; the multiplications stay. Weights in int8 are about a
+quarter of those in float32 to begin with, so that less is saved. Where tokens/s grow as processor time per token
+falls, nothing but computing is left."""
 
 LINKS = """## Over slow links
 
