@@ -3,6 +3,7 @@ import shlex
 import signal
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -81,12 +82,19 @@ def test_closing_ends_what_the_process_started_too():
     with CommandSource(python(program), GREY) as source:
         child = int(source.read().image[..., 0].reshape(-1)[:4].astype(np.uint8).view("<u4")[0])
         assert os.kill(child, 0) is None
-    # Nobody waits for an orphan here but init: gone, or a zombie.
+    deadline = time.monotonic() + 30
+    while not is_gone(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_gone(process):
+    """Nobody waits for an orphan here but init: gone, or a zombie."""
     try:
-        with open(f"/proc/{child}/stat", encoding="ascii") as stat:
-            assert stat.read().rpartition(")")[2].split()[0] == "Z"
+        with open(f"/proc/{process}/stat", encoding="ascii") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
-        pass
+        return True
 
 
 def test_a_process_that_ignores_the_request_is_killed():
