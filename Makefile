@@ -13,7 +13,7 @@ PROTOC := grpcio-tools==1.76.0
 .PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-agent bench-noise bench-server bench-codec bench-controller bench-links bench-plan bench-llm headline zoo proto proto-check slim clean help
 
 help:
-	@echo "make demo         train, cut, export, serve, stream and measure a small network (about 4 minutes)"
+	@echo "make demo         train, cut, export, serve, stream and measure a small network (about 5 minutes)"
 	@echo "make test         run the tests"
 	@echo "make test-arm64   the codec's golden streams on an emulated 64-bit ARM; says so where the tools are missing"
 	@echo "make test-tritonclient  Triton's own client, in an environment of its own, against isthmus serve"

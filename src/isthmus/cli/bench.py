@@ -22,7 +22,7 @@ def demo(
     llm: Annotated[bool, typer.Option("--llm", help="The language-model demo; not built yet.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train, cut, export, serve, stream and measure a small network; about four minutes.
+    """Train, cut, export, serve, stream and measure a small network; about five minutes.
 
     Writes demo.isthmus, results.json and report.html.
     """
