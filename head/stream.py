@@ -40,7 +40,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.enable_retries", 0),
 )
-_ECHO = "/grpc.health.v1.Health/Check"
+ECHO = "/grpc.health.v1.Health/Check"
 """What every server answers at once and to everybody, if only by saying that it has no such method."""
 _ECHO_S = 3.0
 
@@ -172,7 +172,7 @@ class Stream:
             self.abort(Unreachable(f"{self.address} lives and has not answered a capture for {waited_s:.0f} s"))
         elif not self.ended and self._hearing.wants_echo(now):
             # Bytes in, bytes out: an empty request asks for the server as a whole, and any answer will do.
-            echo = self._channel.unary_unary(_ECHO).future(b"", timeout=_ECHO_S)
+            echo = self._channel.unary_unary(ECHO).future(b"", timeout=_ECHO_S)
             echo.add_done_callback(lambda done: self._echoed(done, now))
 
     def _echoed(self, done: grpc.Future, asked_at: float) -> None:

@@ -18,7 +18,7 @@ from isthmus.errors import IsthmusError, RemoteProtocolError, TailUnavailable, U
 from isthmus.head.calling import first_reply
 from isthmus.head.credentials import Credentials
 from isthmus.head.statuses import SILENT, from_status
-from isthmus.head.stream import CHANNEL_OPTIONS
+from isthmus.head.stream import CHANNEL_OPTIONS, ECHO
 
 QUIET_S = 0.2
 """Silence after which an echo is asked for."""
@@ -26,7 +26,6 @@ ECHO_S = 0.6
 """Longest wait for one: three round trips of a bad link. With the silence before it a dead link costs less than a second."""
 STEP_S = 60.0
 """Longest wait for a reply of a server that lives: the largest stretch of a prompt, behind those of others."""
-_ECHO = "/grpc.health.v1.Health/Check"
 _CLOSE_S = 1.0
 
 
@@ -190,7 +189,7 @@ class Exchange:
     def _see_that_it_lives(self) -> None:
         if time.monotonic() - self._heard_at < QUIET_S:
             return
-        echo = self._channel.unary_unary(_ECHO).future(b"", timeout=ECHO_S)
+        echo = self._channel.unary_unary(ECHO).future(b"", timeout=ECHO_S)
         try:
             echo.result()
         except grpc.RpcError as error:

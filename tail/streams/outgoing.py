@@ -4,6 +4,7 @@ The window opens when an answer leaves, not when it is ready: a device that does
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
@@ -13,7 +14,7 @@ from isthmus.tail.admission.client import Client
 Item = TypeVar("Item")
 
 
-class Outgoing(Generic[Item]):
+class Outgoing(ABC, Generic[Item]):
     """Messages of one stream, in the order in which they became ready; who derives from it knows what they say.
 
     Args:
@@ -71,10 +72,10 @@ class Outgoing(Generic[Item]):
         """Whether answers are still to come after `finish`."""
         return False
 
+    @abstractmethod
     def _complete(self, item: Item) -> Any:  # noqa: ANN401
         """The message as it leaves: with its credit where it is an answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _credit_message(self) -> Any:  # noqa: ANN401
         """A credit by itself."""
-        raise NotImplementedError

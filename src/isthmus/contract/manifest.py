@@ -10,6 +10,7 @@ language models.
 import hashlib
 import json
 import re
+from abc import ABC, abstractmethod
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -155,7 +156,7 @@ class Task(Part):
 _Named = Port | OperatingPoint
 
 
-class AnyManifest(Part):
+class AnyManifest(Part, ABC):
     """What every `manifest.json` has."""
 
     schema_version: int = SCHEMA_VERSION
@@ -179,9 +180,9 @@ class AnyManifest(Part):
                 raise ValueError(f"file name {name[:80]!r} is not a plain path inside the bundle")
         return files
 
+    @abstractmethod
     def agreed(self) -> dict[str, Any]:
         """What head and tail must share, as JSON has it, apart from the files."""
-        raise NotImplementedError
 
     def computed_digest(self) -> str:
         """SHA-256 over everything that head and tail must share, as lower-case hexadecimal."""

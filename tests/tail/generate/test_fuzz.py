@@ -6,6 +6,7 @@ import contextlib
 from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests import damage
 from tests.tail.generate.conftest import PROMPT
 
 from isthmus.codec.payload import Mode
@@ -64,15 +65,7 @@ def damaged(draw, digest, payload):
     )
     whole = {"count": len(PROMPT), "hidden": payload, "sample": True}
     good = [wire.Step(rows=wire.Rows(sequence=number, sampling=draw(st.none() | samplings), **whole)) for number in (1, 2)]
-    out = []
-    for message in [wire.Step(open=opening), *good, *draw(st.lists(messages, max_size=6))]:
-        data = bytearray(message.SerializeToString())
-        if data and draw(st.integers(0, 3)) == 0:
-            data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
-        if draw(st.integers(0, 9)) == 0:
-            data = data[: draw(st.integers(0, len(data)))]
-        out.append(bytes(data))
-    return out
+    return [damage.damaged(draw, message) for message in [wire.Step(open=opening), *good, *draw(st.lists(messages, max_size=6))]]
 
 
 class Pipe:

@@ -6,6 +6,7 @@ import contextlib
 from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests import damage
 
 from isthmus.codec.codec import Codec
 from isthmus.contract.generated import split_pb2 as wire
@@ -48,15 +49,7 @@ def damaged(draw, bundle_digest, good_payload):
     opening = wire.ToTail(open=wire.Open(contract_digest=bundle_digest, device_id="camera", modes=[2]))
     good = [wire.ToTail(capture=wire.Capture(sequence=sequence, codes=good_payload)) for sequence in (1, 2)]
     sent = [opening, *good, *draw(st.lists(messages, max_size=6))]
-    out = []
-    for message in sent:
-        data = bytearray(message.SerializeToString())
-        if data and draw(st.integers(0, 3)) == 0:
-            data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
-        if draw(st.integers(0, 9)) == 0:
-            data = data[: draw(st.integers(0, len(data)))]
-        out.append(bytes(data))
-    return out
+    return [damage.damaged(draw, message) for message in sent]
 
 
 class Pipe:
