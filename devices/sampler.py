@@ -145,7 +145,8 @@ def _penalise(scores: np.ndarray, penalty: float, answer: Sequence[int]) -> np.n
 
 def _draw(scores: np.ndarray, sampling: Sampling, position: int) -> int:
     ids = _top_k(scores, sampling.top_k)
-    weights = np.exp((scores[ids] - scores.max()) / sampling.temperature)
+    with np.errstate(over="ignore"):  # Below a temperature of 1e-300 what is not the highest is infinitely far away.
+        weights = np.exp((scores[ids] - scores.max()) / sampling.temperature)
     if sampling.top_p < 1:
         kept = _nucleus(weights, sampling.top_p)
         ids, weights = ids[kept], weights[kept]

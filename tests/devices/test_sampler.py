@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -21,6 +21,7 @@ SAMPLINGS = st.builds(
 )
 
 
+@example(np.array([0, 1], np.float32), Sampling(temperature=5e-324), 0, [])
 @given(LOGITS, SAMPLINGS, st.integers(0, 2**32), st.lists(st.integers(-5, 100)))
 def test_a_draw_is_a_token_and_the_same_again(logits, sampling, position, answer):
     drawn = draw(logits, sampling, position=position, answer=answer)

@@ -3,16 +3,11 @@
 import grpc
 import numpy as np
 import pytest
-from hypothesis import settings
 
 from isthmus.contract import tensor
 from isthmus.contract.generated import open_inference_pb2 as wire
 from isthmus.contract.generated import open_inference_pb2_grpc
 from isthmus.devices.runtime import Network
-
-# A deadline is a wall-clock assertion: on a loaded machine it fails without a fault.
-settings.register_profile("without deadline", deadline=None)
-settings.load_profile("without deadline")
 
 
 class Client:
