@@ -4,7 +4,8 @@
     python -m benchmarks.bench_noise --simulated
 
 The same measurement is made several times by the command a user types, and every pair of these equal runs is compared: the share
-of figures whose 95% interval holds zero should be 95% or more. What the harness adds is the latency that it measures of a
+of figures whose 95% interval holds zero should be 95% or more; once with a pair alone, and once with the other runs named by
+`--equal`. What the harness adds is the latency that it measures of a
 placement that does nothing, beside the p50 of each real cell of one run. Without a bundle a small random network is exported, as
 for the benchmark of the agent; the pictures are noise, so that every frame costs the same.
 
@@ -146,23 +147,38 @@ def main() -> None:
         options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
-def summarise(runs: list[Path], harness: float) -> dict:
-    """Rows: one for each figure, how often its interval held zero; and one for each cell, what the harness adds."""
+def pair_up(runs: list[Path], *, with_equal: bool) -> list[dict]:
+    """A row for each figure, over all pairs of runs; the runs that are not of a pair may be named as equal to its first one."""
     held, told, widths = Counter(), Counter(), {}
     for before, after in itertools.combinations(runs, 2):
-        for cell in comparison.compare(before, after).cells:
-            for change in cell.changes:
-                if change.verdict == "unknown":
-                    continue
-                told[change.name] += 1
-                held[change.name] += change.verdict == "no change seen"
-                widths.setdefault(change.name, []).append((change.high - change.low) / 2 / (change.before or 1))
-    rows = [
-        {"figure": name, "pairs": told[name], "held_zero": held[name] / told[name], "half_width": float(np.median(widths[name]))}
+        equal = [run for run in runs if run not in (before, after)] if with_equal else []
+        for change in (change for cell in comparison.compare(before, after, equal).cells for change in cell.changes):
+            if change.verdict == "unknown":
+                continue
+            told[change.name] += 1
+            held[change.name] += change.verdict == "no change seen"
+            widths.setdefault(change.name, []).append((change.high - change.low) / 2 / (change.before or 1))
+    return [
+        {
+            "figure": name,
+            "with_equal": with_equal,
+            "pairs": told[name],
+            "held": held[name],
+            "half_width": float(np.median(widths[name])),
+        }
         for name in told
     ]
-    # Bytes and answers of equal runs are equal here; to count them would flatter.
-    latencies = [name for name in told if name.startswith("latency_ms")]
+
+
+def latencies_that_held(rows: list[dict], *, with_equal: bool) -> float:
+    """Share of latencies; bytes and answers of equal runs are equal here, to count them would flatter."""
+    counted = [row for row in rows if row["with_equal"] == with_equal and row["figure"].startswith("latency_ms")]
+    return sum(row["held"] for row in counted) / max(1, sum(row["pairs"] for row in counted))
+
+
+def summarise(runs: list[Path], harness: float) -> dict:
+    """Rows: one for each figure, how often its interval held zero; and one for each cell, what the harness adds."""
+    rows = pair_up(runs, with_equal=False) + pair_up(runs, with_equal=True)
     results = [read_results(run / "results.json") for run in runs]
     shares = {row.label + (f" over {row.link}" if row.link else ""): harness / row.latency_ms.p50 for row in results[0].rows}
     meta = {
@@ -171,7 +187,8 @@ def summarise(runs: list[Path], harness: float) -> dict:
         "frames": results[0].meta["frames"],
         "starts": results[0].meta["starts"],
         "steady_runs": sum(bool(one.meta["steadiness"]["steady"]) for one in results),
-        "held_zero": sum(held[name] for name in latencies) / max(1, sum(told[name] for name in latencies)),
+        "held_zero": latencies_that_held(rows, with_equal=False),
+        "held_zero_with_equal": latencies_that_held(rows, with_equal=True),
         "harness_ms": harness,
         "harness_share": shares,
     }
@@ -181,12 +198,16 @@ def summarise(runs: list[Path], harness: float) -> dict:
 def show(found: dict) -> None:
     console, meta = Console(), found["meta"]
     table = Table(title=f"{meta['runs']} equal runs of {meta['frames']} frames, all pairs", title_justify="left")
-    for name in ("figure", "compared", "interval holds zero", "half of the interval, median"):
+    for name in ("figure", "--equal", "compared", "interval holds zero", "half of the interval, median"):
         table.add_column(name, justify="left" if name == "figure" else "right")
     for row in found["rows"]:
-        table.add_row(row["figure"], str(row["pairs"]), f"{row['held_zero']:.1%}", f"{row['half_width']:.2%}")
+        others = str(meta["runs"] - 2) if row["with_equal"] else "-"
+        table.add_row(row["figure"], others, str(row["pairs"]), f"{row['held'] / row['pairs']:.1%}", f"{row['half_width']:.2%}")
     console.print(table)
-    console.print(f"Latencies: {meta['held_zero']:.1%} (target 95%); {meta['steady_runs']} of {meta['runs']} runs were steady.")
+    console.print(
+        f"Latencies: {meta['held_zero']:.1%} of pairs alone, {meta['held_zero_with_equal']:.1%} with the other runs as --equal "
+        f"(target 95%); {meta['steady_runs']} of {meta['runs']} runs were steady."
+    )
     shares = ", ".join(f"{name} {share:.2%}" for name, share in meta["harness_share"].items())
     console.print(f"The harness adds {meta['harness_ms'] * 1e3:.1f} us to a latency (target 1%): {shares}.")
 

@@ -63,8 +63,8 @@ def write(tmp_path):
     return write_run
 
 
-def verdicts(before, after):
-    [cell] = comparison.compare(before, after).cells
+def verdicts(before, after, equal=()):
+    [cell] = comparison.compare(before, after, equal).cells
     return {change.name: change.verdict for change in cell.changes}
 
 
@@ -93,6 +93,30 @@ def test_an_interval_is_no_narrower_than_starts_differ(write):
     change = cell.changes[0]
     between = 3.182 * np.std(medians[1] - medians[0], ddof=1) / 2
     assert change.high - change.low >= 2 * between * 0.999
+
+
+def test_equal_runs_that_differ_hide_a_change_of_their_size_and_no_larger_one(write):
+    first, *equal = [
+        write(f"equal-{seed}", sampled(seed=seed, slower=slower)) for seed, slower in enumerate((1.0, 1.02, 0.98, 1.01))
+    ]
+    slow, slower = write("slow", sampled(seed=8, slower=1.04)), write("slower", sampled(seed=9, slower=1.5))
+    assert verdicts(first, slow)["latency_ms.p50"] == "worse"
+    assert verdicts(first, slow, equal)["latency_ms.p50"] == "no change seen"
+    assert verdicts(first, slower, equal)["latency_ms.p50"] == "worse"
+    assert "from 4 of them" in " ".join(findings.sentences(comparison.compare(first, slower, equal)))
+
+
+def test_an_interval_by_equal_runs_is_students(write):
+    first, *equal = [write(f"equal-{seed}", sampled(seed=seed, slower=slower)) for seed, slower in enumerate((1.0, 1.3, 0.7))]
+    medians = [np.median(sampled(seed=seed, slower=slower).latency_ms) for seed, slower in enumerate((1.0, 1.3, 0.7))]
+    change = comparison.compare(first, write("b", sampled(seed=9)), equal).cells[0].changes[0]
+    assert change.high - change.low == pytest.approx(2 * 4.303 * 2**0.5 * np.std(medians, ddof=1))
+
+
+def test_a_run_that_was_made_otherwise_is_not_equal(write):
+    first, second = write("a", sampled(seed=1)), write("b", sampled(seed=2))
+    with pytest.raises(ConfigError, match=r"was not made like .*frames: 400, 300"):
+        comparison.compare(first, second, [write("c", sampled(seed=3), frames=300)])
 
 
 def test_of_the_same_frames_a_byte_more_is_seen(write):
@@ -144,6 +168,12 @@ def test_the_exit_code_tells_a_regression_where_it_is_asked_for(write, slower, m
     assert [change["name"] for change in told["rows"][0]["changes"]] == list(SAME)
 
 
+def test_equal_runs_are_named_on_the_command_line(write):
+    runs = [str(write(name, sampled(seed=seed))) for seed, name in enumerate("abcd")]
+    done = runner.invoke(app, ["bench", "--compare", *runs[:2], "--equal", runs[2], "--equal", runs[3], "--json"])
+    assert json.loads(done.stdout)["meta"]["equal"] == runs[2:]
+
+
 def test_people_get_a_table_and_sentences(write):
     done = runner.invoke(
         app, ["bench", "--compare", str(write("a", sampled(seed=1))), str(write("b", sampled(seed=2, slower=1.3)))]
@@ -155,6 +185,11 @@ def test_people_get_a_table_and_sentences(write):
 def test_a_folder_without_results_is_one_line(tmp_path):
     done = runner.invoke(app, ["bench", "--compare", str(tmp_path), str(tmp_path)])
     assert (done.exit_code, "cannot read" in done.stderr) == (3, True)
+
+
+def test_equal_runs_without_a_comparison_are_a_usage_error(tmp_path):
+    done = runner.invoke(app, ["bench", "--equal", str(tmp_path)])
+    assert (done.exit_code, "needs --compare" in done.stderr) == (2, True)
 
 
 def test_neither_a_bundle_nor_two_runs_is_a_usage_error():

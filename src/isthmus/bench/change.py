@@ -1,8 +1,8 @@
 """How one figure of one cell differs between two runs, and how far it would differ by chance.
 
-The doubt of a latency is the larger one of two: how single frames scatter, and how starts of the programs differ. Where both
-runs took the same frames, bytes, accuracy and starts are compared frame by frame and start by start, so that the content of the
-pictures cancels.
+The doubt of a latency is the largest one of three: how single frames scatter, how starts of the programs differ, and, where
+more runs like the first one are at hand, how whole runs differ. Where both runs took the same frames, bytes, accuracy and starts
+are compared frame by frame and start by start, so that the content of the pictures cancels.
 """
 
 import math
@@ -73,7 +73,9 @@ class Change:
         return {"name": self.name, **figures, "relative": self.relative, "verdict": self.verdict}
 
 
-def changes(first: Row, second: Row, kept: tuple[Samples, Samples] | None, *, paired: bool) -> Iterator[Change]:
+def changes(
+    first: Row, second: Row, kept: tuple[Samples, Samples] | None, *, paired: bool, equal: Sequence[Row] = ()
+) -> Iterator[Change]:
     """Every figure of one cell in two runs.
 
     Args:
@@ -81,11 +83,12 @@ def changes(first: Row, second: Row, kept: tuple[Samples, Samples] | None, *, pa
         second: the same cell in the second run.
         kept: the samples of both; None where they were not kept.
         paired: both runs took the same frames.
+        equal: the cell in more runs that were made like the first one.
     """
     errors = dict.fromkeys(LATENCIES, None) if kept is None else latency_errors(*kept, paired=paired)
     for rank in LATENCIES:
-        values = {side: getattr(row.latency_ms, f"p{rank}") for side, row in (("before", first), ("after", second))}
-        yield _change(f"latency_ms.p{rank}", **values, error=errors[rank])
+        error = _larger(errors[rank], _run_error([_latency(row, rank) for row in (first, *equal)]))
+        yield _change(f"latency_ms.p{rank}", _latency(first, rank), _latency(second, rank), error=error)
     size = None if kept is None else _mean_error(*[_by_frame(one, one.payload_bytes) for one in kept], paired=paired)
     yield _change("bytes_payload_mean", first.bytes_payload_mean, second.bytes_payload_mean, error=size)
     right = None if kept is None else _mean_error(*[_by_frame(one, one.right) for one in kept], paired=paired)
@@ -97,6 +100,24 @@ def _change(name: str, before: float | None, after: float | None, *, error: floa
     if error is not None and before is not None and after is not None:
         low, high = after - before - error, after - before + error
     return Change(name=name, before=before, after=after, low=low, high=high, more_is_better=more_is_better)
+
+
+def _latency(row: Row, rank: int) -> float | None:
+    found: float | None = getattr(row.latency_ms, f"p{rank}")
+    return found
+
+
+def _larger(error: float | None, other: float | None) -> float | None:
+    known = [one for one in (error, other) if one is not None]
+    return max(known, default=None)
+
+
+def _run_error(values: Sequence[float | None]) -> float | None:
+    """Half of the 95% interval of the difference of two runs, by how equal ones scatter; None where fewer than two answered."""
+    known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return None
+    return float(doubt.student(len(known) - 1) * math.sqrt(2) * np.std(known, ddof=1))
 
 
 def latency_errors(first: Samples, second: Samples, *, paired: bool) -> dict[int, float | None]:

@@ -4,7 +4,7 @@ For each cell that both runs have, the differences of latency, bytes and accurac
 alike in the two runs: another bundle, machine, or link explains a difference before any code does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,7 @@ class Comparison:
         cells: those that both have, in the order of the second run.
         differs: what is not alike in the two runs beside their figures, in words.
         unsteady: why one of them is no result, in words.
+        equal: more runs that were made like the first one.
     """
 
     before: str
@@ -48,6 +49,7 @@ class Comparison:
     cells: tuple[CellComparison, ...]
     differs: tuple[str, ...]
     unsteady: tuple[str, ...]
+    equal: tuple[str, ...] = ()
 
     @property
     def named_changes(self) -> list[tuple[str, Change]]:
@@ -59,17 +61,19 @@ class Comparison:
         return [f"{name}: {change.name}" for name, change in self.named_changes if change.is_regression(tolerance)]
 
 
-def compare(before: Path, after: Path) -> Comparison:
+def compare(before: Path, after: Path, equal: Sequence[Path] = ()) -> Comparison:
     """Compare two runs.
 
     Args:
         before: a folder that `isthmus bench` wrote, or its `results.json`.
         after: likewise.
+        equal: more runs that were made like the first one; from them comes how far whole runs differ by chance.
 
     Raises:
-        ConfigError: one of them cannot be read, or no cell is in both.
+        ConfigError: one of them cannot be read, no cell is in both, or one of `equal` was made otherwise than the first one.
     """
     (first, first_samples), (second, second_samples) = _read(before), _read(after)
+    more = [_read_equal(path, before, first) for path in equal]
     known = {_key(row): index for index, row in enumerate(first.rows)}
     same_frames = all(first.meta.get(name) == second.meta.get(name) for name in ("data", "frames", "answered_every"))
     cells = []
@@ -77,15 +81,22 @@ def compare(before: Path, after: Path) -> Comparison:
         place = known.get(_key(row))
         if place is not None:
             kept = (first_samples[place], second_samples[index]) if first_samples and second_samples else None
-            cells.append(CellComparison(row=row, changes=tuple(changes(first.rows[place], row, kept, paired=same_frames))))
+            alike = [other for run in more for other in run.rows if _key(other) == _key(row)]
+            found = changes(first.rows[place], row, kept, paired=same_frames, equal=alike)
+            cells.append(CellComparison(row=row, changes=tuple(found)))
     if not cells:
         raise ConfigError(f"{before} and {after} have no placement on the same link in common; there is nothing to compare")
     return Comparison(
         before=str(before),
         after=str(after),
+        equal=tuple(map(str, equal)),
         cells=tuple(cells),
         differs=tuple(_differences(first, second)),
-        unsteady=tuple(_unsteady(before, first)) + tuple(_unsteady(after, second)),
+        unsteady=tuple(
+            said
+            for path, run in ((before, first), (after, second), *zip(equal, more, strict=True))
+            for said in _unsteady(path, run)
+        ),
     )
 
 
@@ -93,6 +104,13 @@ def _read(path: Path) -> tuple[Results, list[Samples] | None]:
     file = path / "results.json" if path.is_dir() else path
     results, beside = read_results(file), file.with_name(samples.FILE_NAME)
     return results, samples.read(beside, len(results.rows)) if beside.exists() else None
+
+
+def _read_equal(path: Path, before: Path, first: Results) -> Results:
+    run, _samples = _read(path)
+    if differences := list(_differences(first, run)):
+        raise ConfigError(f"{path} was not made like {before}: {'; '.join(differences)}")
+    return run
 
 
 def _key(row: Row) -> tuple[str, str, str | None]:

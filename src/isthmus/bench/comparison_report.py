@@ -9,8 +9,9 @@ from isthmus.bench.output import now
 from isthmus.bench.report import write_report
 
 NOTE = (
-    "An interval holds the larger of two doubts: how single frames scatter (circular block bootstrap), and how starts of the "
-    "programs differ (Student's distribution). No change seen is not the same as no change."
+    "An interval holds the largest of the doubts: how single frames scatter (circular block bootstrap), how starts of the "
+    "programs differ, and, where equal runs were named, how those do (Student's distribution). No change seen is not the same "
+    "as no change."
 )
 
 

@@ -24,6 +24,10 @@ def sentences(found: Comparison, *, with_warnings: bool = True) -> list[str]:
         said.append(f"Of {len(known)} figures about {len(known) * LEVEL:.0f} would cross their interval by chance alone.")
     if unknown := len(everything) - len(known):
         said.append(f"{unknown} figures have no interval: too few frames beyond the percentile, or no samples.csv beside it.")
+    if found.equal:
+        said.append(f"How equal runs differ was learned from {len(found.equal) + 1} of them.")
+    elif len(same) < len(known):
+        said.append("How whole runs differ by chance is not known: name more runs like the first one with --equal.")
     if found.differs:
         said.append(f"Not alike in the two runs: {'; '.join(found.differs)}.")
     return said

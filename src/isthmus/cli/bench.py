@@ -91,6 +91,12 @@ def bench(
         tuple[Path, Path] | None,
         typer.Option(metavar="A B", help="Measure nothing: say what differs between two results, and what only by chance."),
     ] = None,
+    equal: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR", help="With --compare: one more run like A; two or more tell how whole runs differ by chance."
+        ),
+    ] = None,
     fail_on_regression: Annotated[
         bool, typer.Option("--fail-on-regression", help="With --compare: end with 1 if something became worse beyond chance.")
     ] = False,
@@ -108,6 +114,7 @@ def bench(
     if compare is not None:
         comparing.compare(
             *compare,
+            equal=equal or (),
             output=output,
             command=shlex.join(["isthmus", "bench", *typed.words(context)]),
             tolerance=tolerance,
@@ -115,6 +122,8 @@ def bench(
             as_json=as_json,
         )
         return
+    if equal:
+        raise UsageError("--equal names more runs like A; it needs --compare A B")
     if bundle is None or output is None or source is None:
         raise UsageError("name a bundle, -o FOLDER and --source SOURCE; or --compare A B")
     when = scenarios.parse(scenario, rate_per_s=quantity.rate_per_s(rate, "--rate") if rate else None, streams=streams)

@@ -1,5 +1,6 @@
 """What `isthmus bench --compare` prints."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +16,33 @@ if TYPE_CHECKING:
 COLUMNS = ["cell", "figure", "before", "after", "difference (95% interval)", "verdict"]
 
 
-def compare(before: Path, after: Path, *, output: Path | None, command: str, tolerance: float, fail: bool, as_json: bool) -> None:
+def compare(
+    before: Path,
+    after: Path,
+    *,
+    equal: Sequence[Path],
+    output: Path | None,
+    command: str,
+    tolerance: float,
+    fail: bool,
+    as_json: bool,
+) -> None:
     """Print what differs between two runs; ends with 1 where `fail` and something became worse by more than `tolerance`."""
     from isthmus.bench import comparison, comparison_report, findings
 
-    found = comparison.compare(before, after)
+    found = comparison.compare(before, after, equal)
     report = comparison_report.write(found, output, command) if output else None
     said = findings.sentences(found)
     regressions = found.regressions(tolerance)
     if as_json:
-        meta = {"before": found.before, "after": found.after, "differs": found.differs, "unsteady": found.unsteady, "said": said}
+        meta = {
+            "before": found.before,
+            "after": found.after,
+            "equal": found.equal,
+            "differs": found.differs,
+            "unsteady": found.unsteady,
+            "said": said,
+        }
         print_json(meta | {"tolerance": tolerance, "regressions": regressions}, [_row(cell) for cell in found.cells])
     else:
         lines = [_line(name, change) for name, change in found.named_changes]
