@@ -1,4 +1,4 @@
-"""Split language models beside unsplit ones: time per token, agreement, many conversations, slow links.
+"""Split language models beside unsplit ones: time per token, agreement, many conversations, slow links, lost servers.
 
     python -m benchmarks.llm [--quick] [--only compute,agreement,...] [--json FILE] [--docs docs] [--work build/bench-llm]
 
@@ -10,6 +10,7 @@ and few tokens, shows within a minute or two that everything works, and prints t
 import argparse
 import datetime
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import structlog
 from benchmarks.llm import page, targets
 from benchmarks.llm.run import FULL, PARTS, QUICK, Bench
 
@@ -40,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = options.only.split(",")
     if unknown := [name for name in chosen if name not in PARTS]:
         parser.error(f"--only {unknown[0]} is none of {', '.join(PARTS)}")
+    # Lost links are what is measured, and no news.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     started = time.monotonic()
 
     def say(what: str) -> None:

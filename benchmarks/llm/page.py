@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.llm.outages import SECOND
 from benchmarks.llm.targets import Row
 from benchmarks.markdown import table
 from benchmarks.server.plots import Bar, bars
@@ -72,11 +73,23 @@ included. *CPU*: milliseconds of processor time per token; the server's is count
 
 """
 
+OUTAGES = """## Killed servers and cut links
+
+In mid-answer, {trouble} tokens behind a prompt of {prompt}, while a step is under way over {link}: the server's process is
+killed, or nothing passes the link any more and no connection breaks. Weights are {weights}. Where the answer goes on alone, the
+bundle has the whole model and there is no other server; where it goes on at a second server, the device could not go on alone.
+*pause*: the longest wait for a token from the trouble on, {rounds} rounds, median and most. *wrong*: tokens that differ from
+those of an undisturbed answer with the same seed; of those drawn on the device, from what its own network draws behind the same
+text. *sent*: bytes of messages up during the pause, greeting and step included; *history*: the compressed rows of the
+conversation until then, which another server has to be given. Load at the begin: {load}.
+
+"""
+
 
 def write(docs: Path, meta: Mapping[str, Any], rows: Sequence[Row]) -> Path:
     """Write page and plot; returns the page."""
     parts = [OPENING.format(**meta), _targets(rows), _compute(meta, rows), _agreement(meta, rows), _together(meta, rows)]
-    parts.append(_links(docs, meta, rows))
+    parts += [_links(docs, meta, rows), _outages(meta, rows)]
     if skipped := [row["why"] for row in rows if row["kind"] == "skipped"]:
         parts.append("## Not measured\n\n" + "\n".join(f"- {why}" for why in skipped))
     path = docs / PAGE
@@ -178,6 +191,24 @@ def _links(docs: Path, meta: Mapping[str, Any], rows: Sequence[Row]) -> str:
     parts = [LINKS.format(**meta["links"]) + _table(["placement", *_COSTS.values()], costs), f"![Time per token]({PLOT})"]
     parts += [f"{title}:\n\n{_over_links(found, placements, value)}" for value, title in _TIMES.items()]
     return "\n\n".join(parts)
+
+
+def _outages(meta: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    cells = [
+        [
+            f"{row['what']}, {row['then']}",
+            f"{row['pause_ms']:.0f}, {row['pause_most_ms']:.0f} ms",
+            row["token_ms"],
+            f"{row['wrong']} of {row['tokens']}",
+            row["alone"],
+            row["sent_bytes"],
+            row["history_bytes"] if row["then"] == SECOND else None,
+        ]
+        for row in rows
+        if _is(row, "outage")
+    ]
+    columns = ["trouble", "pause", "ms a token before it", "wrong", "drawn on the device", "sent", "history"]
+    return OUTAGES.format(**meta["outages"]) + _table(columns, cells) if cells else ""
 
 
 def _typical(found: Sequence[Row], placement: str, cost: str) -> float | None:

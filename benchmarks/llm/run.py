@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.llm import agreement, compute, links, models, together
+from benchmarks.llm import agreement, compute, links, models, outages, together
 from benchmarks.llm.links import Size
 from benchmarks.llm.models import Say, Shape
 from benchmarks.llm.targets import Row
@@ -14,7 +14,7 @@ from benchmarks.llm.targets import Row
 from isthmus.contract.bundle import LanguageBundle
 from isthmus.export.language.settings import LanguageSettings, Layout, Weights
 
-PARTS = ("compute", "agreement", "together", "links")
+PARTS = ("compute", "agreement", "together", "links", "outages")
 TEXT = Path("text/tinystories_sample.txt")
 TRAINED = "stories260k (llama2.c), 260,000 parameters in 5 layers of 64 channels, trained on TinyStories"
 
@@ -34,6 +34,7 @@ class Plan:
         together_rounds, together_tokens: of many conversations.
         link_weights: of everything over links.
         size: of those.
+        troubles: killed servers and cut links, of the same weights.
     """
 
     shape: Shape = field(default_factory=Shape)
@@ -48,6 +49,7 @@ class Plan:
     together_tokens: int = 24
     link_weights: Weights = "int8"
     size: Size = field(default_factory=Size)
+    troubles: outages.Size = field(default_factory=outages.Size)
 
 
 FULL = Plan()
@@ -64,6 +66,7 @@ QUICK = Plan(
     together_tokens=4,
     link_weights="float32",
     size=Size(prompt=8, tokens=4, links=["10mbit/5ms"]),
+    troubles=outages.Size(prompt=8, tokens=8, trouble=3, rounds=1),
 )
 
 
@@ -93,15 +96,21 @@ class Bench:
 
     def run(self, parts: Sequence[str]) -> list[Row]:
         """Rows of all parts in order."""
-        of = {"compute": self._compute, "agreement": self._agreement, "together": self._together, "links": self._links}
+        of = {
+            "compute": self._compute,
+            "agreement": self._agreement,
+            "together": self._together,
+            "links": self._links,
+            "outages": self._outages,
+        }
         found = []
         for name in parts:
             self._say(name)
             found += of[name]()
         return found
 
-    def _bundle(self, weights: Weights, cut: str, layout: Layout = "head-tail") -> LanguageBundle:
-        precision = {"head_weights": weights, "tail_weights": weights, "local": weights}
+    def _bundle(self, weights: Weights, cut: str, layout: Layout = "head-tail", *, has_local: bool = True) -> LanguageBundle:
+        precision = {"head_weights": weights, "tail_weights": weights, "local": weights if has_local else None}
         settings = LanguageSettings(cut=cut, layout=layout, positions=self._plan.positions, **precision)  # type: ignore[arg-type]
         return models.bundle_of(self._folder, self._work, settings, say=self._say)
 
@@ -143,3 +152,9 @@ class Bench:
         size = plan.size
         self._begin("links", weights=weights, prompt=size.prompt, tokens=size.tokens, rounds=size.rounds)
         return links.medians(links.measure(links.placements(cuts, sandwich, self._folder), size, say=self._say))
+
+    def _outages(self) -> list[Row]:
+        weights, cut, size = self._plan.link_weights, str(self._plan.cuts[0]), self._plan.troubles
+        bundles = (self._bundle(weights, cut), self._bundle(weights, cut, has_local=False))
+        self._begin("outages", weights=weights, prompt=size.prompt, trouble=size.trouble, rounds=size.rounds, link=outages.LINK)
+        return outages.measure(*bundles, size, say=self._say)

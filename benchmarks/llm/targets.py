@@ -6,12 +6,12 @@ from typing import Any
 Row = dict[str, Any]
 PARAMETERS_LEAST = 50_000_000
 """Of a model that the first target is meant for: smaller ones are all overhead."""
-SPLIT_MOST, AGREEMENT_LEAST, GAIN_LEAST = 1.05, 0.97, 3.0
+SPLIT_MOST, AGREEMENT_LEAST, GAIN_LEAST, PAUSE_MOST_MS = 1.05, 0.97, 3.0, 1000.0
 
 
 def judge(rows: Sequence[Row]) -> list[Row]:
     """A row for each target that something was measured for."""
-    return [*_compute(rows), *_agreement(rows), *_together(rows)]
+    return [*_compute(rows), *_agreement(rows), *_together(rows), *_outages(rows)]
 
 
 def _compute(rows: Sequence[Row]) -> list[Row]:
@@ -45,6 +45,19 @@ def _together(rows: Sequence[Row]) -> list[Row]:
             told = f"{row['gain']:.2f} ({row['gain_least']:.2f} to {row['gain_most']:.2f})"
             told += f"; processor time per token 1/{row['cpu_gain']:.2f}"
             found.append(_target(what, f">= {GAIN_LEAST:g}", told, met=row["gain"] >= GAIN_LEAST))
+    return found
+
+
+def _outages(rows: Sequence[Row]) -> list[Row]:
+    found = []
+    for row in rows:
+        if row["kind"] == "outage":
+            what = f"{row['what']} in mid-answer, {row['then']}: the next token, the longest of {row['rounds']} rounds"
+            told = (
+                f"{row['pause_most_ms']:.0f} ms (median {row['pause_ms']:.0f} ms), {row['wrong']} of {row['tokens']} tokens wrong"
+            )
+            met = row["pause_most_ms"] <= PAUSE_MOST_MS and not row["wrong"]
+            found.append(_target(what, f"within {PAUSE_MOST_MS:.0f} ms, none wrong", told, met=met))
     return found
 
 

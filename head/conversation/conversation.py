@@ -180,6 +180,7 @@ class Conversation:
                 patience_s=0.0 if alone else self.settings.patience_s,
                 timeout_s=HASTY_CONNECT_S if alone and last is not None else CONNECT_S,
                 but=silent_at if alone else "",
+                last=silent_at,
             )
             try:
                 return self._draw_there(route, exchange)

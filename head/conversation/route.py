@@ -69,13 +69,14 @@ class Route:
         open_now = (0, 0) if self._exchange is None else (self._exchange.bytes_up, self._exchange.bytes_down)
         return self._bytes[0] + open_now[0], self._bytes[1] + open_now[1]
 
-    def find(self, *, patience_s: float, timeout_s: float = CONNECT_S, but: str = "") -> Exchange:
+    def find(self, *, patience_s: float, timeout_s: float = CONNECT_S, but: str = "", last: str = "") -> Exchange:
         """The stream that is open, or a new one.
 
         Args:
             patience_s: how long to look; each address is tried once in any case.
             timeout_s: for each attempt.
             but: an address that is not tried.
+            last: an address that is tried behind all others: from one that fell silent only silence is to be expected.
 
         Raises:
             IsthmusError: what the last attempts met.
@@ -85,7 +86,9 @@ class Route:
         until = time.monotonic() + patience_s
         pauses = retry_delays()
         while self._exchange is None:
-            error = self._try_all([address for address in self._addresses if address != but], timeout_s)
+            # Where the conversation is, it goes on without being sent again.
+            order = sorted(self._addresses, key=lambda address: (address == last, address != self._session_at))
+            error = self._try_all([address for address in order if address != but], timeout_s)
             pause_s = next(pauses)
             if error is not None and (not isinstance(error, TailUnavailable) or time.monotonic() + pause_s > until):
                 raise error
@@ -120,8 +123,7 @@ class Route:
     def _try_all(self, addresses: Sequence[str], timeout_s: float) -> IsthmusError | None:
         """Try every address once; what they met, where none took the stream."""
         met: list[IsthmusError] = [] if addresses else [TailUnavailable("there is no other server")]
-        # Where the conversation is, it goes on without being sent again.
-        for address in sorted(addresses, key=lambda address: address != self._session_at):
+        for address in addresses:
             try:
                 self._open(address, timeout_s)
             except IsthmusError as error:

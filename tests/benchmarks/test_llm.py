@@ -1,6 +1,9 @@
 """The benchmark of language models: how figures are made of times and tokens, and a run on a tiny model from export to page."""
 
 import argparse
+import os
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -78,6 +81,46 @@ def test_figures_of_a_conversation_are_per_token_behind_the_first_one(package):
     told = part(package, "device").talk(answer, 50, 8, 5, crossed=lambda: tuple(crossed))
     assert (told["prompt_up"], told["token_up"], told["token_down"], told["tokens"]) == (800, 10, 3, 5)
     assert (told["server_cpu_ms"], told["server_mb"]) == (None, None)
+
+
+def test_the_pause_is_the_longest_wait_behind_the_trouble_and_the_bytes_are_those_of_it(package):
+    outages = part(package, "outages")
+
+    class Talk:
+        bytes_up_down = (0, 0)
+
+        def answer(self, prompt):
+            for number in range(6):
+                time.sleep(0.3 if number == 4 else 0.001)
+                self.bytes_up_down = (self.bytes_up_down[0] + (500 if number == 4 else 10), 0)
+                yield SimpleNamespace(drawn=SimpleNamespace(id=number), placement="local" if number >= 4 else "head-tail")
+
+    size = outages.Size(prompt=1, tokens=6, trouble=3)
+    told = outages._answer(Talk(), [0], size, (os.getpid(), 0))
+    assert (told.ids, told.bytes_up, told.placements.count("local")) == ([0, 1, 2, 3, 4, 5], 500, 2)
+    assert told.pause_s > told.token_s
+
+
+@pytest.mark.parametrize(("most_ms", "wrong", "met"), [(999.0, 0, True), (1001.0, 0, False), (300.0, 1, False)])
+def test_a_lost_server_may_cost_a_second_and_no_token(package, most_ms, wrong, met):
+    row = {
+        "kind": "outage",
+        "what": "link cut",
+        "then": "goes on alone",
+        "rounds": 3,
+        "pause_ms": 1.0,
+        "wrong": wrong,
+        "tokens": 9,
+    }
+    (target,) = part(package, "targets").judge([{**row, "pause_most_ms": most_ms}])
+    assert target["met"] is met
+
+
+def test_tokens_that_differ_or_are_missing_are_wrong(package):
+    outages = part(package, "outages")
+    told = outages.Told(ids=[1, 2, 3], placements=["head-tail"] * 3, pause_s=0.1, token_s=0.1, bytes_up=1)
+    size = outages.Size(prompt=1, tokens=4, trouble=1)
+    assert outages._wrong(None, told, [1, 9, 3, 4], 0, size) == 2
 
 
 def test_what_does_not_exist_is_no_part(package, capsys):

@@ -1,6 +1,7 @@
 import itertools
 import os
 import signal
+import threading
 import time
 
 import numpy as np
@@ -118,6 +119,18 @@ def test_a_link_that_dies_is_left_by_a_device_that_can_go_on_alone_and_taken_aga
     again = list(itertools.islice(conversation.answer(prompt), 4))
     assert {token.placement for token in again} == {"head-tail"}
     assert [token.drawn.id for token in again] == Alone(whole_bundle).answer(prompt, 4)
+
+
+def test_another_server_is_asked_before_the_one_that_fell_silent(language_bundle, serve, shaped, talk):
+    link, other = shaped(serve(language_bundle).address), serve(language_bundle).address
+    conversation = talk(language_bundle, link.address, other)
+    back = threading.Timer(4.0, link.set_up, [True])
+    for count, _ in enumerate(itertools.islice(conversation.answer(PROMPT), 6)):
+        if count == 2:
+            link.set_up(False)
+            back.start()
+    back.cancel()
+    assert (conversation.changes, conversation.address) == (1, other)
 
 
 def test_a_server_that_drains_is_left_for_another_one(whole_bundle, serve, talk):
