@@ -27,8 +27,43 @@ FAMILIES = {
     "mistral": {"architectures": ["MistralForCausalLM"], "sliding_window": 24},
     "qwen2": {"architectures": ["Qwen2ForCausalLM"], "tie_word_embeddings": True},
     "qwen3": {"architectures": ["Qwen3ForCausalLM"], "rope_theta": 1000000.0},
+    "granite": {
+        "architectures": ["GraniteForCausalLM"],
+        "attention_multiplier": 0.3,
+        "embedding_multiplier": 6.0,
+        "residual_multiplier": 0.22,
+        "logits_scaling": 2.0,
+    },
+    "olmo2": {"architectures": ["Olmo2ForCausalLM"]},
+    "phi3": {"architectures": ["Phi3ForCausalLM"], "sliding_window": 24, "pad_token_id": 0},
+    "smollm3": {"architectures": ["SmolLM3ForCausalLM"], "pad_token_id": 0, "no_rope_layer_interval": 2},
+    "gemma": {"architectures": ["GemmaForCausalLM"], "hidden_act": "gelu_pytorch_tanh", "tie_word_embeddings": True},
+    "gemma2": {
+        "architectures": ["Gemma2ForCausalLM"],
+        "sliding_window": 24,
+        "query_pre_attn_scalar": 20,
+        "attn_logit_softcapping": 3.0,
+        "final_logit_softcapping": 10.0,
+        "tie_word_embeddings": True,
+    },
+    "gemma3": {
+        "architectures": ["Gemma3ForCausalLM"],
+        "model_type": "gemma3_text",
+        "sliding_window": 24,
+        "sliding_window_pattern": 2,
+        "query_pre_attn_scalar": 20,
+        "rope_theta": 1000000.0,
+        "rope_local_base_freq": 10000.0,
+        "tie_word_embeddings": True,
+    },
 }
 """Additions to a configuration, by family."""
+NORMS = {
+    "olmo2": ("post_attention", "post_feedforward"),
+    "gemma2": ("input", "post_attention", "pre_feedforward", "post_feedforward"),
+    "gemma3_text": ("input", "post_attention", "pre_feedforward", "post_feedforward"),
+}
+"""Of a layer, by kind of model, where they are not Llama's."""
 
 
 def write_folder(
@@ -81,31 +116,38 @@ def write_folder(
 
 def _weights(config: dict[str, Any], seed: int) -> dict[str, np.ndarray]:
     random = np.random.default_rng(seed)
-    width, inner, head = config["hidden_size"], config["intermediate_size"], config["head_dim"]
-    queries, keys = config["num_attention_heads"] * head, config["num_key_value_heads"] * head
-    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (config["vocab_size"], width)}
+    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (config["vocab_size"], config["hidden_size"])}
     for layer in range(config["num_hidden_layers"]):
-        name = f"model.layers.{layer}."
-        shapes |= {
-            f"{name}self_attn.{one}_proj.weight": (rows, width) for one, rows in zip("qkv", (queries, keys, keys), strict=True)
-        }
-        shapes |= {f"{name}self_attn.o_proj.weight": (width, queries), f"{name}mlp.down_proj.weight": (width, inner)}
-        shapes |= {f"{name}mlp.{one}_proj.weight": (inner, width) for one in ("gate", "up")}
-        shapes |= {f"{name}{one}_layernorm.weight": (width,) for one in ("input", "post_attention")}
-        if config["model_type"] == "qwen2":
-            shapes |= {
-                f"{name}self_attn.{one}_proj.bias": (rows,) for one, rows in zip("qkv", (queries, keys, keys), strict=True)
-            }
-        if config["model_type"] == "qwen3":
-            shapes |= {f"{name}self_attn.{one}_norm.weight": (head,) for one in "qk"}
-    shapes["model.norm.weight"] = (width,)
+        shapes |= {f"model.layers.{layer}.{name}": shape for name, shape in _layer(config).items()}
+    shapes["model.norm.weight"] = (config["hidden_size"],)
     if not config["tie_word_embeddings"]:
-        shapes["lm_head.weight"] = (config["vocab_size"], width)
+        shapes["lm_head.weight"] = (config["vocab_size"], config["hidden_size"])
+    middle = 0 if config["model_type"].startswith("gemma") else 1
     # Large enough that greedy answers do not repeat one token.
     return {
-        name: (random.normal(1, 0.2, shape) if "norm" in name else random.normal(0, 0.15, shape)).astype(np.float32)
+        name: (random.normal(middle, 0.2, shape) if "norm" in name else random.normal(0, 0.15, shape)).astype(np.float32)
         for name, shape in shapes.items()
     }
+
+
+def _layer(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Weights of a layer: name and shape."""
+    family, width, inner, head = (config[name] for name in ("model_type", "hidden_size", "intermediate_size", "head_dim"))
+    queries, keys = config["num_attention_heads"] * head, config["num_key_value_heads"] * head
+    rows = {"q": queries, "k": keys, "v": keys}
+    shapes: dict[str, tuple[int, ...]] = {"self_attn.o_proj.weight": (width, queries), "mlp.down_proj.weight": (width, inner)}
+    if family == "phi3":
+        shapes |= {"self_attn.qkv_proj.weight": (queries + 2 * keys, width), "mlp.gate_up_proj.weight": (2 * inner, width)}
+    else:
+        shapes |= {f"self_attn.{one}_proj.weight": (rows[one], width) for one in "qkv"}
+        shapes |= {f"mlp.{one}_proj.weight": (inner, width) for one in ("gate", "up")}
+    if family == "qwen2":
+        shapes |= {f"self_attn.{one}_proj.bias": (rows[one],) for one in "qkv"}
+    if family in ("qwen3", "gemma3_text"):
+        shapes |= {f"self_attn.{one}_norm.weight": (head,) for one in "qk"}
+    if family == "olmo2":
+        shapes |= {f"self_attn.{one}_norm.weight": (rows[one],) for one in "qk"}
+    return shapes | {f"{name}_layernorm.weight": (width,) for name in NORMS.get(family, ("input", "post_attention"))}
 
 
 def _write_weights(folder: Path, weights: dict[str, np.ndarray], shards: int) -> None:

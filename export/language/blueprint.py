@@ -1,31 +1,25 @@
-"""What the configuration of a language model says about its layers, for the families whose graph is built directly.
+"""What the configuration of a language model says about its layers, for the families whose graph is built directly."""
 
-The families are Llama's: RMS norms before attention and before a gated SiLU network, rotary positions over half-rotated heads,
-key-value heads shared by groups of query heads. Biases and norms of queries and keys are known by their weights, not by the
-family's name.
-"""
-
-import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, Literal
 
 from isthmus.errors import ExportError
 from isthmus.export.doors import architectures, processor
 from isthmus.export.doors.tracing import quiet
+from isthmus.export.language import rotation
+from isthmus.export.language.families import FAMILIES, Constants, Norms
+from isthmus.export.language.rotation import Rotation
 
-FAMILIES = {
-    "LlamaForCausalLM": "llama",
-    "MistralForCausalLM": "mistral",
-    "Qwen2ForCausalLM": "qwen2",
-    "Qwen3ForCausalLM": "qwen3",
-}
-"""Architecture -> module of transformers that defines it."""
 HEAD_MULTIPLE = 16
-STATIC_ROTATIONS = ("default", "linear", "llama3", "yarn")
-"""Kinds of rotary scaling whose angles do not depend on the length of the sequence."""
+Activation = Literal["silu", "gelu", "gelu_tanh"]
+ACTIVATIONS: dict[str, Activation] = {
+    "silu": "silu",
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+}
+"""What transformers calls those that are built."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,9 +35,11 @@ class Blueprint:
         head_width: of one head.
         vocabulary: number of logits.
         epsilon: of the norms.
+        norms: of a layer.
+        constants: that are multiplied with.
+        activation: of the gated network.
         windows: per layer the number of latest positions that it sees; None: all.
-        frequencies: float32[head_width / 2], angle per position of each pair.
-        magnification: factor on sine and cosine.
+        rotations: per layer, None where positions turn nothing; layers of one kind share theirs.
         positions_max: longest sequence that the model is made for.
         tied: whether the embedding is the language model's head too.
     """
@@ -56,9 +52,11 @@ class Blueprint:
     head_width: int
     vocabulary: int
     epsilon: float
+    norms: Norms
+    constants: Constants
+    activation: Activation
     windows: tuple[int | None, ...]
-    frequencies: np.ndarray
-    magnification: float
+    rotations: tuple[Rotation | None, ...]
     positions_max: int
     tied: bool
 
@@ -80,14 +78,11 @@ def read(folder: Path) -> Blueprint:
             f"{folder}: {name or 'its architecture'} is not known; language models come in as {', '.join(FAMILIES)}"
         )
     config = configuration(folder)
-    if config.hidden_act != "silu":
-        raise ExportError(f"{folder}: {name} with the activation {config.hidden_act!r} is not known; silu is")
+    family = FAMILIES[name]
+    activation = getattr(config, family.activation)
+    if activation not in ACTIVATIONS:
+        raise ExportError(f"{folder}: {name} with the activation {activation!r} is not known; {', '.join(ACTIVATIONS)} are")
     head_width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    frequencies, magnification = _rotation(folder, config, name)
-    if len(frequencies) * 2 != head_width:
-        raise ExportError(
-            f"{folder}: rotary positions over {2 * len(frequencies)} of {head_width} values of a head are not known"
-        )
     return Blueprint(
         architecture=name,
         layers=config.num_hidden_layers,
@@ -97,10 +92,12 @@ def read(folder: Path) -> Blueprint:
         head_width=head_width,
         vocabulary=config.vocab_size,
         epsilon=config.rms_norm_eps,
+        norms=family.norms,
+        constants=family.constants(config, head_width),
+        activation=ACTIVATIONS[activation],
         windows=_windows(config),
-        frequencies=frequencies,
-        magnification=magnification,
-        positions_max=config.max_position_embeddings,
+        rotations=rotation.of_layers(folder, config, name, family, head_width),
+        positions_max=rotation.positions_max(config),
         tied=config.tie_word_embeddings,
     )
 
@@ -121,20 +118,8 @@ def configuration(folder: Path) -> Any:  # noqa: ANN401 - a class of transformer
             raise ExportError(f"{folder}/config.json cannot be read: {lines[0]}") from reason
 
 
-def _rotation(folder: Path, config: Any, name: str) -> tuple[np.ndarray, float]:  # noqa: ANN401
-    """Angles per position and the factor on sine and cosine, as the family itself computes them."""
-    kind = config.rope_parameters.get("rope_type", "default")
-    if kind not in STATIC_ROTATIONS:
-        known = ", ".join(STATIC_ROTATIONS)
-        raise ExportError(f"{folder}: rotary scaling {kind!r} depends on the length of the text, which is not built; {known} are")
-    family = FAMILIES[name]
-    modeling = importlib.import_module(f"transformers.models.{family}.modeling_{family}")
-    rotary = getattr(modeling, f"{name.removesuffix('ForCausalLM')}RotaryEmbedding")(config)
-    return rotary.inv_freq.float().numpy(), float(rotary.attention_scaling)
-
-
 def _windows(config: Any) -> tuple[int | None, ...]:  # noqa: ANN401
-    """Of Mistral every layer has the one window, of Qwen those that are named so."""
+    """Where kinds of layers are named, those that slide have the window; else all have it, as Mistral's and Phi's do."""
     window = getattr(config, "sliding_window", None)
     kinds = getattr(config, "layer_types", None) or ["sliding_attention"] * config.num_hidden_layers
     return tuple(window if kind == "sliding_attention" else None for kind in kinds)

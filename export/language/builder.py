@@ -16,6 +16,7 @@ from isthmus.devices.decoder import decoder as ports
 from isthmus.export.language import linear
 from isthmus.export.language.blueprint import Blueprint
 from isthmus.export.language.network import CONTRIB, NetworkFile
+from isthmus.export.language.rotation import Rotation
 from isthmus.export.language.tensors import FolderTensors
 
 EMBEDDING, NORM, LOGITS_WEIGHT = "model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"
@@ -60,6 +61,7 @@ class Builder:
         self._tensors = tensors
         self._positions = positions
         self._weights = weights
+        self._rotations: list[Rotation] = []
 
     def write(self, path: Path, stretch: Stretch) -> NetworkFile:
         """Write a network and the file of its weights.
@@ -75,7 +77,6 @@ class Builder:
         x, added = self._entry(network, stretch), ""
         network.takes(ports.SEQUENCE_LENGTHS, INT32, ["batch"])
         network.takes(ports.TOTAL_LENGTH, INT32, [])
-        self._angles(network)
         for index in range(stretch.first, stretch.last):
             x, added = self._layer(network, index, index - stretch.first, x, added)
             self._tensors.forget()
@@ -89,55 +90,103 @@ class Builder:
         if not stretch.embeds:
             return network.takes(ports.HIDDEN, FLOAT, ["batch", "rows", self._plan.width])
         network.takes(ports.IDS, INT64, ["batch", "rows"])
-        return linear.lookup(network, self._tensors, self._weights, ids=ports.IDS, matrix=EMBEDDING, name="embedded")
+        embedded = linear.lookup(network, self._tensors, self._weights, ids=ports.IDS, matrix=EMBEDDING, name="embedded")
+        return self._scaled(network, embedded, self._plan.constants.embedding)
 
-    def _angles(self, network: NetworkFile) -> None:
-        frequencies = np.zeros(self._plan.network_head_width // 2, np.float32)
-        frequencies[: len(self._plan.frequencies)] = self._plan.frequencies
+    def _angles(self, network: NetworkFile, rotation: Rotation) -> list[str]:
+        """Tables of cosines and sines, one pair of them for all layers of a kind."""
+        if rotation not in self._rotations:
+            self._rotations.append(rotation)
+        kind = self._rotations.index(rotation)
+        is_whole = rotation.values == self._plan.head_width
+        width = self._plan.network_head_width if is_whole else rotation.values
+        frequencies = np.zeros(width // 2, np.float32)
+        frequencies[: len(rotation.frequencies)] = rotation.frequencies
         angles = np.arange(self._positions, dtype=np.float32)[:, np.newaxis] * frequencies
-        magnification = np.float32(self._plan.magnification)
-        network.constant("cosines", np.cos(angles) * magnification)
-        network.constant("sines", np.sin(angles) * magnification)
+        magnification = np.float32(rotation.magnification)
+        return [
+            network.constant(f"{name}.{kind}", turned(angles) * magnification)
+            for name, turned in (("cosines", np.cos), ("sines", np.sin))
+        ]
 
     def _layer(self, network: NetworkFile, index: int, place: int, x: str, added: str) -> tuple[str, str]:
         """One layer; the residual stream behind its attention, and what is still to be added to it."""
-        name = f"model.layers.{index}."
-        x, normed = self._norm(network, x, added, f"{name}input_layernorm.weight")
+        name, norms = f"model.layers.{index}.", self._plan.norms
+        x, normed = self._before(network, x, added, f"{name}self_attn", norms.before_attention)
         attended = self._attention(network, f"{name}self_attn.", index, place, normed)
-        x, normed = self._norm(network, x, attended, f"{name}post_attention_layernorm.weight")
-        gate = self._linear(network, normed, f"{name}mlp.gate_proj")
-        gate = network.node("Mul", [gate, network.node("Sigmoid", [gate], f"{gate}.sigmoid")], f"{gate}.silu")
-        inner = network.node("Mul", [gate, self._linear(network, normed, f"{name}mlp.up_proj")], f"{name}mlp.inner")
-        return x, self._linear(network, inner, f"{name}mlp.down_proj")
+        attended = self._behind(network, attended, name, norms.after_attention)
+        x, normed = self._before(network, x, attended, f"{name}mlp", norms.before_network)
+        return x, self._behind(network, self._gated(network, f"{name}mlp.", normed), name, norms.after_network)
+
+    def _before(self, network: NetworkFile, x: str, added: str, branch: str, norm: str | None) -> tuple[str, str]:
+        """What a branch goes on from: the residual stream, and what of it the branch sees."""
+        if norm is not None:
+            return self._norm(network, x, added, f"{branch.rpartition('.')[0]}.{norm}.weight")
+        total = network.node("Add", [x, added], f"{branch}.entry") if added else x
+        return total, total
+
+    def _behind(self, network: NetworkFile, x: str, layer: str, norm: str | None) -> str:
+        """What a branch adds to the residual stream."""
+        if norm is not None:
+            _, x = self._norm(network, x, "", f"{layer}{norm}.weight")
+        return self._scaled(network, x, self._plan.constants.residual)
+
+    def _gated(self, network: NetworkFile, name: str, x: str) -> str:
+        """The network of a layer; Phi has the matrices of gate and values in one."""
+        gate, inner = f"{name}gate_proj", f"{name}up_proj"
+        if f"{name}gate_up_proj.weight" in self._tensors:
+            network.node("Split", [self._linear(network, x, f"{name}gate_up_proj")], gate, inner, axis=-1, num_outputs=2)
+        else:
+            gate, inner = (self._linear(network, x, one) for one in (gate, inner))
+        product = network.node("Mul", [self._activated(network, gate), inner], f"{name}inner")
+        return self._linear(network, product, f"{name}down_proj")
+
+    def _activated(self, network: NetworkFile, x: str) -> str:
+        if self._plan.activation == "silu":
+            return network.node("Mul", [x, network.node("Sigmoid", [x], f"{x}.sigmoid")], f"{x}.silu")
+        approximate = "tanh" if self._plan.activation == "gelu_tanh" else "none"
+        return network.node("Gelu", [x], f"{x}.gelu", approximate=approximate)
 
     def _attention(self, network: NetworkFile, name: str, index: int, place: int, x: str) -> str:
         plan = self._plan
-        queries = self._heads(network, self._linear(network, x, f"{name}q_proj"), f"{name}q_norm.weight", plan.heads)
-        keys = self._heads(network, self._linear(network, x, f"{name}k_proj"), f"{name}k_norm.weight", plan.key_value_heads)
-        values = self._linear(network, x, f"{name}v_proj")
         pasts, presents = ports.past_names(place), ports.present_names(place)
         for past, present in zip(pasts, presents, strict=True):
             network.takes(past, FLOAT, ["batch", plan.key_value_heads, "past_positions", plan.network_head_width])
             network.gives(present, FLOAT, ["batch", plan.key_value_heads, "positions", plan.network_head_width])
-        inputs = [queries, keys, values, *pasts, ports.SEQUENCE_LENGTHS, ports.TOTAL_LENGTH, "cosines", "sines"]
+        rotation = plan.rotations[index]
+        angles = [] if rotation is None else self._angles(network, rotation)
         attended = network.node(
             "GroupQueryAttention",
-            inputs,
+            [*self._projected(network, name, x), *pasts, ports.SEQUENCE_LENGTHS, ports.TOTAL_LENGTH, *angles],
             f"{name}attended",
             *presents,
             domain=CONTRIB,
             num_heads=plan.heads,
             kv_num_heads=plan.key_value_heads,
-            scale=float(plan.head_width**-0.5),
-            do_rotary=1,
+            scale=float(plan.constants.attention_scale),
+            softcap=float(plan.constants.attention_cap or 0.0),
+            do_rotary=int(rotation is not None),
             local_window_size=plan.windows[index] or -1,
         )
         return self._linear(network, attended, f"{name}o_proj")
 
+    def _projected(self, network: NetworkFile, name: str, x: str) -> list[str]:
+        """Queries, keys and values; packed one behind the other they are taken as they are."""
+        if f"{name}qkv_proj.weight" in self._tensors:
+            return [self._linear(network, x, f"{name}qkv_proj"), "", ""]
+        queries, keys, values = (self._linear(network, x, f"{name}{one}_proj") for one in "qkv")
+        return [
+            self._heads(network, queries, f"{name}q_norm.weight", self._plan.heads),
+            self._heads(network, keys, f"{name}k_norm.weight", self._plan.key_value_heads),
+            values,
+        ]
+
     def _heads(self, network: NetworkFile, x: str, norm: str, heads: int) -> str:
-        """Queries or keys, each head normed for itself where the model has the weights for it."""
+        """Queries or keys, normed where the model has the weights for it: each head for itself, or all heads as one."""
         if norm not in self._tensors:
             return x
+        if self._tensors.size(norm) != self._plan.head_width:
+            return self._norm(network, x, "", norm)[1]
         parted = network.constant(f"{norm}.parted", np.array([0, 0, heads, self._plan.head_width]))
         joined = network.constant(f"{norm}.joined", np.array([0, 0, heads * self._plan.head_width]))
         _, normed = self._norm(network, network.node("Reshape", [x, parted], f"{x}.heads"), "", norm)
@@ -145,7 +194,8 @@ class Builder:
 
     def _norm(self, network: NetworkFile, x: str, added: str, weight: str) -> tuple[str, str]:
         """Add what is still to be added, and norm; the sum and the normed sum."""
-        scale, normed = linear.vector(network, self._tensors, weight), f"{weight}.normed"
+        offset = self._plan.constants.norm_offset
+        scale, normed = linear.vector(network, self._tensors, weight, offset=offset), f"{weight}.normed"
         epsilon = self._plan.epsilon
         if not added:
             network.node("SimplifiedLayerNormalization", [x, scale], normed, axis=-1, epsilon=epsilon, stash_type=1)
@@ -173,5 +223,20 @@ class Builder:
         added = network.node("Slice", [added, first, end, one], "kept_addends")
         _, normed = self._norm(network, x, added, NORM)
         matrix = EMBEDDING if self._plan.tied else LOGITS_WEIGHT
-        linear.product(network, self._tensors, self._weights, x=normed, matrix=matrix, name=ports.LOGITS)
+        constants = self._plan.constants
+        is_plain = constants.logits == 1 and constants.logits_cap is None
+        name = ports.LOGITS if is_plain else "products"
+        logits = linear.product(network, self._tensors, self._weights, x=normed, matrix=matrix, name=name)
+        if constants.logits_cap is not None:
+            within = self._scaled(network, logits, constants.logits / constants.logits_cap)
+            saturated = network.node("Tanh", [within], "saturated")
+            self._scaled(network, saturated, constants.logits_cap, ports.LOGITS)
+        elif not is_plain:
+            self._scaled(network, logits, constants.logits, ports.LOGITS)
         network.gives(ports.LOGITS, FLOAT, ["batch", "rows_kept", self._plan.vocabulary])
+
+    def _scaled(self, network: NetworkFile, x: str, factor: float, name: str = "") -> str:
+        if factor == 1 and not name:
+            return x
+        held = network.constant(f"factor {factor!r}", np.array(factor, np.float32))
+        return network.node("Mul", [x, held], name or f"{x}.scaled")

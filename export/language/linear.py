@@ -63,10 +63,10 @@ def lookup(network: NetworkFile, tensors: FolderTensors, weights: Weights, *, id
     return network.node("Mul", [taken, network.node("Gather", [held, ids], f"{name}.scales")], name)
 
 
-def vector(network: NetworkFile, tensors: FolderTensors, name: str) -> str:
-    """Write a bias or the scales of a norm; its name."""
+def vector(network: NetworkFile, tensors: FolderTensors, name: str, *, offset: float = 0.0) -> str:
+    """Write a bias or the scales of a norm, all of them higher by `offset`; its name."""
     network.parameters += tensors.size(name)
-    return network.constant(name, tensors.read(name))
+    return network.constant(name, tensors.read(name) + np.float32(offset))
 
 
 def _packed(pieces: Iterator[np.ndarray], bits: Bits, scales: list[np.ndarray]) -> Iterator[np.ndarray]:

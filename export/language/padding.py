@@ -13,7 +13,7 @@ from isthmus.errors import ExportError
 from isthmus.export.language.blueprint import Blueprint
 from isthmus.export.language.tensors import FolderTensors
 
-OUT = (".q_proj.weight", ".k_proj.weight", ".v_proj.weight", ".q_proj.bias", ".k_proj.bias", ".v_proj.bias")
+OUT = tuple(f".{name}_proj.{kind}" for name in ("q", "k", "v", "qkv") for kind in ("weight", "bias"))
 """Whose first axis is that of heads."""
 IN = (".o_proj.weight",)
 """Whose last axis is."""

@@ -34,7 +34,7 @@ def logits(folder: Path, ids: np.ndarray, *, keep: int) -> np.ndarray:
     """
     model = _without_weights(folder)
     with FolderTensors(folder) as tensors, torch.inference_mode():
-        model.model.embed_tokens = _Embedding(tensors)
+        model.model.embed_tokens = _Embedding(tensors, model.model.embed_tokens)
         model.lm_head = _Head(tensors, EMBEDDING if model.config.tie_word_embeddings else LOGITS_WEIGHT)
         for name in (*(f"model.layers.{index}" for index in range(len(model.model.layers))), "model.norm"):
             _lend(model, name, tensors)
@@ -61,16 +61,22 @@ def _without_weights(folder: Path) -> Any:  # noqa: ANN401 - a class of transfor
 
 
 class _Embedding(torch.nn.Module):
-    """Rows of a matrix in the folder, for the ids that come."""
+    """Rows of a matrix in the folder, for the ids that come.
 
-    def __init__(self, tensors: FolderTensors) -> None:
+    Args:
+        tensors: of the folder.
+        replaced: the model's own embedding, which in some families multiplies what it takes.
+    """
+
+    def __init__(self, tensors: FolderTensors, replaced: torch.nn.Module) -> None:
         super().__init__()
         self._tensors = tensors
+        self._factor = float(getattr(replaced, "scalar_embed_scale", 1.0))
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """The rows."""
         known, places = torch.unique(ids, return_inverse=True)
-        return torch.from_numpy(self._tensors.take(EMBEDDING, known.tolist()))[places]
+        return torch.from_numpy(self._tensors.take(EMBEDDING, known.tolist()))[places] * self._factor
 
 
 class _Head(torch.nn.Module):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from tests.language_models import FAMILIES
 
 from isthmus.codec.hidden import calibration
 from isthmus.devices.decoder import golden
@@ -27,7 +28,7 @@ def torch_logits(folder, ids):
         return model(input_ids=torch.tensor(ids)[None]).logits[0].numpy()
 
 
-@pytest.mark.parametrize("family", ["llama", "llama3", "mistral", "qwen2", "qwen3"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_the_halves_give_what_the_unsplit_model_gives(make_language_folder, tmp_path, family):
     folder = make_language_folder(family)
     bundle = exporter.export(folder, tmp_path / "bundle", LanguageSettings(cut="2"))
@@ -42,6 +43,41 @@ def test_a_sandwich_gives_it_too(make_language_folder, tmp_path, cut, parts):
     ids = np.random.default_rng(0).integers(0, 300, 100)
     assert tuple(part.layers for part in bundle.manifest.split) == parts
     np.testing.assert_allclose(split_logits(bundle, ids), torch_logits(folder, ids), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("family", "changed"),
+    [
+        ("phi3", {"head_dim": 64, "partial_rotary_factor": 0.75}),
+        ("gemma3", {"rope_scaling": {"rope_type": "linear", "factor": 8.0}}),
+        ("smollm3", {"use_sliding_window": True, "sliding_window": 24}),
+        ("llama", {"hidden_act": "gelu"}),
+    ],
+)
+def test_settings_of_a_family_are_heeded(make_language_bundle, family, changed):
+    assert all(gate.value <= gate.limit for gate in make_language_bundle(family, **changed).manifest.gates)
+
+
+SHORT_AND_LONG = {
+    "rope_scaling": {"type": "longrope", "short_factor": [1 + pair / 10 for pair in range(8)], "long_factor": [4.0] * 8},
+    "original_max_position_embeddings": 128,
+}
+
+
+def test_angles_that_change_with_a_texts_length_are_those_of_short_ones(make_language_bundle):
+    assert make_language_bundle("phi3", **SHORT_AND_LONG).manifest.positions_max == 128
+
+
+def test_texts_that_would_have_other_angles_are_a_usage_error(make_language_folder, tmp_path):
+    folder = make_language_folder("phi3", **SHORT_AND_LONG)
+    with pytest.raises(UsageError, match="--positions 200 is more than the 128"):
+        exporter.export(folder, tmp_path / "bundle", LanguageSettings(positions=200))
+
+
+def test_a_part_of_a_head_that_the_kernel_cannot_turn_is_refused(make_language_folder, tmp_path):
+    folder = make_language_folder("phi3", head_dim=32, partial_rotary_factor=0.25)
+    with pytest.raises(ExportError, match="rotary positions over 8 of 32 values"):
+        exporter.export(folder, tmp_path / "bundle", LanguageSettings())
 
 
 def test_weights_in_shards_are_the_same_weights(make_language_bundle):
@@ -74,7 +110,7 @@ def test_a_layer_without_weights_is_refused(make_language_folder, tmp_path):
     ("changed", "message"),
     [
         ({"architectures": ["MambaForCausalLM"]}, "MambaForCausalLM is not known"),
-        ({"hidden_act": "gelu"}, "activation 'gelu'"),
+        ({"hidden_act": "relu"}, "activation 'relu'"),
         ({"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}, "depends on the length"),
     ],
 )

@@ -17,7 +17,7 @@ def test_heads_are_widened_in_both_halves(make_language_folder):
         assert tensors.size("model.layers.0.self_attn.o_proj.weight") == 64 * 4 * 8
 
 
-@pytest.mark.parametrize(("family", "width"), [("llama", 8), ("qwen2", 20)])
+@pytest.mark.parametrize(("family", "width"), [("llama", 8), ("qwen2", 20), ("phi3", 8), ("smollm3", 8)])
 def test_a_model_of_narrow_heads_passes_the_gates(make_language_bundle, family, width):
     manifest = make_language_bundle(family, head_dim=width).manifest
     assert manifest.key_values[0].width == -(-width // 16) * 16
@@ -25,9 +25,10 @@ def test_a_model_of_narrow_heads_passes_the_gates(make_language_bundle, family, 
     assert sum(part.parameters for part in manifest.split) > embedding * 300 * 64
 
 
-def test_narrow_heads_that_are_normed_are_refused(make_language_folder, tmp_path):
+@pytest.mark.parametrize("family", ["qwen3", "olmo2"])
+def test_narrow_heads_that_are_normed_are_refused(make_language_folder, tmp_path, family):
     with pytest.raises(ExportError, match="heads of 8 values that are normed"):
-        exporter.export(make_language_folder("qwen3", head_dim=8), tmp_path / "bundle", LanguageSettings())
+        exporter.export(make_language_folder(family, head_dim=8), tmp_path / "bundle", LanguageSettings())
 
 
 def test_narrow_heads_are_quantised_as_wide_ones_are(make_language_bundle):
