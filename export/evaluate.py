@@ -42,7 +42,8 @@ class Row:
         name: of the point or the rival.
         setting: picture quality and the like.
         bytes_mean: payload for one picture.
-        metric: accuracy, or agreement with the unsplit network where there are no labels.
+        metric: accuracy, or agreement with the unsplit network where there are no labels; of boxes whose truth is known AP50.
+        further: figures beside it, AP where the metric is AP50.
         device_mmac: million multiply-adds on the device.
         head: of a point, the file of its head; empty for a rival.
         device_ms: median time of the device's network, one thread; None where it runs none.
@@ -56,6 +57,7 @@ class Row:
     device_mmac: float
     device_ms: float | None
     head: str = ""
+    further: tuple[Metric, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """As in `evaluation.json`."""
@@ -64,6 +66,7 @@ class Row:
             "setting": self.setting,
             "bytes_mean": round(self.bytes_mean, 1),
             "metric": self.metric.model_dump(),
+            **({"further": [one.model_dump() for one in self.further]} if self.further else {}),
             "device_mmac": round(self.device_mmac, 3),
             "device_ms": None if self.device_ms is None else round(self.device_ms, 4),
         }
@@ -96,8 +99,8 @@ def evaluate(
 
     Args:
         bundle: a vision bundle: a classifier or a detector.
-        samples: pictures as they come from the camera. Without labels, and for detectors, agreement with the unsplit network is
-            measured.
+        samples: pictures as they come from the camera. Without labels, and for detectors without true boxes, agreement with the
+            unsplit network is measured.
         rivals: see the head of this module.
         on_step: told in words what is being measured.
 
@@ -181,7 +184,7 @@ class _Task(Generic[Answer]):
         """Give back the network's memory; it is loaded again when another picture comes."""
         self._loaded = None
 
-    def score(self, answers: Sequence[Answer]) -> Metric:
+    def score(self, answers: Sequence[Answer]) -> tuple[Metric, ...]:
         """How good answers to all pictures are."""
         return self.judge.score(answers, self.whole_answers)
 
@@ -254,14 +257,22 @@ def _picture(pictures: Sequence[np.ndarray], task: _Task[Answer], format_name: s
 
 
 def _row(
-    kind: str, name: str, setting: str, size: float, metric: Metric, mmac: float, milliseconds: float | None, head: str = ""
+    kind: str,
+    name: str,
+    setting: str,
+    size: float,
+    metrics: tuple[Metric, ...],
+    mmac: float,
+    milliseconds: float | None,
+    head: str = "",
 ) -> Row:
     return Row(
         kind=kind,
         name=name,
         setting=setting,
         bytes_mean=size,
-        metric=metric,
+        metric=metrics[0],
+        further=metrics[1:],
         device_mmac=mmac,
         device_ms=milliseconds,
         head=head,

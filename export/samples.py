@@ -2,6 +2,7 @@
 
     FOLDER/<class>/<picture>      an image folder; without class folders the pictures are unlabelled
     FILE.npz                      arrays `images` uint8[n, row, column, 3] in RGB order, and optionally `labels` int[n]
+    FILE.json                     true boxes as COCO's, see `annotations`, with the pictures beside it
 
 For training, pictures are kept at the size of the network's input in uint8, with what a crop would cut away; the rest of the
 preparation is arithmetic on the batch, so training sees just what `contract.prepare` makes on the device. For evaluation they
@@ -20,6 +21,8 @@ import structlog
 
 from isthmus.contract.prepare import Preparation, fit, geometry, prepare
 from isthmus.errors import ExportError
+from isthmus.export import annotations
+from isthmus.export.annotations import Truth
 
 log = structlog.get_logger()
 
@@ -37,14 +40,16 @@ class Samples:
     Attributes:
         pictures: each uint8[row, column, 3] BGR.
         labels: int64[n], or None where they are not known.
-        names: class names, empty where there are no labels.
+        names: class names, empty where there are no labels and no boxes.
         origin: where they come from, for the training record.
+        truth: boxes that are to be found, in pixels of each picture as it was read; None where they are not known.
     """
 
     pictures: Sequence[np.ndarray]
     labels: np.ndarray | None
     names: tuple[str, ...]
     origin: str
+    truth: tuple[Truth, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -52,7 +57,8 @@ class Samples:
     def part(self, indices: np.ndarray) -> "Samples":
         """The samples at `indices`."""
         labels = None if self.labels is None else self.labels[indices]
-        return replace(self, pictures=[self.pictures[index] for index in indices], labels=labels)
+        truth = None if self.truth is None else tuple(self.truth[index] for index in indices)
+        return replace(self, pictures=[self.pictures[index] for index in indices], labels=labels, truth=truth)
 
     def classes(self, known: Sequence[str], count: int) -> np.ndarray | None:
         """Labels as indices of a network's class scores.
@@ -110,8 +116,8 @@ def read(path: str | Path, preparation: Preparation | None = None) -> Samples:
     """Read samples.
 
     Args:
-        path: an image folder or an npz file.
-        preparation: pictures are brought to its size, see `sized`; None keeps them as they are.
+        path: an image folder, an npz file, or a file of annotations as COCO's.
+        preparation: pictures are brought to its size, see `sized`, and true boxes are left out; None keeps them as they are.
 
     Raises:
         ExportError: nothing there, nothing readable, or arrays of another kind.
@@ -125,7 +131,9 @@ def read(path: str | Path, preparation: Preparation | None = None) -> Samples:
     if place.suffix == ".npz":
         return _read_npz(place, preparation)
     check_place(place)
-    raise ExportError(f"{place} is not a folder of pictures and not an npz file")
+    if place.suffix == ".json":
+        return _read_annotated(place, preparation)
+    raise ExportError(f"{place} is not a folder of pictures, no npz file and no .json of annotations")
 
 
 def check_place(place: Path) -> None:
@@ -165,6 +173,26 @@ def _read_folder(folder: Path, preparation: Preparation | None) -> Samples:
         labels=np.array(labels, dtype=np.int64) if classes else None,
         names=tuple(child.name for child in classes),
         origin=f"{folder.name}, {len(pictures)} pictures",
+    )
+
+
+def _read_annotated(path: Path, preparation: Preparation | None) -> Samples:
+    found = annotations.read(path)
+    pictures: list[np.ndarray] = []
+    held_bytes = 0
+    for file in found.pictures:
+        picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise ExportError(f"{file} of {path} cannot be read; what was not looked at cannot be judged")
+        pictures.append(picture if preparation is None else sized(picture, preparation))
+        held_bytes += pictures[-1].nbytes
+        _check_memory(len(pictures), held_bytes)
+    return Samples(
+        pictures=pictures,
+        labels=None,
+        names=found.names if preparation is None else (),
+        origin=f"{path.name}, {len(pictures)} pictures",
+        truth=found.truth if preparation is None else None,
     )
 
 

@@ -85,6 +85,7 @@ def test_geometry_maps_the_edges_of_the_resized_picture_to_those_of_the_source(
     start = np.array([place.offset_x, place.offset_y])
     end = start + np.array([width * place.scale_x, height * place.scale_y])
     np.testing.assert_allclose(place.to_source(np.stack([start, end])), [[0, 0], [width, height]], atol=1e-9)
+    np.testing.assert_allclose(place.to_prepared(np.array([[0, 0], [width, height]])), np.stack([start, end]), atol=1e-9)
     outside = (start < -1e-9).any() or (end > np.array([target[1], target[0]]) + 1e-9).any()
     assert not (outside and fit != "crop")
 

@@ -100,6 +100,26 @@ def test_evaluate_measures_rivals_too(exported, scenes):
     assert {row.get("rival") for row in rows} == {None, "local", "webp"}
 
 
+def test_evaluate_measures_average_precision_where_true_boxes_are_known(exported, scenes):
+    names = ["blue square", "red square"]
+    boxes = [(place, *one) for place, squares in enumerate(SCENES) for one in squares]
+    annotated = {
+        "images": [{"id": place, "file_name": f"{place:02d}.png"} for place in range(len(SCENES))],
+        "categories": [{"id": index, "name": name} for index, name in enumerate(names)],
+        "annotations": [
+            {"image_id": place, "category_id": names.index(f"{colour} square"), "bbox": [16 * x, 16 * y, 16, 16]}
+            for place, colour, x, y in boxes
+        ],
+    }
+    (scenes / "boxes.json").write_text(json.dumps(annotated))
+    command = ["evaluate", exported[0], "--data", scenes / "boxes.json", "--rivals", "local"]
+    rows = json.loads(invoke(*command, "--json").stdout)["rows"]
+    assert [row["metric"]["name"] for row in rows] == ["AP50", "AP50"]
+    assert [row["metric"]["value"] for row in rows] == [pytest.approx(1.0)] * 2
+    assert [row["further"][0]["name"] for row in rows] == ["AP", "AP"]
+    assert "AP50" in invoke(*command).stdout
+
+
 @pytest.mark.parametrize("placement", ["split", "offload", "local"])
 def test_every_placement_finds_the_squares_where_they_are(exported, server, scenes, placement):
     records = run(exported[0], scenes, server, "--no-gate", "--placement", placement, "--picture", "webp-100")

@@ -20,6 +20,7 @@ from isthmus.export.doors import architectures
 from isthmus.export.training import recipe as recipes
 
 if TYPE_CHECKING:
+    from isthmus.contract.metric import Metric
     from isthmus.export.exporter import Exported
 
 ModelArgument = Annotated[
@@ -305,11 +306,17 @@ def _check_data(bottleneck: str, data: Path | None) -> None:
 
 def evaluate(
     bundle: BundleArgument,
-    data: Annotated[Path, typer.Option(help="Pictures: FOLDER/<class>/<picture>, or an npz with images, labels.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Pictures: FOLDER/<class>/<picture>, an npz with images, labels; for a detector also a .json of true boxes as "
+            "COCO's, with the pictures beside it."
+        ),
+    ],
     rivals: Annotated[str, typer.Option(help="Of jpeg, webp, local; avif, h264 and h265 come later.")] = "jpeg,webp,local",
     as_json: JsonOption = False,
 ) -> None:
-    """Measure accuracy and real bytes of a bundle beside pictures and the unsplit network."""
+    """Measure accuracy, or a detector's average precision, and real bytes beside pictures and the unsplit network."""
     from isthmus.contract.bundle import open_bundle
     from isthmus.export import evaluate as evaluation
     from isthmus.export import samples
@@ -324,16 +331,16 @@ def evaluate(
     if as_json:
         print_json(results["meta"], results["rows"])
         return
+    figures = [name for metric in (rows[0].metric, *rows[0].further) for name in (metric.name, "interval")]
     print_table(
         f"{results['meta']['metric']} on {pictures.origin}, 95% intervals",
-        ["placement", "setting", "payload, mean", "metric", "interval", "device MMAC", "device ms"],
+        ["placement", "setting", "payload, mean", *figures, "device MMAC", "device ms"],
         [
             [
                 f"split, {row.name}" if row.kind == "point" else row.name,
                 row.setting,
                 size(row.bytes_mean),
-                f"{row.metric.value:.1%}",
-                f"{row.metric.low:.1%} to {row.metric.high:.1%}",
+                *(words for metric in (row.metric, *row.further) for words in _told(metric)),
                 f"{row.device_mmac:.2f}",
                 "-" if row.device_ms is None else f"{row.device_ms:.2f}",
             ]
@@ -341,3 +348,7 @@ def evaluate(
         ],
     )
     guard.out.print(f"[dim]{results['meta']['rivals']}[/dim]")
+
+
+def _told(metric: "Metric") -> tuple[str, str]:
+    return f"{metric.value:.1%}", f"{metric.low:.1%} to {metric.high:.1%}"

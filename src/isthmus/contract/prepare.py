@@ -77,6 +77,11 @@ class Geometry:
         mapped: np.ndarray = (points - np.array([self.offset_x, self.offset_y])) / np.array([self.scale_x, self.scale_y])
         return mapped
 
+    def to_prepared(self, points: np.ndarray) -> np.ndarray:
+        """Map float[..., 2] points (x, y) of source pixels into the prepared array."""
+        mapped: np.ndarray = points * np.array([self.scale_x, self.scale_y]) + np.array([self.offset_x, self.offset_y])
+        return mapped
+
 
 def geometry(preparation: Preparation, width: int, height: int) -> Geometry:
     """Where a source of `width` x `height` pixels lies in the prepared array."""
