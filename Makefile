@@ -29,7 +29,7 @@ help:
 	@echo "                  an evening for each of five folds: Ctrl-C ends it, and the next time it goes on where it was"
 	@echo "make bench-links  outages of a link: time to the next answer of the server, answers of the device, false alarms (20 minutes)"
 	@echo "make bench-plan   plans beside measurements: placements, links and a small fleet, on two networks (a quarter of an hour)"
-	@echo "make bench-llm    split language models beside unsplit ones: writes docs/llm-benchmark.md (about a quarter of an hour)"
+	@echo "make bench-llm    split language models beside unsplit ones: writes docs/llm-benchmark.md (some twenty minutes)"
 	@echo "make zoo          docs/zoo.md: what the exporter makes of foreign files and known architectures (about 10 minutes)"
 	@echo "make slim         head and tail each in an environment of their own, without torch"
 	@echo "make proto        generate the messages anew; proto-check: are they current?"

@@ -38,7 +38,7 @@ Packing and unpacking the hidden states of one token, which these times do not h
 AGREEMENT = """## Agreement
 
 How often the likeliest token stays the same when all hidden states cross compressed, head and tail in float32, on windows of the
-text that nothing was calibrated on; Wilson's intervals (95%). Model: {trained}.
+text that nothing was calibrated on; Wilson's intervals (95%).
 
 """
 
@@ -48,11 +48,6 @@ One server process (`isthmus serve --pictures off`, one instance, one thread), s
 {rounds} rounds in turns, medians and ranges. *CPU*: of the server's process per token. Load: {load}.
 
 """
-
-SMALL = """
-
-This model is tiny: 64 channels leave little to make up for a rounded one. No larger trained model is
-measured here, so what int4 costs those is open."""
 
 BATCH = """
 
@@ -88,7 +83,7 @@ conversation until then, which another server has to be given. Load at the begin
 
 def write(docs: Path, meta: Mapping[str, Any], rows: Sequence[Row]) -> Path:
     """Write page and plot; returns the page."""
-    parts = [OPENING.format(**meta), _targets(rows), _compute(meta, rows), _agreement(meta, rows), _together(meta, rows)]
+    parts = [OPENING.format(**meta), _targets(rows), _compute(meta, rows), _agreement(rows), _together(meta, rows)]
     parts += [_links(docs, meta, rows), _outages(meta, rows)]
     if skipped := [row["why"] for row in rows if row["kind"] == "skipped"]:
         parts.append("## Not measured\n\n" + "\n".join(f"- {why}" for why in skipped))
@@ -129,9 +124,10 @@ def _within(row: Row, clock: str) -> str:
     return f"{row[f'{clock}_ratio']:.3f} ({row[f'{clock}_low']:.3f} to {row[f'{clock}_high']:.3f})"
 
 
-def _agreement(meta: Mapping[str, Any], rows: Sequence[Row]) -> str:
+def _agreement(rows: Sequence[Row]) -> str:
     cells = [
         [
+            row["model"],
             f"{row['cut']} of {row['layers']}",
             row["mode"],
             row["bytes"],
@@ -141,8 +137,8 @@ def _agreement(meta: Mapping[str, Any], rows: Sequence[Row]) -> str:
         for row in rows
         if _is(row, "agreement")
     ]
-    columns = ["cut", "mode", "bytes a token", "same token likeliest", "tokens"]
-    return AGREEMENT.format(**meta) + _table(columns, cells) + SMALL if cells else ""
+    columns = ["model", "cut", "mode", "bytes a token", "same token likeliest", "tokens"]
+    return AGREEMENT + _table(columns, cells) if cells else ""
 
 
 def _together(meta: Mapping[str, Any], rows: Sequence[Row]) -> str:

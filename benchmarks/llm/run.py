@@ -11,12 +11,16 @@ from benchmarks.llm.links import Size
 from benchmarks.llm.models import Say, Shape
 from benchmarks.llm.targets import Row
 
+from isthmus.bench.language import demo
 from isthmus.contract.bundle import LanguageBundle
 from isthmus.export.language.settings import LanguageSettings, Layout, Weights
 
 PARTS = ("compute", "agreement", "together", "links", "outages")
 TEXT = Path("text/tinystories_sample.txt")
-TRAINED = "stories260k (llama2.c), 260,000 parameters in 5 layers of 64 channels, trained on TinyStories"
+TRAINED = {
+    "shakespeare": "shakespeare (`isthmus demo --llm`), 2.4 million parameters in 4 layers of 256 channels",
+    "stories260k": "stories260k (llama2.c), 260,000 parameters in 5 layers of 64 channels, trained on TinyStories",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +33,7 @@ class Plan:
         precisions: weights of it, for compute and for many conversations.
         cuts: layers of the head; the first one is that of compute.
         last: layers at the end of the sandwich; 0: none.
-        trained_cuts: of the trained model.
+        trained_cuts: of the trained models by name.
         rounds, tokens: of compute.
         together_rounds, together_tokens: of many conversations.
         link_weights: of everything over links.
@@ -42,7 +46,9 @@ class Plan:
     precisions: tuple[Weights, ...] = ("float32", "int8")
     cuts: tuple[int, ...] = (4, 8)
     last: int = 1
-    trained_cuts: tuple[int, ...] = (1, 2, 3, 4)
+    trained_cuts: dict[str, tuple[int, ...]] = field(
+        default_factory=lambda: {"shakespeare": (1, 2, 3), "stories260k": (1, 2, 3, 4)}
+    )
     rounds: int = 10
     tokens: int = 24
     together_rounds: int = 5
@@ -59,7 +65,7 @@ QUICK = Plan(
     precisions=("float32",),
     cuts=(1,),
     last=0,
-    trained_cuts=(2,),
+    trained_cuts={"shakespeare": (2,)},
     rounds=2,
     tokens=4,
     together_rounds=1,
@@ -89,8 +95,12 @@ class Bench:
         told = f"{shape.name}: {shape.layers} layers of {shape.width} channels, {shape.vocabulary:,} tokens"
         noise = "random weights, for speed, bytes and memory alone"
         self.facts: dict[str, Any] = {
-            "models": f"- {told}, {shape.parameters:,} parameters, {noise}.\n- {TRAINED}, for agreement.",
-            "trained": TRAINED,
+            "models": "\n".join(
+                [
+                    f"- {told}, {shape.parameters:,} parameters, {noise}.",
+                    *(f"- {TRAINED[name]}, for agreement." for name in plan.trained_cuts),
+                ]
+            ),
         }
         """For the page: the models, and of each part how much was measured and the load at its begin."""
 
@@ -130,10 +140,20 @@ class Bench:
         return found + compute.packing(next(iter(bundles.values())), repeats=plan.rounds * plan.tokens)
 
     def _agreement(self) -> list[Row]:
-        folder, text = models.convert_trained(self._work / "stories260k"), models.DATA / TEXT
-        if folder is None or not text.is_file():
-            return [{"kind": "skipped", "why": f"agreement: ISTHMUS_DATA has no lm_stories260k or no {TEXT}"}]
-        return agreement.measure(folder, text, self._work, cuts=self._plan.trained_cuts, say=self._say)
+        found: list[Row] = []
+        for name, cuts in self._plan.trained_cuts.items():
+            folder, text = self._trained(name)
+            if folder is None or not text.is_file():
+                found.append({"kind": "skipped", "why": f"agreement: ISTHMUS_DATA has no lm_stories260k or no {TEXT}"})
+            else:
+                found += agreement.measure(folder, text, self._work, name=name, cuts=cuts, say=self._say)
+        return found
+
+    def _trained(self, name: str) -> tuple[Path | None, Path]:
+        """Folder of a trained model, and a text that it was not trained on."""
+        if name == "shakespeare":
+            return demo.model_folder(), demo.model_folder() / demo.HELD_OUT
+        return models.convert_trained(self._work / name), models.DATA / TEXT
 
     def _together(self) -> list[Row]:
         plan = self._plan

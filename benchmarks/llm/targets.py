@@ -31,7 +31,7 @@ def _agreement(rows: Sequence[Row]) -> list[Row]:
     found = []
     for row in rows:
         if row["kind"] == "agreement" and row["mode"] == "int4":
-            what = f"int4 hidden states, same token likeliest, trained model, cut {row['cut']} of {row['layers']}"
+            what = f"int4 hidden states, same token likeliest, {row['model']}, cut {row['cut']} of {row['layers']}"
             told = f"{row['agreement']:.1%} ({row['low']:.1%} to {row['high']:.1%})"
             found.append(_target(what, f">= {AGREEMENT_LEAST:.0%}", told, met=row["agreement"] >= AGREEMENT_LEAST))
     return found

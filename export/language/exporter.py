@@ -66,7 +66,8 @@ def export(
             on_step(f"measuring on {text.measured.size} tokens of {text.name}")
             figures = [fidelity.compare("split", text, fidelity.score(_on_disk(split), text), float32)]
             figures += [fidelity.compare("local", text, fidelity.score(_on_disk([one]), text), float32) for one in local]
-            files[FILE_NAME] = _calibrate(split[0], text, place)
+            # In the sandwich rows of two cuts cross with one calibration.
+            files[FILE_NAME] = _calibrate(split[0], text, place, learns=len(split) == 2)
         files[GOLDEN_NAME] = _save_golden(split, local, plan, place)
         manifest = record.manifest(
             folder, settings, plan, split, local, positions=positions, gates=passed, fidelity=tuple(figures)
@@ -86,14 +87,14 @@ def _on_disk(built: Sequence[Built]) -> list[OnDisk]:
     return [(one.path, one.part.weights) for one in built]
 
 
-def _calibrate(head: Built, text: Text, place: Path) -> Path:
+def _calibrate(head: Built, text: Text, place: Path, *, learns: bool) -> Path:
     """What the codec of hidden states has to know of them, from the windows that nothing is measured on."""
     chain = Chain(_on_disk([head]), positions=text.calibration.shape[1])
     rows = []
     for ids in text.calibration:
         chain.restart()
         rows.append(chain.run(ids))
-    Calibration.of_rows(np.concatenate(rows)).save(place / FILE_NAME)
+    Calibration.of_rows(np.concatenate(rows), learns=learns).save(place / FILE_NAME)
     return place / FILE_NAME
 
 

@@ -8,8 +8,8 @@ from tests.benchmarks.conftest import FOLDER
 from tests.language_models import TEXT
 
 
-def test_every_mode_has_a_row_and_the_head_reads_what_crossed(language_bundle, tmp_path):
-    (tmp_path / "text").write_text(TEXT * 12)
+def test_every_mode_has_a_row_and_head_and_probe_read_what_crossed(language_bundle, tmp_path):
+    (tmp_path / "text").write_text(TEXT * 40)
     command = [
         sys.executable,
         FOLDER / "hidden_states.py",
@@ -21,7 +21,8 @@ def test_every_mode_has_a_row_and_the_head_reads_what_crossed(language_bundle, t
         "4",
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
-    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| ([\d.]+)% \| [\d.]+ \| (\d+)% \|$", done.stdout, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| ([\d.]+)% \| [\d.]+ \| (\d+)% \| ([\d.]+)% \|$", done.stdout, re.MULTILINE)
     assert [row[:2] for row in rows] == [("float32", "256"), ("fp16", "128"), ("int8", "68"), ("int4", "36")]
     assert float(rows[0][2]) == 100.0
     assert [row[3] for row in rows[:3]] == ["100"] * 3
+    assert min(float(row[4]) for row in rows) > 50

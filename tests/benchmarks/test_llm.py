@@ -45,7 +45,7 @@ def test_the_split_is_judged_by_the_clock_and_by_processor_time(package, wall, c
 
 
 def test_a_small_model_and_the_other_modes_are_not_judged(package):
-    share = {"cut": 1, "layers": 5, "agreement": 0.5, "low": 0.4, "high": 0.6}
+    share = {"model": "m", "cut": 1, "layers": 5, "agreement": 0.5, "low": 0.4, "high": 0.6}
     rows = [compute_row(parameters=300), {"kind": "agreement", "mode": "int8", **share}]
     assert part(package, "targets").judge(rows) == []
     (target,) = part(package, "targets").judge([{"kind": "agreement", "mode": "int4", **share}])
@@ -151,7 +151,8 @@ def test_a_tiny_run_gets_from_its_export_to_its_page(package, tmp_path):
     bench = run.Bench(plan, tmp_path, lambda _: None)
     rows = bench.run(["compute", "together"])
     bundle = bench._bundle("float32", "1")
-    rows += part(package, "agreement").of_bundle_on(bundle, np.arange(40).reshape(2, 20), "numbers")
+    agreements = part(package, "agreement").of_bundle_on(bundle, np.arange(40).reshape(2, 20), "numbers")
+    rows += [{"model": "tiny", **row} for row in agreements]
     size = links.Size(prompt=8, tokens=4, links=["10mbit/5ms"])
     offered = [
         one for one in links.placements([bundle], None, tmp_path) if one.name in ("device alone", "split behind layer 1, int8")
@@ -160,7 +161,7 @@ def test_a_tiny_run_gets_from_its_export_to_its_page(package, tmp_path):
     rows += links.medians(links.measure(offered, size, say=lambda _: None))
     meta = dict.fromkeys(("command", "date", "machine", "versions", "busy"), "") | bench.facts
     text = page.write(tmp_path, meta, [*rows, *part(package, "targets").judge(rows)]).read_text()
-    agreements = {row["mode"]: row["agreement"] for row in rows if row["kind"] == "agreement"}
+    agreements = {row["mode"]: row["agreement"] for row in agreements}
     assert agreements["fp16"] >= agreements["int8"] >= agreements["int4"]
     split = rows[-1]
     assert (split["placement"], split["passed_bytes"] > split["prompt_up"] > 8 * 32) == ("split behind layer 1, int8", True)

@@ -40,13 +40,17 @@ def test_what_is_not_built_says_so_in_one_line(command):
     "arguments",
     [
         ["serve", "b", "--engine", "ray"],
-        ["demo", "--llm"],
     ],
 )
 def test_an_option_that_is_not_built_is_named(arguments):
     done = runner.invoke(app, arguments)
     assert done.exit_code == 1
     assert "not built yet" in done.stderr
+
+
+def test_the_demo_of_language_models_takes_no_pictures():
+    done = runner.invoke(app, ["demo", "--llm", "--data", "pictures"])
+    assert (done.exit_code, "--data is for pictures" in done.stderr) == (2, True)
 
 
 def test_the_version_is_printed():

@@ -91,8 +91,13 @@ def stage_breakdown(outcomes: Sequence[Outcome]) -> Chart:
     return Chart(svg=page.svg(), keys=[square_key(colours[stage], stage) for stage in stages])
 
 
-def latency_distribution(outcomes: Sequence[Outcome]) -> Chart | None:
-    """Share of frames that were answered within a time; None where no single latencies were kept."""
+def latency_distribution(outcomes: Sequence[Outcome], *, subject: str = "frame") -> Chart | None:
+    """Share of frames that were answered within a time; None where no single latencies were kept.
+
+    Args:
+        outcomes: of the frames, or of what else is waited for.
+        subject: what that is: `frame`, or `token`, which is waited for from the one before it.
+    """
     series = [
         (np.sort(np.asarray(outcome.latencies_ms, dtype=np.float64)), look, name)
         for outcome, look, name in zip(outcomes, looks(outcomes), names(outcomes), strict=True)
@@ -101,7 +106,7 @@ def latency_distribution(outcomes: Sequence[Outcome]) -> Chart | None:
     if not series:
         return None
     told = "; ".join(f"{name} half within {words.milliseconds(float(np.median(values)))} ms" for values, _look, name in series)
-    page = Drawing(WIDTH, HEIGHT, description=f"Share of frames answered within a time: {told}.")
+    page = Drawing(WIDTH, HEIGHT, description=f"Share of {subject}s answered within a time: {told}.")
     low = max(1e-3, min(float(values[0]) for values, _look, _name in series) / 1.3)
     high = max(max(float(values[-1]) for values, _look, _name in series) * 1.15, low * 1.01)
     across, down = axes.time_axis(page, low, high), drawing.linear(0, 1, BOTTOM, TOP)
@@ -110,7 +115,8 @@ def latency_distribution(outcomes: Sequence[Outcome]) -> Chart | None:
         page.path(_steps(values, across, down), stroke=look.colour, dash=look.dash, style="curve", tip=name)
         middle = float(np.quantile(values, 0.5))
         page.path(drawing.marker(look.marker, across(middle), down(0.5)), fill=look.colour, style="mark", tip=name)
-    page.text(((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6), "milliseconds from capture to answer (logarithmic)", anchor="middle")
+    waited = "from capture to answer" if subject == "frame" else f"from {subject} to {subject}"
+    page.text(((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6), f"milliseconds {waited} (logarithmic)", anchor="middle")
     return Chart(svg=page.svg(), keys=[line_key(look, name) for _values, look, name in series])
 
 

@@ -72,6 +72,19 @@ class Timeline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Conversations:
+    """What a language model said.
+
+    Attributes:
+        outcomes: one for each conversation, with times of its tokens; rows carry the further fields of `language.publish.row`.
+        text: of one of them.
+    """
+
+    outcomes: Sequence[Outcome]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportContent:
     """Everything in a report; empty parts are left out.
 
@@ -82,6 +95,7 @@ class ReportContent:
         summary: what was measured, in a few facts.
         verdict: sentences, the most important one first.
         outcomes: rows of the table, in its order.
+        conversations: of a language model, instead of `outcomes`.
         reference: the unsplit network on pictures that were not compressed.
         evaluation: accuracy and bytes of the bundle beside rivals, on labelled pictures.
         comparison: with another run.
@@ -104,6 +118,7 @@ class ReportContent:
     summary: Sequence[Fact] = ()
     verdict: Sequence[str] = ()
     outcomes: Sequence[Outcome] = ()
+    conversations: Conversations | None = None
     reference: Metric | None = None
     evaluation: Evaluation | None = None
     comparison: Comparison | None = None

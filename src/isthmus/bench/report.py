@@ -9,12 +9,13 @@ import jinja2
 
 from isthmus.bench import findings, words
 from isthmus.bench.charts import accuracy_against_bytes, latency_distribution, stage_breakdown
-from isthmus.bench.content import Fact, Outcome, ReportContent, Timeline
+from isthmus.bench.content import Conversations, Fact, Outcome, ReportContent, Timeline
 from isthmus.bench.evaluation import Evaluation
 from isthmus.bench.interval_chart import relative_changes
 from isthmus.bench.legend import Chart
 from isthmus.bench.look import names
 from isthmus.bench.output import write_whole
+from isthmus.bench.results import Row
 from isthmus.bench.rival_chart import against_bytes, against_time
 from isthmus.bench.strips import strips
 from isthmus.contract.bundle import Bundle
@@ -42,6 +43,8 @@ def render(content: ReportContent) -> str:
         accuracy=accuracy_against_bytes(outcomes, content.reference) if outcomes else None,
         breakdown=stage_breakdown(outcomes) if any(outcome.row.stages_ms for outcome in outcomes) else None,
         distribution=latency_distribution(outcomes),
+        spoken=_spoken(content.conversations),
+        token_times=latency_distribution(content.conversations.outcomes, subject="token") if content.conversations else None,
         rivals=_rivals(content.evaluation),
         intervals=relative_changes(content.comparison) if content.comparison else None,
         changes=[(cell.name, change) for cell in content.comparison.cells for change in cell.changes]
@@ -107,6 +110,11 @@ def steadiness_facts(found: Steadiness | None) -> tuple[Fact, ...]:
         ("Processor time of others", others),
     )
     return tuple(Fact(name=name, value=value) for name, value in facts)
+
+
+def _spoken(said: Conversations | None) -> list[tuple[str, Row]]:
+    """Rows of conversations with their names."""
+    return [] if said is None else [(name, one.row) for name, one in zip(names(said.outcomes), said.outcomes, strict=True)]
 
 
 def _rivals(evaluation: Evaluation | None) -> list[tuple[str, Chart]]:

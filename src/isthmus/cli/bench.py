@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from isthmus.cli import comparing, costs, guard, quantity, remotely, typed
 from isthmus.cli.bundles import JsonOption
-from isthmus.errors import UsageError
+from isthmus.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
     from isthmus.bench.progress import Progress as Report
@@ -19,24 +19,53 @@ if TYPE_CHECKING:
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything the demo makes.")] = Path("demo-output"),
     data: Annotated[Path | None, typer.Option(help="An image folder, one folder for each class, instead of the digits.")] = None,
-    llm: Annotated[bool, typer.Option("--llm", help="The language-model demo; not built yet.")] = False,
+    llm: Annotated[bool, typer.Option("--llm", help="A small language model that is in the package; a minute or two.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train, cut, export, serve, stream and measure a small network; about five minutes.
 
-    Writes demo.isthmus, results.json and report.html.
+    With --llm: export a small language model, cut in two and as a sandwich, talk to it alone and over links, and kill its
+    server in mid-answer.
+
+    Writes bundles, results.json, results.csv and report.html.
     """
     from isthmus.bench import demo as demonstration
     from isthmus.bench import publish
 
     if llm:
-        raise guard.later("--llm", "leave it out")
+        if data is not None:
+            raise UsageError("--data is for pictures; leave it out with --llm")
+        _demo_of_language(output, as_json=as_json)
+        return
     with _bar() as bar:
         show = _Shower(bar)
         found = demonstration.demonstrate(output, data, demonstration.DemoSettings(), on_progress=show)
         show.end()
     published = publish.demo(found, output)
     _print(published, as_json=as_json)
+
+
+def _demo_of_language(output: Path, *, as_json: bool) -> None:
+    from isthmus.bench.language import demo as demonstration
+    from isthmus.bench.language import publish
+    from isthmus.bench.language.settings import DemoSettings
+    from isthmus.bench.language.table import conversations_table
+
+    with _bar() as bar:
+        show = _Shower(bar)
+        found = demonstration.demonstrate(output, DemoSettings(), on_progress=show)
+        show.end()
+    published = publish.demo(found, output)
+    if as_json:
+        typer.echo(published.results.model_dump_json(indent=2))
+    else:
+        guard.out.print(conversations_table(published.results.rows))
+        for sentence in published.said:
+            guard.out.print(sentence, highlight=False, markup=False)
+        guard.out.print(publish.BANNER, style="bold", highlight=False)
+        guard.out.print(f"Report: {published.report}", highlight=False)
+    if wrong := publish.differing(found.spoken):
+        raise DeviceError(f"{wrong} tokens are not those of the same networks in one process; {published.report} has the rows")
 
 
 def bench(

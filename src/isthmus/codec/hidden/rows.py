@@ -5,7 +5,8 @@ rows without being quantised again. Little-endian.
     int8    scale float32 | width x int8                     value = scale * code, code in -127..127
     int4    one scale float16 for each 32 channels | nibbles  value = scale * (nibble - 8), of the rotated row without its mean
 
-In a byte of nibbles the lower half comes first; of an odd width the last upper half is 8. Decoders take every nibble.
+In a byte of nibbles the lower half comes first; of an odd width the last upper half is 8. Decoders take every nibble. Where the
+calibration has learned directions, a row of int4 is as `principal` writes it, and of the same size.
 """  # noqa: D205
 
 import numpy as np
@@ -47,6 +48,9 @@ def read(body: memoryview, mode: Mode, calibration: Calibration) -> np.ndarray:
     if mode is Mode.HIDDEN_INT8:
         packed = np.frombuffer(body, _int8(width))
         return np.asarray(packed["codes"] * packed["scale"][:, np.newaxis], np.float32)
+    if calibration.principal is not None:
+        data = np.frombuffer(body, np.uint8).reshape(-1, row_bytes(mode, width))
+        return np.asarray(calibration.principal.read(data) + calibration.mean)
     return _read_int4(np.frombuffer(body, _int4(width)), calibration)
 
 
@@ -66,6 +70,8 @@ def _write_int8(rows: np.ndarray) -> bytes:
 
 
 def _write_int4(rows: np.ndarray, calibration: Calibration) -> bytes:
+    if calibration.principal is not None:
+        return calibration.principal.write(rows - calibration.mean).tobytes()
     count, width = rows.shape
     packed = np.empty(count, _int4(width))
     blocks = np.zeros((count, packed["scales"].shape[1], BLOCK), np.float32)
