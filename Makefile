@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 600
 # The oldest protoc whose output every supported protobuf runtime takes.
 PROTOC := grpcio-tools==1.76.0
 
-.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-agent bench-noise bench-server bench-codec bench-controller bench-links bench-plan bench-llm headline zoo proto proto-check slim clean help
+.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-agent bench-noise bench-server bench-codec bench-controller bench-links bench-plan bench-llm headline papers zoo proto proto-check slim clean help
 
 help:
 	@echo "make demo         train, cut, export, serve, stream and measure a small network (about 5 minutes)"
@@ -30,6 +30,9 @@ help:
 	@echo "make bench-links  outages of a link: time to the next answer of the server, answers of the device, false alarms (20 minutes)"
 	@echo "make bench-plan   plans beside measurements: placements, links and a small fleet, on two networks (a quarter of an hour)"
 	@echo "make bench-llm    split language models beside unsplit ones: writes docs/llm-benchmark.md (some twenty minutes)"
+	@echo "make bench-llm    split language models beside unsplit ones: writes docs/llm-benchmark.md (about a quarter of an hour)"
+	@echo "make papers       tables of published papers made again, theirs beside ours, some on an emulated slow device (as root): writes"
+	@echo "                  docs/papers.md (about ten minutes, the first time twenty)"
 	@echo "make zoo          docs/zoo.md: what the exporter makes of foreign files and known architectures (about 10 minutes)"
 	@echo "make slim         head and tail each in an environment of their own, without torch"
 	@echo "make proto        generate the messages anew; proto-check: are they current?"
@@ -107,6 +110,10 @@ bench-controller: $(READY)
 # An evening for each of five folds; what is made is kept in build/headline, which `make clean` removes.
 headline: $(READY)
 	$(BIN)/python -m benchmarks.headline
+
+# Photos and the trained language model are found by ISTHMUS_DATA, trained networks in build/headline; without them that is left out.
+papers: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.papers
 
 # Foreign files are found by ISTHMUS_DATA; without them the page has the architectures alone.
 zoo: $(READY)

@@ -1,0 +1,1 @@
+"""Tables of published papers made again: their figures beside ours, and what differs."""
