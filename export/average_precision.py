@@ -81,27 +81,34 @@ def precisions(of_classes: Sequence[ClassMatches], counts: np.ndarray) -> np.nda
 
 def _of_draws(matched: ClassMatches, counts: np.ndarray) -> np.ndarray:
     """float64[draw, overlap] of one class; NaN for draws in which it does not occur."""
-    size = max(1, len(OVERLAPS) * len(matched.pictures))
-    some = max(1, VALUES_MAX // size)
+    some = max(1, VALUES_MAX // max(1, len(matched.pictures)))
     parts = [_precision(matched, counts[start : start + some]) for start in range(0, len(counts), some)]
     return np.concatenate(parts)
 
 
 def _precision(matched: ClassMatches, counts: np.ndarray) -> np.ndarray:
     true = (counts @ matched.true).astype(np.float64)
-    weights = counts[:, None, matched.pictures] * ~matched.ignored
-    right = np.cumsum(weights * matched.right, axis=2, dtype=np.float64)
-    wrong = np.cumsum(weights * ~matched.right, axis=2, dtype=np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        recall = right / true[:, None, None]
-    precision = right / (right + wrong + np.spacing(1))
-    falling = np.maximum.accumulate(precision[..., ::-1], axis=2)[..., ::-1]
+    drawn = counts[:, matched.pictures]
+    every = np.cumsum(drawn, axis=1)
+    found = np.empty((len(counts), len(OVERLAPS)))
+    for place, (right, ignored) in enumerate(zip(matched.right, matched.ignored, strict=True)):
+        so_far = np.cumsum(drawn * ~ignored, axis=1) if ignored.any() else every
+        # Recall rises and precision peaks at right boxes alone: the others need not be looked at.
+        kept = right & ~ignored
+        found[:, place] = _area(np.cumsum(drawn[:, kept], axis=1), so_far[:, kept], true)
+    found[true == 0] = np.nan
+    return found
+
+
+def _area(right: np.ndarray, so_far: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """float64[draw]: mean of the falling precision over the recalls; right boxes and all boxes so far, int[draw, right box]."""
+    precision = right / (so_far + np.spacing(1))
+    falling = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     # How many of the recalls are first reached by each box.
-    reached = np.searchsorted(RECALLS, np.nan_to_num(recall), side="right")
-    fresh = np.diff(reached, axis=2, prepend=0)
-    summed: np.ndarray = (falling * fresh).sum(2) / len(RECALLS)
-    summed[true == 0] = np.nan
-    return summed
+    reached = np.searchsorted(RECALLS, right / np.maximum(true, 1)[:, None], side="right")
+    fresh = np.diff(reached, axis=1, prepend=0)
+    area: np.ndarray = (falling * fresh).sum(1) / len(RECALLS)
+    return area
 
 
 def _of_class(images: Sequence[dict[str, list[float]] | None]) -> ClassMatches:
