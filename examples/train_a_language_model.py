@@ -4,6 +4,7 @@
     isthmus export shakespeare --cut 2 --data shakespeare.txt -o shakespeare.isthmus
 
 The last tenth of each text is held out, and written beside the model as `held_out.txt`: what is measured on it was not learned.
+`written.txt` is what the model writes by itself, a text to calibrate with where the other one must stay.
 The learning rate falls along the minutes that are given, so that the training may be short or long. Weights are written in
 float16: 2.4 million of them, 4.9 MB. `isthmus demo --llm` has the model that 25 minutes on one core gave.
 """
@@ -23,6 +24,7 @@ VOCABULARY, POSITIONS = 1024, 512
 ROWS, BATCH = 128, 8
 RATE = 3e-3
 HELD_OUT = 0.1
+WRITTEN_ROWS, WRITTEN_TOKENS = 48, 256
 
 
 def train_tokenizer(texts: list[str]) -> Tokenizer:
@@ -91,6 +93,22 @@ def held_out_loss(model: LlamaForCausalLM, ids: torch.Tensor) -> float:
     return sum(loss_of(model, ids[None, at * ROWS : (at + 1) * ROWS + 1]).item() for at in range(count)) / count
 
 
+@torch.no_grad()
+def write(model: LlamaForCausalLM, tokenizer: Tokenizer) -> str:
+    """A text by the model, each part begun with a line's end and drawn token by token as likely as it finds them."""
+    begun = torch.tensor([tokenizer.encode("\n").ids] * WRITTEN_ROWS)
+    drawn = model.generate(
+        begun,
+        attention_mask=torch.ones_like(begun),
+        max_new_tokens=WRITTEN_TOKENS,
+        do_sample=True,
+        temperature=1.0,
+        top_k=0,
+        pad_token_id=0,
+    )
+    return "".join(tokenizer.decode(row.tolist()) for row in drawn)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("texts", type=Path, nargs="+")
@@ -110,6 +128,7 @@ def main() -> None:
     per_byte = loss * len(kept) / sum(len(text.encode()) for text in held_out) / math.log(2)
     model.half().save_pretrained(options.output)
     tokenizer.save(str(options.output / "tokenizer.json"))
+    (options.output / "written.txt").write_text(write(model.float(), tokenizer), encoding="utf-8")
     (options.output / "held_out.txt").write_text("".join(held_out), encoding="utf-8")
     said = {"texts": [path.name for path in options.texts], "steps": steps, "nats_per_token": loss, "bits_per_byte": per_byte}
     (options.output / "training.json").write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")

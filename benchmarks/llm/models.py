@@ -23,6 +23,7 @@ from isthmus.export.language.settings import LanguageSettings
 
 DATA = Path(os.environ.get("ISTHMUS_DATA", "../shared/data"))
 CONVERTER = Path(__file__).parents[2] / "examples" / "convert_llama2c.py"
+PLAYS, PLAYS_LEARNED = Path("text/tinyshakespeare.txt"), 0.9
 Say = Callable[[str], None]
 
 
@@ -119,6 +120,16 @@ def convert_trained(folder: Path) -> Path | None:
         command = [sys.executable, str(CONVERTER), str(source / "stories260K.bin"), str(source / "tok512.bin"), str(folder)]
         subprocess.run(command, check=True)
     return folder
+
+
+def held_out_plays(target: Path) -> Path:
+    """Write what the model of `isthmus demo --llm` has not learned of its text, where ISTHMUS_DATA has that; returns `target`."""
+    plays = DATA / PLAYS
+    if plays.is_file():
+        text = plays.read_text(encoding="utf-8")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text[int(len(text) * PLAYS_LEARNED) :], encoding="utf-8")
+    return target
 
 
 def bundle_of(folder: Path, place: Path, settings: LanguageSettings, *, say: Say) -> LanguageBundle:

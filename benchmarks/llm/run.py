@@ -144,7 +144,7 @@ class Bench:
         for name, cuts in self._plan.trained_cuts.items():
             folder, text = self._trained(name)
             if folder is None or not text.is_file():
-                found.append({"kind": "skipped", "why": f"agreement: ISTHMUS_DATA has no lm_stories260k or no {TEXT}"})
+                found.append({"kind": "skipped", "why": f"agreement: ISTHMUS_DATA has not the model or the text of {name}"})
             else:
                 found += agreement.measure(folder, text, self._work, name=name, cuts=cuts, say=self._say)
         return found
@@ -152,7 +152,7 @@ class Bench:
     def _trained(self, name: str) -> tuple[Path | None, Path]:
         """Folder of a trained model, and a text that it was not trained on."""
         if name == "shakespeare":
-            return demo.model_folder(), demo.model_folder() / demo.HELD_OUT
+            return demo.model_folder(), models.held_out_plays(self._work / "held_out.txt")
         return models.convert_trained(self._work / name), models.DATA / TEXT
 
     def _together(self) -> list[Row]:

@@ -3,7 +3,10 @@ import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
-from isthmus.bench.language.demo import HELD_OUT, model_folder
+from tokenizers import Tokenizer
+
+from isthmus.bench.language.demo import WRITTEN, model_folder
+from isthmus.codec.hidden import principal
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -19,4 +22,9 @@ def test_the_model_is_small_enough_to_ship_and_says_where_it_comes_from():
     assert (model_folder() / "model.safetensors").stat().st_size <= 5_000_000
     said = json.loads((model_folder() / "training.json").read_text())
     assert said["texts"] == ["tinyshakespeare.txt"]
-    assert len((model_folder() / HELD_OUT).read_text()) > 100_000
+
+
+def test_the_text_beside_it_gives_rows_enough_for_directions():
+    tokenizer = Tokenizer.from_file(str(model_folder() / "tokenizer.json"))
+    rows = len(tokenizer.encode((model_folder() / WRITTEN).read_text()).ids)
+    assert rows >= 2 * principal.ROWS_MIN * 256

@@ -1,7 +1,7 @@
 """From the weights of a small language model to its answers over links, and on without the server that was killed.
 
 The model comes with the package: `shakespeare`, trained from scratch by `examples/train_a_language_model.py` on nine tenths of a
-text of Shakespeare's plays; the last tenth is beside it. It shows that export, server, device and measurement work here, not how
+text of Shakespeare's plays; a text that it wrote itself is beside it. It shows that export, server, device and measurement work here, not how
 well a large model is split.
 """
 
@@ -19,8 +19,8 @@ from isthmus.contract.manifest import Gate
 from isthmus.devices.decoder import golden
 from isthmus.errors import BundleError
 
-HELD_OUT = "held_out.txt"
-"""Text beside the model that it was not trained on; calibrates hidden states, and is what agreement is measured on."""
+WRITTEN = "written.txt"
+"""Text beside the model, by the model; calibrates hidden states."""
 LICENCE = "weights trained from scratch on text in the public domain; Apache-2.0"
 
 
@@ -94,7 +94,7 @@ def _export(folder: Path, layout: str, cut: str, on_progress: Callable[[Progress
         head_weights="int8",
         tail_weights="int8",
         local="int8",
-        data=model / HELD_OUT,
+        data=model / WRITTEN,
         licence=LICENCE,
     )
     return export(
