@@ -1,8 +1,8 @@
 """From the weights of a small language model to its answers over links, and on without the server that was killed.
 
 The model comes with the package: `shakespeare`, trained from scratch by `examples/train_a_language_model.py` on nine tenths of a
-text of Shakespeare's plays; a text that it wrote itself is beside it. It shows that export, server, device and measurement work here, not how
-well a large model is split.
+text of Shakespeare's plays; a text that it wrote itself is beside it. It shows that export, server, device and measurement work
+here, not how well a large model is split.
 """
 
 import time
