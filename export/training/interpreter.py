@@ -44,10 +44,11 @@ class OnnxModule(torch.nn.Module):
         self._plans: dict[tuple[str, ...], list[tuple[_Step, list[str]]]] = {}
         self._attributes: dict[str, str] = {}
         self._constants: dict[str, Tensor] = {}
-        read = {name for step in self._steps for name in step.inputs} | set(self.output_names)
-        for name, value in graph.initializers.items():
-            if name in read:
-                self._hold(name, value, trainable=name in trainable)
+        # In the order of reading: that of the initialisers differs from process to process, and an optimiser's state goes by it.
+        read = dict.fromkeys((*(name for step in self._steps for name in step.arguments if name), *self.output_names))
+        for name in read:
+            if name in graph.initializers:
+                self._hold(name, graph.initializers[name], trainable=name in trainable)
 
     def _hold(self, name: str, value: ir.Value, *, trainable: bool) -> None:
         if value.const_value is None:

@@ -236,6 +236,16 @@ def test_weights_train_only_when_asked(handmade):
     assert set(free.weights()) == {"w1", "b1", "w2", "b2", "w3", "b3"}
 
 
+def test_weights_stand_in_the_order_of_reading_whatever_the_order_of_the_file(handmade):
+    model, other = handmade["skip"], handmade["skip"].clone()
+    turned = list(other.graph.initializers.values())[::-1]
+    other.graph.initializers.clear()
+    other.graph.initializers.update({value.name: value for value in turned})
+    assert list(other.graph.initializers) != list(model.graph.initializers)
+    names = [[name for name, _ in OnnxModule(one, trainable=one.graph.initializers).named_parameters()] for one in (model, other)]
+    assert names[0] == names[1] == [f"weight_{name}" for name in ("w1", "b1", "w2", "b2", "w3", "b3")]
+
+
 def test_training_does_not_change_the_model(handmade):
     module = OnnxModule(handmade["skip"], trainable=handmade["skip"].graph.initializers)
     with torch.no_grad():
