@@ -3,8 +3,8 @@
     python benchmarks/hidden_states.py B.isthmus TEXT [--tokens 2048] [--read 64] [--epochs 10]
 
 The first part puts windows of a text through head, codec and tail, and compares the likeliest tokens with those that head and
-tail give without a codec. Of the text that an export was given with --data, every other 256 tokens made the calibrated mean: give
-this another text, or know that half of it was seen.
+tail give without a codec. Of the text that an export was given with --data, every other 256 tokens made the calibration: give
+this another text, or know that part of it was seen.
 
 The second part plays a server that has the head too, which every server may have: the head is in the bundle. It reads the text
 from the hidden states alone, position after position: of all tokens it takes the one whose hidden state, behind those that it has

@@ -28,7 +28,8 @@ TOKENIZER = "tokenizer.json"
 TEXT_FILES = (TOKENIZER, "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "generation_config.json")
 """What goes along with the networks, where the model's folder has it."""
 CALIBRATION = "hidden.npz"
-"""`mean` float32[width] of the hidden states at the cut, `signs` int8[width] of the rotation; see `codec.hidden`."""
+"""`mean` float32[width] of the hidden states at the cut, `signs` int8[width] of the rotation, or learned directions with their
+bits; see `codec.hidden`."""
 
 Weights = Literal["float32", "int8", "int4"]
 Layout = Literal["head-tail", "sandwich"]

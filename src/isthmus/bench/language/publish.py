@@ -159,9 +159,11 @@ def _meta(found: Demonstrated, machine: dict[str, object]) -> dict[str, object]:
 
 def _summary(found: Demonstrated) -> list[Fact]:
     manifest, settings = found.bundles[0].manifest, found.settings
-    parameters = 0 if manifest.local is None else manifest.local.parameters
     facts = (
-        ("Model", f"{manifest.architecture}, {parameters / 1e6:.1f} million parameters in {manifest.layers} layers"),
+        (
+            "Model",
+            f"{manifest.architecture}, {manifest.layers} layers of {manifest.width} channels, {manifest.vocabulary:,} tokens",
+        ),
         ("Trained on", "nine tenths of a text of Shakespeare's plays"),
         ("Conversation", f"{len(settings.prompts)} prompts, {settings.tokens} tokens behind each"),
         ("Links", ", ".join(settings.links)),
