@@ -258,6 +258,12 @@ def language_bundle(make_language_bundle: Callable[..., LanguageBundle]) -> Lang
     return make_language_bundle()
 
 
+@pytest.fixture(scope="session")
+def traced_bundle(make_language_bundle: Callable[..., LanguageBundle]) -> LanguageBundle:
+    """A GPT-2 of the same sizes, whose networks are traced; one layer of it in the head."""
+    return make_language_bundle("gpt2")
+
+
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """A folder of five pictures of noise, 60x40."""

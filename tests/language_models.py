@@ -58,6 +58,8 @@ FAMILIES = {
     },
 }
 """Additions to a configuration, by family."""
+TRACED = {"gpt2": {"architectures": ["GPT2LMHeadModel"], "tie_word_embeddings": True}}
+"""The same of families that no builder knows."""
 NORMS = {
     "olmo2": ("post_attention", "post_feedforward"),
     "gemma2": ("input", "post_attention", "pre_feedforward", "post_feedforward"),
@@ -80,7 +82,7 @@ def write_folder(
 
     Args:
         folder: made.
-        family: of `FAMILIES`.
+        family: of `FAMILIES` or `TRACED`.
         seed: of the weights.
         shards: files of weights.
         extra: weights that no layer knows.
@@ -103,31 +105,52 @@ def write_folder(
         "bos_token_id": None,
         "eos_token_id": 0,
         "tie_word_embeddings": False,
-        **FAMILIES[family],
+        **(FAMILIES | TRACED)[family],
         **changed,
     }
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "generation_config.json").write_text(json.dumps({"do_sample": True, "temperature": 0.7, "eos_token_id": [0, 1]}))
-    weights = {name: array for name, array in _weights(config, seed).items() if name not in without}
+    made = _weights(_shapes_of_gpt2(config) if family == "gpt2" else _shapes(config), config, seed)
+    weights = {name: array for name, array in made.items() if name not in without}
     _write_weights(folder, weights | dict.fromkeys(extra, np.ones(4, np.float32)), shards)
     _write_tokenizer(folder)
     return folder
 
 
-def _weights(config: dict[str, Any], seed: int) -> dict[str, np.ndarray]:
+def _weights(shapes: dict[str, tuple[int, ...]], config: dict[str, Any], seed: int) -> dict[str, np.ndarray]:
     random = np.random.default_rng(seed)
+    middle = 0 if config["model_type"].startswith("gemma") else 1
+    # Large enough that greedy answers do not repeat one token.
+    return {
+        name: (random.normal(middle, 0.2, shape) if _scales(name) else random.normal(0, 0.15, shape)).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+
+
+def _scales(name: str) -> bool:
+    return ("norm" in name or "ln_" in name) and name.endswith("weight")
+
+
+def _shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (config["vocab_size"], config["hidden_size"])}
     for layer in range(config["num_hidden_layers"]):
         shapes |= {f"model.layers.{layer}.{name}": shape for name, shape in _layer(config).items()}
     shapes["model.norm.weight"] = (config["hidden_size"],)
     if not config["tie_word_embeddings"]:
         shapes["lm_head.weight"] = (config["vocab_size"], config["hidden_size"])
-    middle = 0 if config["model_type"].startswith("gemma") else 1
-    # Large enough that greedy answers do not repeat one token.
-    return {
-        name: (random.normal(middle, 0.2, shape) if "norm" in name else random.normal(0, 0.15, shape)).astype(np.float32)
-        for name, shape in shapes.items()
-    }
+    return shapes
+
+
+def _shapes_of_gpt2(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    width = config["hidden_size"]
+    matrices = {"attn.c_attn": 3 * width, "attn.c_proj": width, "mlp.c_fc": 4 * width, "mlp.c_proj": width}
+    layer = {f"{name}.weight": (4 * width if name == "mlp.c_proj" else width, out) for name, out in matrices.items()}
+    layer |= {f"{name}.bias": (out,) for name, out in matrices.items()}
+    layer |= {f"{name}.{kind}": (width,) for name in ("ln_1", "ln_2") for kind in ("weight", "bias")}
+    shapes = {f"h.{index}.{name}": shape for index in range(config["num_hidden_layers"]) for name, shape in layer.items()}
+    shapes |= {"wte.weight": (config["vocab_size"], width), "wpe.weight": (config["max_position_embeddings"], width)}
+    shapes |= {f"ln_f.{kind}": (width,) for kind in ("weight", "bias")}
+    return {f"transformer.{name}": shape for name, shape in shapes.items()}
 
 
 def _layer(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -1,28 +1,27 @@
-"""One network of a split language model (`head.onnx`, `tail.onnx`, `last.onnx`, `local.onnx`) with caches written in place.
+"""One network of a split language model (`head.onnx`, `tail.onnx`, `last.onnx`, `local.onnx`) and the caches of its sequences.
 
 A sequence goes through it in calls of any number of rows. The position that a call names is what counts: the cache is cut
 back to it first, which is rollback, repetition and the refusal of a draft in one. Single rows of several sequences go through
-together; the weights are then read once for all of them.
+together where caches are shared buffers; the weights are then read once for all of them.
 """
 
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from isthmus.contract.bundle import AnyBundle
 from isthmus.devices.decoder.cache import Cache
-from isthmus.devices.decoder.slots import KeyValueShape, SlotBuffers, spans
+from isthmus.devices.decoder.grown import GrownCaches
+from isthmus.devices.decoder.shared import SEQUENCE_LENGTHS, SharedCaches
+from isthmus.devices.decoder.slots import KeyValueShape
+from isthmus.devices.decoder.step import Step
 from isthmus.devices.runtime import CPU, Network, Port, Provider
 from isthmus.errors import BundleError, LocalProtocolError
 
 IDS, HIDDEN, LOGITS, HIDDEN_OUT = "input_ids", "hidden", "logits", "hidden_out"
-KEEP, SEQUENCE_LENGTHS, TOTAL_LENGTH = "logits_to_keep", "seqlens_k", "total_sequence_length"
-GROWTH_POSITIONS = 64
-"""Caches are rounded up to a multiple, so that those of almost one length share their buffers."""
+KEEP = "logits_to_keep"
 
 
 def past_names(layer: int) -> tuple[str, str]:
@@ -33,21 +32,6 @@ def past_names(layer: int) -> tuple[str, str]:
 def present_names(layer: int) -> tuple[str, str]:
     """What a network calls the keys and values that it gives."""
     return f"present.{layer}.key", f"present.{layer}.value"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """One row of one sequence, for `run_together`.
-
-    Attributes:
-        row: int64[1], or float32[1, width].
-        cache: of the sequence.
-        pos: of the row.
-    """
-
-    row: np.ndarray
-    cache: Cache
-    pos: int
 
 
 class Decoder:
@@ -64,17 +48,17 @@ class Decoder:
     def __init__(self, network: Network, *, slots: int = 1) -> None:
         ports = {port.name: port for port in (*network.inputs, *network.outputs)}
         self.name = network.name
-        self._network = network
-        self._slots = slots
         self._entry = _one_of(network, ports, IDS, HIDDEN)
         self._exit = _one_of(network, ports, LOGITS, HIDDEN_OUT)
         self._keeps = KEEP in ports
         self._shapes = _shapes(network, ports)
-        self._pasts = [name for layer in range(len(self._shapes)) for name in past_names(layer)]
-        self._presents = [name for layer in range(len(self._shapes)) for name in present_names(layer)]
-        self._buffers: list[SlotBuffers] = []
-        self._bindings: dict[tuple[int, int, int], Any] = {}
-        self._lock = threading.Lock()
+        pasts = [name for layer in range(len(self._shapes)) for name in past_names(layer)]
+        presents = [name for layer in range(len(self._shapes)) for name in present_names(layer)]
+        self._caches = (
+            SharedCaches(network, self._shapes, pasts, presents, slots=slots)
+            if SEQUENCE_LENGTHS in ports
+            else GrownCaches(network, self._shapes, pasts, presents)
+        )
 
     @classmethod
     def load(cls, path: Path, *, slots: int = 1, threads: int = 1, providers: Sequence[Provider] = CPU) -> Self:
@@ -116,7 +100,7 @@ class Decoder:
 
     def cache_bytes(self, positions: int) -> int:
         """What a cache of so many positions may grow to."""
-        return sum(2 * shape.heads * shape.width for shape in self._shapes) * _rounded(positions) * np.float32().nbytes
+        return self._caches.size_bytes(positions)
 
     def new_cache(self, positions: int) -> Cache:
         """An empty cache.
@@ -124,17 +108,7 @@ class Decoder:
         Args:
             positions: that it shall hold at least.
         """
-        wanted = _rounded(positions)
-        with self._lock:
-            for buffers in self._buffers:
-                lease = buffers.take() if buffers.positions == wanted else None
-                if lease is not None:
-                    return Cache(buffers, lease)
-            buffers = SlotBuffers(self._shapes, slots=self._slots, positions=wanted)
-            self._buffers.append(buffers)
-            lease = buffers.take()
-            assert lease is not None
-            return Cache(buffers, lease)
+        return self._caches.new(positions)
 
     def run(self, rows: np.ndarray, cache: Cache, pos: int, *, keep: int | None = None) -> np.ndarray:
         """Put rows of one sequence through the network.
@@ -174,15 +148,10 @@ class Decoder:
         for step in steps:
             step.cache.check_room(step.pos, 1)
         answers: dict[int, np.ndarray] = {}
-        for buffers in {id(step.cache.buffers): step.cache.buffers for step in steps}.values():
-            mine = [step for step in steps if step.cache.buffers is buffers]
-            buffers.draw_together({step.cache.lease: step.pos for step in mine})
-            mine.sort(key=lambda step: step.cache.lease.slot)
-            for first, last in spans([step.cache.lease for step in mine]):
-                group = mine[first:last]
-                rows = np.stack([step.row for step in group])
-                found = self._call(rows, [step.cache for step in group], [step.pos for step in group], 1)
-                answers |= {id(step.cache): answer for step, answer in zip(group, found, strict=True)}
+        for batch in self._caches.batches(steps):
+            rows = np.stack([step.row for step in batch])
+            found = self._call(rows, [step.cache for step in batch], [step.pos for step in batch], 1)
+            answers |= {id(step.cache): answer for step, answer in zip(batch, found, strict=True)}
         return [answers[id(step.cache)] for step in steps]
 
     def _call(self, rows: np.ndarray, caches: Sequence[Cache], positions: Sequence[int], keep: int) -> np.ndarray:
@@ -192,34 +161,11 @@ class Decoder:
             raise BundleError(f"{self.name}: a token id is never negative, got {rows.min()}")
         count = rows.shape[1]
         keep = min(keep, count)
-        lengths = np.array(positions, np.int32) + count
-        answer = np.empty((len(caches), keep if self._keeps else count, self._exit.shape[-1] or 0), np.float32)
-        with self._lock:
-            binding = self._binding(caches)
-        binding.feed(self._entry.name, np.ascontiguousarray(rows))
-        binding.feed(SEQUENCE_LENGTHS, lengths - 1)
-        binding.feed(TOTAL_LENGTH, np.array(lengths.max(), np.int32))
+        feeds = {self._entry.name: np.ascontiguousarray(rows)}
         if self._keeps:
-            binding.feed(KEEP, np.array(keep, np.int64))
-        binding.fill(self._exit.name, answer)
-        binding.run()
-        for cache, length in zip(caches, lengths, strict=True):
-            cache.length = int(length)
-        return answer
-
-    def _binding(self, caches: Sequence[Cache]) -> Any:  # noqa: ANN401
-        """Made once for a run of slots: binding the buffers of all layers takes longer than some layers do."""
-        buffers, first = caches[0].buffers, caches[0].lease.slot
-        key = (id(buffers), first, len(caches))
-        if key not in self._bindings:
-            binding = self._network.binding()
-            for past, present, array in zip(
-                self._pasts, self._presents, buffers.stretch(first, first + len(caches)), strict=True
-            ):
-                binding.feed(past, array)
-                binding.fill(present, array)
-            self._bindings[key] = binding
-        return self._bindings[key]
+            feeds[KEEP] = np.array(keep, np.int64)
+        shape = (len(caches), keep if self._keeps else count, self._exit.shape[-1] or 0)
+        return self._caches.call(feeds, caches, positions, rows=count, gives=self._exit.name, shape=shape)
 
 
 def _one_of(network: Network, ports: dict[str, Port], *names: str) -> Port:
@@ -239,7 +185,3 @@ def _shapes(network: Network, ports: dict[str, Port]) -> list[KeyValueShape]:
     if not shapes:
         raise BundleError(f"{network.name} is no part of a language model: it has no {past_names(0)[0]}")
     return shapes
-
-
-def _rounded(positions: int) -> int:
-    return -(-positions // GROWTH_POSITIONS) * GROWTH_POSITIONS

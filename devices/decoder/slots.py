@@ -20,6 +20,11 @@ class KeyValueShape:
     width: int
 
 
+def position_bytes(shapes: Sequence[KeyValueShape]) -> int:
+    """What one position of a sequence takes in all layers."""
+    return sum(2 * shape.heads * shape.width for shape in shapes) * np.float32().nbytes
+
+
 @dataclass(slots=True, eq=False)
 class Lease:
     """Who holds it has the slot; a move gives it another one."""

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from isthmus.contract.language import KeyValues
 from isthmus.errors import ExportError
 from isthmus.export.doors import architectures, processor
 from isthmus.export.doors.tracing import quiet
 from isthmus.export.language import rotation
 from isthmus.export.language.families import FAMILIES, Constants, Norms
+from isthmus.export.language.outline import Outline
 from isthmus.export.language.rotation import Rotation
 
 HEAD_MULTIPLE = 16
@@ -23,60 +25,53 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Blueprint:
+class Blueprint(Outline):
     """Sizes and constants of the layers.
 
     Attributes:
-        architecture: name of the class in transformers.
-        layers: how many.
-        width: of a hidden state.
         heads: of queries.
         key_value_heads: of keys and of values.
         head_width: of one head.
-        vocabulary: number of logits.
         epsilon: of the norms.
         norms: of a layer.
         constants: that are multiplied with.
         activation: of the gated network.
-        windows: per layer the number of latest positions that it sees; None: all.
         rotations: per layer, None where positions turn nothing; layers of one kind share theirs.
-        positions_max: longest sequence that the model is made for.
         tied: whether the embedding is the language model's head too.
     """
 
-    architecture: str
-    layers: int
-    width: int
     heads: int
     key_value_heads: int
     head_width: int
-    vocabulary: int
     epsilon: float
     norms: Norms
     constants: Constants
     activation: Activation
-    windows: tuple[int | None, ...]
     rotations: tuple[Rotation | None, ...]
-    positions_max: int
     tied: bool
 
     @property
     def network_head_width(self) -> int:
         """Of a head in the network, where onnxruntime takes multiples of 16; what is more than `head_width` is zero."""
-        return -(-self.head_width // HEAD_MULTIPLE) * HEAD_MULTIPLE
+        return _in_network(self.head_width)
+
+
+def _in_network(head_width: int) -> int:
+    return -(-head_width // HEAD_MULTIPLE) * HEAD_MULTIPLE
+
+
+def is_built(folder: Path) -> bool:
+    """Whether a folder's architecture is one whose graph is built directly."""
+    return architectures.named(processor.read_json(folder / "config.json")) in FAMILIES
 
 
 def read(folder: Path) -> Blueprint:
-    """Read a folder's `config.json`.
+    """Read the `config.json` of a folder whose architecture `is_built`.
 
     Raises:
-        ExportError: the architecture is not one of `FAMILIES`, or has settings that its builder does not know.
+        ExportError: it is damaged, or has settings that its builder does not know.
     """
     name = architectures.named(processor.read_json(folder / "config.json"))
-    if name not in FAMILIES:
-        raise ExportError(
-            f"{folder}: {name or 'its architecture'} is not known; language models come in as {', '.join(FAMILIES)}"
-        )
     config = configuration(folder)
     family = FAMILIES[name]
     activation = getattr(config, family.activation)
@@ -95,10 +90,12 @@ def read(folder: Path) -> Blueprint:
         norms=family.norms,
         constants=family.constants(config, head_width),
         activation=ACTIVATIONS[activation],
-        windows=_windows(config),
+        windows=windows(config),
         rotations=rotation.of_layers(folder, config, name, family, head_width),
         positions_max=rotation.positions_max(config),
         tied=config.tie_word_embeddings,
+        cache="shared",
+        key_values=(KeyValues(layers=config.num_hidden_layers, heads=config.num_key_value_heads, width=_in_network(head_width)),),
     )
 
 
@@ -118,7 +115,7 @@ def configuration(folder: Path) -> Any:  # noqa: ANN401 - a class of transformer
             raise ExportError(f"{folder}/config.json cannot be read: {lines[0]}") from reason
 
 
-def _windows(config: Any) -> tuple[int | None, ...]:  # noqa: ANN401
+def windows(config: Any) -> tuple[int | None, ...]:  # noqa: ANN401
     """Where kinds of layers are named, those that slide have the window; else all have it, as Mistral's and Phi's do."""
     window = getattr(config, "sliding_window", None)
     kinds = getattr(config, "layer_types", None) or ["sliding_attention"] * config.num_hidden_layers

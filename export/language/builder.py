@@ -13,6 +13,7 @@ from onnx import TensorProto
 
 from isthmus.contract.language import Weights
 from isthmus.devices.decoder import decoder as ports
+from isthmus.devices.decoder.shared import SEQUENCE_LENGTHS, TOTAL_LENGTH
 from isthmus.export.language import linear
 from isthmus.export.language.blueprint import Blueprint
 from isthmus.export.language.network import CONTRIB, NetworkFile
@@ -75,8 +76,8 @@ class Builder:
 
     def _write(self, network: NetworkFile, stretch: Stretch) -> None:
         x, added = self._entry(network, stretch), ""
-        network.takes(ports.SEQUENCE_LENGTHS, INT32, ["batch"])
-        network.takes(ports.TOTAL_LENGTH, INT32, [])
+        network.takes(SEQUENCE_LENGTHS, INT32, ["batch"])
+        network.takes(TOTAL_LENGTH, INT32, [])
         for index in range(stretch.first, stretch.last):
             x, added = self._layer(network, index, index - stretch.first, x, added)
             self._tensors.forget()
@@ -157,7 +158,7 @@ class Builder:
         angles = [] if rotation is None else self._angles(network, rotation)
         attended = network.node(
             "GroupQueryAttention",
-            [*self._projected(network, name, x), *pasts, ports.SEQUENCE_LENGTHS, ports.TOTAL_LENGTH, *angles],
+            [*self._projected(network, name, x), *pasts, SEQUENCE_LENGTHS, TOTAL_LENGTH, *angles],
             f"{name}attended",
             *presents,
             domain=CONTRIB,

@@ -18,10 +18,12 @@ from isthmus.devices.golden import GOLDEN_NAME
 from isthmus.errors import UsageError
 from isthmus.export.language import blueprint, fidelity, gates, record
 from isthmus.export.language import text as texts
-from isthmus.export.language.blueprint import Blueprint
 from isthmus.export.language.chain import Chain, OnDisk
+from isthmus.export.language.direct import DirectWorkshop
+from isthmus.export.language.outline import Outline
 from isthmus.export.language.settings import POSITIONS, LanguageSettings
 from isthmus.export.language.text import Text
+from isthmus.export.language.traced.workshop import TracedWorkshop
 from isthmus.export.language.workshop import Built, Workshop
 
 GOLDEN_ROWS, GOLDEN_LOGITS = 32, 4
@@ -40,28 +42,29 @@ def export(
         on_step: told in words what is being done.
 
     Raises:
-        ExportError: the model is damaged, not known, has weights that its builder does not know, or a gate failed.
-        UsageError: the cut, the number of positions or the text does not fit the model.
+        ExportError: the model is damaged, cannot be cut, has weights that nothing takes, or a gate failed.
+        UsageError: the cut, the weights, the number of positions or the text does not fit the model.
         BundleError, ConfigError: the output cannot be written.
     """
     check_target(output)
-    plan = blueprint.read(folder)
-    parts = settings.parts(plan.layers)
-    positions = _positions(settings, plan)
-    text = None
-    if settings.data is not None:
-        text = texts.read(settings.data, folder, vocabulary=plan.vocabulary, positions=positions)
     with tempfile.TemporaryDirectory(prefix="isthmus-export-") as temporary:
         place = Path(temporary)
-        workshop = Workshop(folder, plan, positions=positions, place=place, on_step=on_step)
-        plain = workshop.plain(parts)
+        workshop = _workshop(folder, place, on_step)
+        workshop.check(settings)
+        plan = workshop.outline
+        parts = settings.parts(plan.layers)
+        positions = _positions(settings, plan)
+        text = None
+        if settings.data is not None:
+            text = texts.read(settings.data, folder, vocabulary=plan.vocabulary, positions=positions)
+        plain = workshop.plain(parts, positions=positions)
         on_step("comparing them with transformers, token by token")
-        passed = gates.check(folder, plan, _on_disk(plain), positions=positions)
+        passed = (*workshop.gates, *gates.check(workshop, _on_disk(plain), positions=positions))
         float32 = None if text is None else fidelity.score(_on_disk(plain), text)
-        split = workshop.shipped(parts, plain)
-        local = [workshop.build(part) for part in settings.alone(plan.layers)]
+        split = workshop.shipped(parts, plain, positions=positions)
+        local = [workshop.build(part, positions=positions) for part in settings.alone(plan.layers)]
         figures: list[Fidelity] = []
-        files = {name: path for one in (*split, *local) for name, path in one.network.files.items()}
+        files = {name: path for one in (*split, *local) for name, path in one.files.items()}
         if text is not None and float32 is not None:
             on_step(f"measuring on {text.measured.size} tokens of {text.name}")
             figures = [fidelity.compare("split", text, fidelity.score(_on_disk(split), text), float32)]
@@ -76,7 +79,12 @@ def export(
         return write_language(output, manifest, files | _text_files(folder, on_step))
 
 
-def _positions(settings: LanguageSettings, plan: Blueprint) -> int:
+def _workshop(folder: Path, place: Path, on_step: Callable[[str], None]) -> Workshop:
+    kind = DirectWorkshop if blueprint.is_built(folder) else TracedWorkshop
+    return kind(folder, place=place, on_step=on_step)
+
+
+def _positions(settings: LanguageSettings, plan: Outline) -> int:
     wanted = settings.positions or min(POSITIONS, plan.positions_max)
     if wanted > plan.positions_max:
         raise UsageError(f"--positions {wanted} is more than the {plan.positions_max} that the model is made for")
@@ -98,7 +106,7 @@ def _calibrate(head: Built, text: Text, place: Path, *, learns: bool) -> Path:
     return place / FILE_NAME
 
 
-def _save_golden(split: Sequence[Built], local: Sequence[Built], plan: Blueprint, place: Path) -> Path:
+def _save_golden(split: Sequence[Built], local: Sequence[Built], plan: Outline, place: Path) -> Path:
     ids = np.random.default_rng(1).integers(0, plan.vocabulary, GOLDEN_ROWS)
     outputs: dict[str, np.ndarray] = {}
     for networks in filter(None, (split, local)):

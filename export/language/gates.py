@@ -7,15 +7,14 @@ decides. Logits of the split model are those of two calls, the prompt and behind
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from isthmus.contract.manifest import Gate
 from isthmus.errors import ExportError
-from isthmus.export.language import reference
-from isthmus.export.language.blueprint import Blueprint
 from isthmus.export.language.chain import Chain, OnDisk
+from isthmus.export.language.outline import Outline
+from isthmus.export.language.workshop import Workshop
 
 STEPS = 64
 PROMPT_ROWS = 16
@@ -46,28 +45,28 @@ class Compared:
         return self.error <= LOGITS_ERROR_MAX and not self.wrong
 
 
-def check(folder: Path, plan: Blueprint, networks: Sequence[OnDisk], *, positions: int) -> tuple[Gate, ...]:
+def check(workshop: Workshop, networks: Sequence[OnDisk], *, positions: int) -> tuple[Gate, ...]:
     """Compare the networks with transformers.
 
     Args:
-        folder: of the model.
-        plan: of the model.
+        workshop: that made them.
         networks: in order, in float32.
         positions: longest sequence that they take.
 
     Raises:
         ExportError: a gate failed; the message has the measured difference.
     """
+    plan = workshop.outline
     prompt = _prompt(plan, positions)
     chain = Chain(networks, positions=len(prompt) + STEPS)
     written = chain.greedy(prompt, min(STEPS, positions - len(prompt) + 1))
     sequence = np.concatenate([prompt, written[:-1]])
     keep = min(len(sequence), COMPARED_ROWS)
     logits = _in_two_calls(chain, prompt, written[:-1])[-keep:]
-    found = compare(logits, reference.logits(folder, sequence, keep=keep), written)
+    found = compare(logits, workshop.logits(sequence, keep=keep), written)
     if not found.passes:
         raise ExportError(
-            f"{folder}: {plan.architecture} built from its parts is not the model of transformers: logits differ by "
+            f"{workshop.folder}: {plan.architecture} built from its parts is not the model of transformers: logits differ by "
             f"{found.error:.2g} of the largest (at most {LOGITS_ERROR_MAX:g}), {found.wrong} of {len(written)} greedy tokens are "
             "others"
         )
@@ -107,7 +106,7 @@ def compare(logits: np.ndarray, expected: np.ndarray, written: np.ndarray) -> Co
     return Compared(error=error, wrong=int((other & ~tie).sum()), near_ties=int((other & tie).sum()))
 
 
-def _prompt(plan: Blueprint, positions: int) -> np.ndarray:
+def _prompt(plan: Outline, positions: int) -> np.ndarray:
     """Random tokens, so many that every sliding window slides."""
     windows = [window for window in plan.windows if window is not None and window < positions]
     rows = min(max([PROMPT_ROWS, *(window + PROMPT_ROWS for window in windows)]), positions - 1)

@@ -9,12 +9,12 @@ from typing import Any
 import onnxruntime
 
 import isthmus
-from isthmus.contract.language import Fidelity, Generation, KeyValues, LanguageManifest, Layers, Weights
+from isthmus.contract.language import Fidelity, Generation, LanguageManifest, Layers, Weights
 from isthmus.contract.manifest import Gate
 from isthmus.errors import ExportError
 from isthmus.export.doors import processor
-from isthmus.export.language.blueprint import Blueprint
 from isthmus.export.language.network import OPSET
+from isthmus.export.language.outline import Outline
 from isthmus.export.language.settings import LanguageSettings
 from isthmus.export.language.workshop import Built
 from isthmus.export.record import identifier
@@ -26,7 +26,7 @@ ONNXRUNTIME_MIN: dict[Weights, str] = {"float32": "1.20", "int4": "1.20", "int8"
 def manifest(
     folder: Path,
     settings: LanguageSettings,
-    plan: Blueprint,
+    plan: Outline,
     split: Sequence[Built],
     local: Sequence[Built],
     *,
@@ -62,8 +62,8 @@ def manifest(
         width=plan.width,
         vocabulary=plan.vocabulary,
         positions_max=positions,
-        cache="shared",
-        key_values=(KeyValues(layers=plan.layers, heads=plan.key_value_heads, width=plan.network_head_width),),
+        cache=plan.cache,
+        key_values=plan.key_values,
         **parts,
         **_of_generation(folder),
         fidelity=fidelity,
@@ -81,7 +81,7 @@ def _layers(built: Built) -> Layers:
         first=part.stretch.first,
         layers=part.stretch.layers,
         weights=part.weights,
-        parameters=built.network.parameters,
+        parameters=built.parameters,
         size_bytes=built.size_bytes,
     )
 

@@ -1,99 +1,111 @@
-"""Where the networks of one export are built: a folder that is gone afterwards."""
+"""Where the networks of one export are made: a folder that is gone afterwards."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.errors import ExportError
-from isthmus.export.language.blueprint import Blueprint
-from isthmus.export.language.builder import Builder
-from isthmus.export.language.network import NetworkFile
-from isthmus.export.language.padding import open_tensors
-from isthmus.export.language.settings import Part
-from isthmus.export.language.tensors import FolderTensors
+import numpy as np
+
+from isthmus.contract.manifest import Gate
+from isthmus.export.language.network import DATA
+from isthmus.export.language.outline import Outline
+from isthmus.export.language.settings import LanguageSettings, Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Built:
-    """A network that was built.
+    """A network that was made.
 
     Attributes:
         part: what it is.
-        network: its files.
+        path: of the ONNX file.
+        parameters: weights and biases in it.
     """
 
     part: Part
-    network: NetworkFile
+    path: Path
+    parameters: int
 
     @property
-    def path(self) -> Path:
-        """Of the ONNX file."""
-        return self.network.path
+    def files(self) -> dict[str, Path]:
+        """Name -> path of what was written."""
+        return {path.name: path for path in (self.path, self.path.with_name(self.path.name + DATA)) if path.exists()}
 
     @property
     def size_bytes(self) -> int:
         """Of the file and of the weights beside it."""
-        return sum(path.stat().st_size for path in self.network.files.values())
+        return sum(path.stat().st_size for path in self.files.values())
 
 
-class Workshop:
-    """Builds networks of one model.
+class Workshop(ABC):
+    """Makes networks of one model.
 
     Args:
         folder: of the model.
-        plan: of the model.
-        positions: longest sequence that the networks take.
         place: where they are put.
         on_step: told in words what is being done.
     """
 
-    def __init__(self, folder: Path, plan: Blueprint, *, positions: int, place: Path, on_step: Callable[[str], None]) -> None:
-        self._folder = folder
-        self._plan = plan
-        self._positions = positions
-        self._place = place
-        self._on_step = on_step
+    outline: Outline
 
-    def plain(self, parts: Sequence[Part]) -> list[Built]:
-        """Build the whole model in float32, and see that no weight of it was left over.
+    def __init__(self, folder: Path, *, place: Path, on_step: Callable[[str], None]) -> None:
+        self.folder = folder
+        self.place = place
+        self.on_step = on_step
+
+    @abstractmethod
+    def check(self, settings: LanguageSettings) -> None:
+        """See that what is asked for can be made.
 
         Raises:
-            ExportError: weights are missing or left over, or the disk is full.
+            UsageError: it cannot.
         """
-        with open_tensors(self._folder, self._plan) as tensors:
-            built = [self._build(replace(part, weights="float32"), tensors) for part in parts]
-            if unread := tensors.unread(tied=self._plan.tied):
-                named = f"{', '.join(unread[:3])}{' and more' if len(unread) > 3 else ''}"
-                architecture = self._plan.architecture
-                raise ExportError(f"{self._folder}: {architecture} has weights that its builder does not know: {named}")
-        return built
 
-    def shipped(self, parts: Sequence[Part], plain: Sequence[Built]) -> list[Built]:
+    @abstractmethod
+    def plain(self, parts: Sequence[Part], *, positions: int) -> list[Built]:
+        """Make the whole model in float32.
+
+        Args:
+            parts: the networks in order.
+            positions: longest sequence that they take.
+
+        Raises:
+            ExportError: weights are missing or left over, the model cannot be cut, or the disk is full.
+        """
+
+    @abstractmethod
+    def shipped(self, parts: Sequence[Part], plain: Sequence[Built], *, positions: int) -> list[Built]:
         """The same networks in the weights that are asked for; those in float32 are taken as they are, the others removed.
 
         Raises:
             ExportError: the disk is full.
         """
-        return [
-            one if part.weights == one.part.weights else self._again(part, one) for part, one in zip(parts, plain, strict=True)
-        ]
 
-    def build(self, part: Part) -> Built:
-        """Build one network.
+    @abstractmethod
+    def build(self, part: Part, *, positions: int) -> Built:
+        """Make one network.
 
         Raises:
             ExportError: weights are missing, or the disk is full.
         """
-        with open_tensors(self._folder, self._plan) as tensors:
-            return self._build(part, tensors)
 
-    def _again(self, part: Part, plain: Built) -> Built:
-        for path in plain.network.files.values():
-            path.unlink()
-        return self.build(part)
+    @abstractmethod
+    def logits(self, ids: np.ndarray, *, keep: int) -> np.ndarray:
+        """Logits of the unsplit model, computed by transformers' own code, of one sequence in one call without a cache.
 
-    def _build(self, part: Part, tensors: FolderTensors) -> Built:
-        stretch = part.stretch
-        self._on_step(f"building {part.name} in {part.weights}, layers {stretch.first} to {stretch.last - 1}")
-        builder = Builder(self._plan, tensors, positions=self._positions, weights=part.weights)
-        return Built(part=part, network=builder.write(self._place / part.name, stretch))
+        Args:
+            ids: int64[row].
+            keep: how many of the last rows get logits.
+
+        Returns:
+            float32[keep, vocabulary].
+
+        Raises:
+            ExportError: transformers cannot make the model, or weights are missing.
+        """
+
+    @property
+    @abstractmethod
+    def gates(self) -> tuple[Gate, ...]:
+        """What was checked while `plain` made the networks."""

@@ -18,7 +18,8 @@ from typing import TypeAlias
 import numpy as np
 
 from isthmus.devices.decoder.cache import Cache
-from isthmus.devices.decoder.decoder import Decoder, Step
+from isthmus.devices.decoder.decoder import Decoder
+from isthmus.devices.decoder.step import Step
 from isthmus.errors import Overloaded, TailUnavailable
 from isthmus.tail.admission.fair import FairQueue
 from isthmus.tail.job import Job

@@ -14,7 +14,8 @@ Its networks and their tensors:
 Every file takes `past_key_values.{i}.key|value` float32[batch, heads, positions, width of a head] and gives
 `present.{i}.key|value`, `i` counted from 0 within the file. With the cache `shared` (GroupQueryAttention) both are one buffer,
 and the file further takes `seqlens_k` int32[batch], the positions held after this call less one, and `total_sequence_length`
-int32[], the largest number of positions held.
+int32[], the largest number of positions held. With the cache `grown` the network gives new arrays, of what it was given and
+behind it what this call adds; its batch is 1.
 """
 
 from typing import Any, Literal
@@ -33,7 +34,7 @@ bits; see `codec.hidden`."""
 
 Weights = Literal["float32", "int8", "int4"]
 Layout = Literal["head-tail", "sandwich"]
-CacheKind = Literal["shared"]
+CacheKind = Literal["shared", "grown"]
 
 
 class Layers(Part):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from isthmus.devices.decoder.decoder import Decoder, Step
+from isthmus.devices.decoder.decoder import Decoder
+from isthmus.devices.decoder.step import Step
 from isthmus.errors import BundleError, DeviceError, LocalProtocolError
 
 

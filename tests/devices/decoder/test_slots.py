@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from isthmus.devices.decoder.cache import Cache
+from isthmus.devices.decoder.cache import SlotCache
 from isthmus.devices.decoder.slots import KeyValueShape, SlotBuffers, spans
 from isthmus.errors import LocalProtocolError
 
@@ -66,14 +66,14 @@ def test_neighbours_are_one_run(buffers):
 
 
 def test_a_cache_that_nobody_has_gives_its_slot_back(buffers):
-    cache = Cache(buffers, buffers.take())
+    cache = SlotCache(buffers, buffers.take())
     assert cache.size_bytes == 2 * (2 * 4 + 8) * 16 * np.float32().nbytes
     del cache
     assert buffers.take().slot == 0
 
 
 def test_a_closed_cache_is_not_used(buffers):
-    cache = Cache(buffers, buffers.take())
+    cache = SlotCache(buffers, buffers.take())
     cache.close()
     with pytest.raises(LocalProtocolError, match="closed"):
         cache.check_room(0, 1)
@@ -81,4 +81,4 @@ def test_a_closed_cache_is_not_used(buffers):
 
 def test_a_cache_cannot_be_truncated_to_what_it_has_not(buffers):
     with pytest.raises(LocalProtocolError, match="cannot go on from position 1"):
-        Cache(buffers, buffers.take()).truncate(1)
+        SlotCache(buffers, buffers.take()).truncate(1)

@@ -109,7 +109,7 @@ def test_a_layer_without_weights_is_refused(make_language_folder, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"architectures": ["MambaForCausalLM"]}, "MambaForCausalLM is not known"),
+        ({"architectures": ["MambaForCausalLM"]}, "names MambaForCausalLM, but transformers makes a LlamaForCausalLM"),
         ({"hidden_act": "relu"}, "activation 'relu'"),
         ({"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}, "depends on the length"),
     ],

@@ -25,6 +25,15 @@ def test_an_answer_over_the_wire_is_that_of_both_halves_in_one_place(whole_bundl
     assert conversation.layout == "head-tail"
 
 
+def test_networks_that_give_their_caches_anew_answer_over_the_wire_too(traced_bundle, serve, talk):
+    conversation = talk(traced_bundle, serve(traced_bundle).address)
+    tokens = take(conversation, PROMPT, 6)
+    again = take(conversation, (*PROMPT[:60], 7), 6)
+    alone = Alone(traced_bundle)
+    assert tokens == alone.answer(PROMPT, len(tokens))
+    assert again == alone.answer((*PROMPT[:60], 7), len(again))
+
+
 def test_the_next_turn_sends_only_what_is_new(whole_bundle, serve, talk):
     conversation = talk(whole_bundle, serve(whole_bundle).address)
     first = take(conversation, PROMPT, 5)

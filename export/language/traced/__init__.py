@@ -1,0 +1,1 @@
+"""Language models of families that no builder knows: slices of transformers' own module, traced."""
