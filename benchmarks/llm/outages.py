@@ -68,24 +68,23 @@ class Told:
     bytes_up: int
 
 
-def measure(alone: LanguageBundle, without: LanguageBundle, size: Size, *, say: Say) -> list[dict[str, Any]]:
+def measure(pairs: Sequence[tuple[str, LanguageBundle]], size: Size, *, say: Say) -> list[dict[str, Any]]:
     """A row for each kind of trouble and each way out of it.
 
     Args:
-        alone: a bundle with the whole model; there is one server.
-        without: the same cut without it; there are two servers.
+        pairs: the way out, and the bundle: with the whole model to go on alone with one server, without it with two servers.
         size: how much.
         say: told what is done.
     """
     found = []
-    for then, bundle in ((ALONE, alone), (SECOND, without)):
+    for then, bundle in pairs:
         with contextlib.ExitStack() as stack:
             extra = ("--pictures", "off")
             kept = [stack.enter_context(programs.server(bundle.origin, extra=extra)) for _ in range(2)]
             others = [kept[1].match["grpc"]] if then is SECOND else []
             expected = [_undisturbed(bundle, kept[1].match["grpc"], size, turn) for turn in range(size.rounds)]
             for what in (KILLED, CUT):
-                say(f"outages: {what}, the answer {then}")
+                say(f"outages: {what}, {bundle.manifest.tail.weights}, the answer {then}")
                 told = [_disturbed(bundle, kept[0] if what is CUT else None, others, size, turn) for turn in range(size.rounds)]
                 found.append(_row(what, then, bundle, size, told, expected))
     return found
@@ -162,6 +161,7 @@ def _row(
         "kind": "outage",
         "what": what,
         "then": then,
+        "weights": bundle.manifest.tail.weights,
         "rounds": len(told),
         "pause_ms": statistics.median(pauses),
         "pause_most_ms": max(pauses),

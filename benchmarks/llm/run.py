@@ -175,6 +175,9 @@ class Bench:
 
     def _outages(self) -> list[Row]:
         weights, cut, size = self._plan.link_weights, str(self._plan.cuts[0]), self._plan.troubles
-        bundles = (self._bundle(weights, cut), self._bundle(weights, cut, has_local=False))
-        self._begin("outages", weights=weights, prompt=size.prompt, trouble=size.trouble, rounds=size.rounds, link=outages.LINK)
-        return outages.measure(*bundles, size, say=self._say)
+        # Rows that go through together are rounded otherwise than single ones where weights are quantised.
+        precisions = dict.fromkeys(("float32", weights))
+        pairs = [(outages.ALONE, self._bundle(weights, cut))]
+        pairs += [(outages.SECOND, self._bundle(one, cut, has_local=False)) for one in precisions]
+        self._begin("outages", prompt=size.prompt, trouble=size.trouble, rounds=size.rounds, link=outages.LINK)
+        return outages.measure(pairs, size, say=self._say)

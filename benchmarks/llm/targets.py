@@ -52,10 +52,8 @@ def _outages(rows: Sequence[Row]) -> list[Row]:
     found = []
     for row in rows:
         if row["kind"] == "outage":
-            what = f"{row['what']} in mid-answer, {row['then']}: the next token, the longest of {row['rounds']} rounds"
-            told = (
-                f"{row['pause_most_ms']:.0f} ms (median {row['pause_ms']:.0f} ms), {row['wrong']} of {row['tokens']} tokens wrong"
-            )
+            what = f"{row['what']} in mid-answer, {row['then']}, {row['weights']}: the next token, most of {row['rounds']} rounds"
+            told = f"{row['pause_most_ms']:.0f} ms (median {row['pause_ms']:.0f}), {row['wrong']} of {row['tokens']} tokens wrong"
             met = row["pause_most_ms"] <= PAUSE_MOST_MS and not row["wrong"]
             found.append(_target(what, f"within {PAUSE_MOST_MS:.0f} ms, none wrong", told, met=met))
     return found

@@ -94,7 +94,11 @@ class Conversation:
         """Steps without a reply."""
         self._drawn: Drawn | None = None
         self._sequence = 0
-        self._route = None if self.settings.local else Route(addresses, self._greet, credentials or Credentials())
+        self._route = (
+            None
+            if self.settings.local
+            else Route(addresses, self._greet, credentials or Credentials(), on_doubt=self._make_ready)
+        )
         self.lost: IsthmusError | None = None
         """Why the device went on alone in the last answer."""
 
@@ -188,6 +192,11 @@ class Conversation:
                 silent_at, last = exchange.address if exchange.is_silent else silent_at, error
                 route.lose(error)
         raise TailUnavailable(f"one server after another was lost, the last one: {last}")
+
+    def _make_ready(self) -> None:
+        """The server may be lost: load what goes on alone meanwhile."""
+        if self._near.has_local:
+            self._near.prepare_local(self._ids)
 
     def _draw_here(self) -> Drawn:
         logits = self._near.local_logits(self._ids)

@@ -7,7 +7,7 @@ after `QUIET_S` the server is asked for an echo, which a busy one gives as well,
 import queue
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import grpc
 
@@ -24,6 +24,8 @@ QUIET_S = 0.2
 """Silence after which an echo is asked for."""
 ECHO_S = 0.6
 """Longest wait for one: three round trips of a bad link. With the silence before it a dead link costs less than a second."""
+DOUBT_S = 0.2
+"""Wait for one after which the link is doubted: what will be needed without it is made ready."""
 STEP_S = 60.0
 """Longest wait for a reply of a server that lives: the largest stretch of a prompt, behind those of others."""
 _CLOSE_S = 1.0
@@ -37,13 +39,22 @@ class Exchange:
         hello: the first message.
         credentials: TLS and token.
         connect_timeout_s: how long connecting and opening may take.
+        on_doubt: called by whoever waits for a reply when an echo is late; must return at once.
 
     Raises:
         IsthmusError: see `first_reply`.
         ConfigError: a file of the credentials cannot be used.
     """
 
-    def __init__(self, address: str, hello: wire.GenerateOpen, *, credentials: Credentials, connect_timeout_s: float) -> None:
+    def __init__(
+        self,
+        address: str,
+        hello: wire.GenerateOpen,
+        *,
+        credentials: Credentials,
+        connect_timeout_s: float,
+        on_doubt: Callable[[], None] = lambda: None,
+    ) -> None:
         self.address = address
         self.bytes_up = self.bytes_down = 0
         """Of messages, without what HTTP/2 and TLS add."""
@@ -52,6 +63,7 @@ class Exchange:
         """Whether nothing comes back from there, not even an echo."""
         self.unanswered = 0
         """Steps without a reply."""
+        self._on_doubt = on_doubt
         self._sent = 0
         self._outbox: queue.SimpleQueue[wire.Step | None] = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[wire.Tokens | IsthmusError] = queue.SimpleQueue()
@@ -191,11 +203,18 @@ class Exchange:
             return
         echo = self._channel.unary_unary(ECHO).future(b"", timeout=ECHO_S)
         try:
-            echo.result()
+            self._await(echo)
         except grpc.RpcError as error:
             if error.code() in SILENT:
                 self.is_silent = True
                 raise Unreachable(f"nothing comes back from {self.address}") from error
+
+    def _await(self, echo: grpc.Future) -> None:
+        try:
+            echo.result(DOUBT_S)
+        except grpc.FutureTimeoutError:
+            self._on_doubt()
+            echo.result()
 
 
 def greeting(

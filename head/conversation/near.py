@@ -1,5 +1,7 @@
 """The networks that run on the device, and what they keep of the conversation."""
 
+import contextlib
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +10,7 @@ from isthmus.contract.bundle import LanguageBundle
 from isthmus.contract.language import HEAD, LAST, LOCAL
 from isthmus.devices.decoder.cache import Cache
 from isthmus.devices.decoder.decoder import Decoder
+from isthmus.errors import IsthmusError
 
 STRETCH = 256
 """Rows in one run where nothing else waits: working memory stays small."""
@@ -59,6 +62,7 @@ class Near:
         self.last = self._part(LAST) if splits and bundle.has(LAST) else None
         """Of the sandwich."""
         self._local: Part | None = None
+        self._preparing: threading.Thread | None = None
 
     @property
     def has_local(self) -> bool:
@@ -80,8 +84,28 @@ class Near:
     def local_logits(self, ids: Sequence[int]) -> np.ndarray:
         """What the whole model here makes of a conversation: float32[vocabulary] behind its last token.
 
-        What it has seen of it before is not computed again. The network is loaded with the first call.
+        What it has seen of it before is not computed again. The network is loaded with the first call, unless it was prepared.
         """
+        self._finish_preparing()
+        return self._local_logits(ids)
+
+    def prepare_local(self, ids: Sequence[int]) -> None:
+        """Load the whole model and have it see a conversation, beside whatever else is done. Does nothing when it is loaded."""
+        if self._local is None and self._preparing is None:
+            self._preparing = threading.Thread(target=self._prepare, args=(tuple(ids),), name="isthmus-local", daemon=True)
+            self._preparing.start()
+
+    def _prepare(self, ids: tuple[int, ...]) -> None:
+        # What is wrong with it is told when it is needed.
+        with contextlib.suppress(IsthmusError):
+            self._local_logits(ids)
+
+    def _finish_preparing(self) -> None:
+        if self._preparing is not None:
+            self._preparing.join()
+            self._preparing = None
+
+    def _local_logits(self, ids: Sequence[int]) -> np.ndarray:
         if self._local is None:
             self._local = self._part(LOCAL)
         pos = min(len(self._local), len(ids) - 1)
@@ -93,12 +117,14 @@ class Near:
 
     def truncate(self, pos: int) -> None:
         """The conversation goes on from an earlier position."""
+        self._finish_preparing()
         for part in (self.head, self.last, self._local):
             if part is not None:
                 part.truncate(pos)
 
     def close(self) -> None:
         """Give back the memory."""
+        self._finish_preparing()
         for part in (self.head, self.last, self._local):
             if part is not None:
                 part.close()

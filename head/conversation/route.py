@@ -27,12 +27,20 @@ class Route:
         addresses: `host:port`, the best one first.
         greet: makes the first message, with the session to go on with.
         credentials: TLS and token.
+        on_doubt: see `Exchange`.
 
     Raises:
         ConfigError: no address, one that is not `host:port`, or one that the token must not go to.
     """
 
-    def __init__(self, addresses: Sequence[str], greet: Callable[[bytes], wire.GenerateOpen], credentials: Credentials) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        greet: Callable[[bytes], wire.GenerateOpen],
+        credentials: Credentials,
+        *,
+        on_doubt: Callable[[], None] = lambda: None,
+    ) -> None:
         self._addresses = [check_address(address) for address in addresses]
         if not self._addresses:
             raise ConfigError("no server is named; give --tail HOST:PORT")
@@ -40,6 +48,7 @@ class Route:
             credentials.check_address(address)
         self._greet = greet
         self._credentials = credentials
+        self._on_doubt = on_doubt
         self._session = b""
         self._session_at = ""
         self._exchange: Exchange | None = None
@@ -134,7 +143,13 @@ class Route:
 
     def _open(self, address: str, timeout_s: float) -> None:
         session = self._session if address == self._session_at else b""
-        exchange = Exchange(address, self._greet(session), credentials=self._credentials, connect_timeout_s=timeout_s)
+        exchange = Exchange(
+            address,
+            self._greet(session),
+            credentials=self._credentials,
+            connect_timeout_s=timeout_s,
+            on_doubt=self._on_doubt,
+        )
         opened = exchange.opened
         self.held = self.confirmed = min(self.confirmed, opened.positions_held) if opened.resumed else 0
         self._exchange, self.drew = exchange, False

@@ -107,6 +107,7 @@ def test_a_lost_server_may_cost_a_second_and_no_token(package, most_ms, wrong, m
         "kind": "outage",
         "what": "link cut",
         "then": "goes on alone",
+        "weights": "int8",
         "rounds": 3,
         "pause_ms": 1.0,
         "wrong": wrong,

@@ -13,6 +13,7 @@ from isthmus.codec.payload import Mode
 from isthmus.devices.decoder.decoder import Decoder
 from isthmus.devices.sampler import Sampling, draw
 from isthmus.errors import ConfigError, ContractMismatch, TailUnavailable, UsageError
+from isthmus.head.conversation.near import Near
 
 
 def take(conversation, prompt, count):
@@ -128,6 +129,32 @@ def test_a_link_that_dies_is_left_by_a_device_that_can_go_on_alone_and_taken_aga
     again = list(itertools.islice(conversation.answer(prompt), 4))
     assert {token.placement for token in again} == {"head-tail"}
     assert [token.drawn.id for token in again] == Alone(whole_bundle).answer(prompt, 4)
+
+
+def test_while_a_link_is_doubted_the_device_gets_ready_to_go_on_alone(whole_bundle, serve, shaped, talk):
+    link = shaped(serve(whole_bundle).address)
+    conversation = talk(whole_bundle, link.address)
+    take(conversation, PROMPT, 2)
+    prompt = conversation.ids
+    conversation._make_ready()
+    assert take(conversation, prompt, 1) == Alone(whole_bundle).answer(PROMPT, 3)[2:]
+    conversation._near._finish_preparing()
+    assert len(conversation._near._local) == len(prompt)
+    link.set_up(False)
+    assert take(conversation, prompt, 2) == take(talk(whole_bundle, local=True), prompt, 2)
+
+
+def test_an_echo_that_is_late_is_taken_for_a_doubt(whole_bundle, serve, shaped, talk, monkeypatch):
+    ready, real = [], Near.prepare_local
+    monkeypatch.setattr(Near, "prepare_local", lambda near, ids: (ready.append(len(ids)), real(near, ids)))
+    link = shaped(serve(whole_bundle).address)
+    conversation = talk(whole_bundle, link.address)
+    places = []
+    for token in itertools.islice(conversation.answer(PROMPT), 6):
+        places.append(token.placement)
+        if len(places) == 3:
+            link.set_up(False)
+    assert (ready, places) == ([len(PROMPT) + 3], ["head-tail"] * 3 + ["local"] * 3)
 
 
 def test_another_server_is_asked_before_the_one_that_fell_silent(language_bundle, serve, shaped, talk):
