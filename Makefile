@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 600
 # The oldest protoc whose output every supported protobuf runtime takes.
 PROTOC := grpcio-tools==1.76.0
 
-.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-agent bench-noise bench-server bench-codec bench-controller bench-links bench-plan bench-llm headline papers zoo proto proto-check slim clean help
+.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-agent bench-noise bench-server bench-codec bench-controller bench-links bench-plan bench-llm headline papers ghnd zoo proto proto-check slim clean help
 
 help:
 	@echo "make demo         train, cut, export, serve, stream and measure a small network (about 5 minutes)"
@@ -27,6 +27,7 @@ help:
 	@echo "make bench-controller  the controller on recorded links beside fixed placements and an oracle: writes docs/controller.md"
 	@echo "make headline     accuracy against bytes and device time by cross-validation, beside every rival: writes docs/headline.md;"
 	@echo "                  an evening for each of five folds: Ctrl-C ends it, and the next time it goes on where it was"
+	@echo "make ghnd         YOLOX-nano split without labels: AP50 against bytes and delay over links: writes docs/ghnd.md (1.5 hours)"
 	@echo "make bench-links  outages of a link: time to the next answer of the server, answers of the device, false alarms (20 minutes)"
 	@echo "make bench-plan   plans beside measurements: placements, links and a small fleet, on two networks (a quarter of an hour)"
 	@echo "make bench-llm    split language models beside unsplit ones: writes docs/llm-benchmark.md (some twenty minutes)"
@@ -113,6 +114,10 @@ headline: $(READY)
 # Photos and the trained language model are found by ISTHMUS_DATA, trained networks in build/headline; without them that is left out.
 papers: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.papers
+
+# Detectors and photographs are found by ISTHMUS_DATA; bundles and figures are kept in build/ghnd.
+ghnd: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.ghnd
 
 # Foreign files are found by ISTHMUS_DATA; without them the page has the architectures alone.
 zoo: $(READY)

@@ -1,0 +1,1 @@
+"""A detector split without labels: average precision against bytes, beside pictures and the detector on the device."""
