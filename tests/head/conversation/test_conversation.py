@@ -140,6 +140,8 @@ def test_while_a_link_is_doubted_the_device_gets_ready_to_go_on_alone(whole_bund
     assert take(conversation, prompt, 1) == Alone(whole_bundle).answer(PROMPT, 3)[2:]
     conversation._near._finish_preparing()
     assert len(conversation._near._local) == len(prompt)
+    kept = conversation._near._prepared[1]
+    assert conversation._near.local_logits(prompt) is kept
     link.set_up(False)
     assert take(conversation, prompt, 2) == take(talk(whole_bundle, local=True), prompt, 2)
 
