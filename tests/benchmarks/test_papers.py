@@ -243,3 +243,15 @@ def test_a_program_that_fails_is_told_by_its_last_words(package):
     asked = ["-m", "isthmus", "plan", "none.isthmus", "--link", "1mbit/10ms", "--json"]
     with pytest.raises(RuntimeError, match=r"isthmus plan none\.isthmus .*: isthmus: .*none\.isthmus"):
         part(package, "commands").json_of(asked)
+
+
+def test_a_page_without_an_emulated_device_says_why_and_measures_no_times(package, tmp_path):
+    meta = {"command": "c", "date": "d", "machine": "m", "versions": "v", "busy": "b"}
+    sizes = {"network": "ResNet-50", "files": {"head.onnx": 100, "whole.onnx": 1000}, "head_flops": 1, "whole_flops": 100}
+    sizes |= {"head_parameters": 10, "whole_parameters": 1000}
+    slow = {"rows": [], "plans": [], "answered": [], "sizes": [sizes], "calibration": None, "photos": "3 photos", "meta": meta}
+    why = "The emulated device: there is but one core, and the server needs one that is not slowed."
+    text = part(package, "page").write(tmp_path, {"slow": slow | {"left_out": [why]}}).read_text()
+    assert f"- {why}" in text
+    assert "| latency below local, below offloading | up to 89%, up to 55% | not measured |" in text
+    assert not (tmp_path / "papers-latency.svg").exists()
