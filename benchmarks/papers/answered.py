@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from isthmus.contract.metric import Metric, proportion
 
+CODECS = ("webp", "jpeg")
 ADAPTED_EPOCHS = 2.0
 """Of a network that was trained further on compressed pictures."""
 
@@ -45,8 +46,23 @@ class Answered:
         return int(side), int(quality)
 
 
-def equal(answered: Sequence[Answered], codec: str, network: str) -> Answered | None:
-    """The smallest picture at which a network is right at least as often as the split; None where none is."""
+def equal(answered: Sequence[Answered], codec: str, network: str) -> list[Answered]:
+    """Pictures at which a network is right at least as often as the split, the smallest first."""
     split = next(one for one in answered if one.name == "split")
     good = [one for one in answered if (one.name, one.network) == (codec, network) and one.right >= split.right]
-    return min(good, key=lambda one: one.bytes_mean, default=None)
+    return sorted(good, key=lambda one: one.bytes_mean)
+
+
+def stand_ins(answered: Sequence[Answered]) -> list[Answered]:
+    """What stands for pictures beside the split.
+
+    Into an adapted network every one as good as the split to which none is smaller both in bytes and in side, on which an
+    encoder's time hangs; into the plain network the smallest.
+    """
+    found = []
+    for codec in CODECS:
+        good = equal(answered, codec, "adapted")
+        sides = [one.side_and_quality[0] for one in good]
+        found += [one for place, one in enumerate(good) if sides[place] < min(sides[:place], default=sides[place] + 1)]
+        found += equal(answered, codec, "plain")[:1]
+    return found

@@ -1,8 +1,5 @@
 """The part `melt`: a language model on the device alone, in several precisions, and beside it the split."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +10,11 @@ from benchmarks.llm.links import Placement, Size
 from benchmarks.llm.models import Say, Shape
 from benchmarks.llm.run import QUICK as TINY
 from benchmarks.llm.run import TEXT, TRAINED
+from benchmarks.papers.commands import json_of
 
 from isthmus.contract.bundle import LanguageBundle
 from isthmus.export.language.settings import LanguageSettings, Weights
 
-ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 600.0
 WEIGHTS: tuple[Weights, ...] = ("float32", "int8", "int4")
 
 
@@ -101,10 +97,7 @@ def _size(bundle: LanguageBundle) -> float:
 
 def _alone(bundle: LanguageBundle, plan: Plan, seconds: float) -> dict[str, Any]:
     amount = ["--prompt", str(plan.prompt), "--tokens", str(plan.tokens), "--rounds", str(plan.rounds), "--seconds", str(seconds)]
-    command = [sys.executable, "-m", "benchmarks.papers.alone", str(bundle.origin.resolve()), *amount]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, cwd=ROOT, check=True)
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    return json_of(["-m", "benchmarks.papers.alone", str(bundle.origin.resolve()), *amount])
 
 
 def _quality(work: Path, say: Say) -> list[dict[str, Any]] | str:

@@ -4,10 +4,7 @@ One core is slowed until ResNet-50 takes what it takes on a Raspberry Pi 4; ever
 How long MobileNetV2 takes then beside its published time shows how far one factor goes.
 """
 
-import json
 import math
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from benchmarks.papers import slow_core
+from benchmarks.papers.commands import json_of
 from benchmarks.papers.emulated import Calibration, Cell, Device, calibrate, started
 
 from isthmus.bench import costs
@@ -58,10 +56,12 @@ class Subject:
     Attributes:
         name: in `PUBLISHED_MS`, or any other.
         bundle: with a split and the whole network.
+        is_trained: its accuracy means something.
     """
 
     name: str
     bundle: Path
+    is_trained: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,8 +172,7 @@ def planned(subject: Subject, pictures: Path, links: Sequence[str], folder: Path
             "--json",
         ]
         asked += [part for link in links for part in ("--link", link)]
-        done = subprocess.run([sys.executable, "-m", "isthmus", *asked], capture_output=True, text=True, check=True)
-        told = json.loads(done.stdout)
+        told = json_of(["-m", "isthmus", *asked])
         own = {"network": subject.name, "drop": drop}
         found += [own | {"link": one["link"], **one["best"], "verdict": one["verdict"]} for one in told["meta"]["links"]]
     return found

@@ -2,10 +2,10 @@
 
     python benchmarks/papers/slow_core.py CORE SHARE      slows the core until it is killed or whoever started it has ended
 
-A control group's quota would be the usual means, but Linux enforces it at the timer's tick: with a tenth of a core and 250
-ticks a second, work of 1 ms took 1 ms, as if there were no quota, and work of 10 ms anything from 71 to 111 ms (periods of 10
-ms, Linux 6.18). A head, an encoder of pictures and a send all take less than that, so a quota would hide just what is
-compared. Here a real-time process takes the core away for the rest of every few milliseconds instead, to the microsecond.
+A control group's quota would be the usual means, but Linux enforces it at the timer's tick, a few milliseconds: work that is
+shorter runs as if there were no quota, and longer work takes a time that hangs on when it began. A head, an encoder of pictures
+and a send are as short as that, so that a quota would hide just what is compared. Here a real-time process takes the core away
+for the rest of every few milliseconds instead.
 
 What this is not: another instruction set, other caches, another memory. Everything is slower by one factor.
 """
@@ -19,8 +19,8 @@ from types import TracebackType
 from typing import Self
 
 PERIOD_S = 0.004
-"""Of the staircase: whoever wakes up waits for less than that. In shorter periods the caches are cold too much of the time:
-with 1 ms and a fifth of a core, on a busy machine, ResNet-50 took 15 times as long instead of 5; with 4 ms, 6 times."""
+"""Of the staircase: whoever wakes up waits for less than that. In much shorter periods the caches are cold most of the time, and
+a network that lives on them is slowed by more than its share while short work is not."""
 PRIORITY = 10
 SHARE_LEAST, SHARE_MOST = 0.06, 0.95
 """The kernel gives real-time processes 95% of a core at most."""

@@ -8,14 +8,12 @@ from typing import Any
 from benchmarks.headline.photos import clothing, drawn
 from benchmarks.papers import accuracy, bundles, pi4, slow_core
 from benchmarks.papers.accuracy import Trained
-from benchmarks.papers.answered import Answered, equal
+from benchmarks.papers.answered import Answered, stand_ins
 from benchmarks.papers.pi4 import Rival, Round, Say, Subject
 
 from isthmus.contract.bundle import open_bundle
 
 PHOTOS = "clothing10"
-CODECS = ("webp", "jpeg")
-NETWORKS = ("adapted", "plain")
 UNTRAINED = (
     Rival(codec="webp", side=128, quality=10, network="not asked"),
     Rival(codec="jpeg", side=128, quality=20, network="not asked"),
@@ -32,17 +30,17 @@ class Plan:
         links: over which.
         frames: of each cell.
         photos: that bundles are made from, and are asked.
-        plans: whether `isthmus plan` is asked too.
+        asks: whether trained networks say what pictures are worth, and `isthmus plan` what it would do.
     """
 
     networks: Sequence[str] = ("ResNet-50", "MobileNetV2")
     links: Sequence[str] = pi4.LINKS
     frames: int = 30
     photos: int = 30
-    plans: bool = True
+    asks: bool = True
 
 
-QUICK = Plan(networks=("MobileNetV2",), links=("1mbit/10ms",), frames=3, photos=10, plans=False)
+QUICK = Plan(networks=("MobileNetV2",), links=("1mbit/10ms",), frames=3, photos=10, asks=False)
 FILES = ("head.onnx", "head.int8.onnx", "tail.onnx", "whole.onnx")
 MODELS = {
     "ResNet-50": ("benchmarks.papers.networks:resnet50", "relu_24"),
@@ -57,7 +55,7 @@ def run(plan: Plan, work: Path, headline: Path, data: Path, *, say: Say) -> dict
     Returns:
         `rows` of cells, `plans`, `answered`, `sizes` of the networks, `calibration`; `left_out` says in words what is not there.
     """
-    trained = accuracy.read(work / "accuracy", headline, data, say=say) if plan.plans else "a quick run asks no trained network"
+    trained = accuracy.read(work / "accuracy", headline, data, say=say) if plan.asks else "a quick run asks no trained network"
     left_out = [f"Accuracy: {trained}."] if isinstance(trained, str) else []
     known = None if isinstance(trained, str) else trained
     pictures = _photos(work / f"photos-{plan.photos}", data, plan.photos)
@@ -70,9 +68,10 @@ def run(plan: Plan, work: Path, headline: Path, data: Path, *, say: Say) -> dict
         "calibration": None,
         "photos": f"{plan.photos} photos" if (data / PHOTOS).is_dir() else f"{plan.photos} drawn pictures",
     }
-    if plan.plans:
-        for one in subjects:
-            found["plans"] += pi4.planned(one, pictures, plan.links, work, say=say)
+    if known is not None:
+        found["plans"] = [
+            row for one in subjects if one.is_trained for row in pi4.planned(one, pictures, plan.links, work, say=say)
+        ]
     if reason := slow_core.why_not():
         left_out.append(f"The emulated device: {reason}.")
     else:
@@ -95,7 +94,7 @@ def _measure(subjects: Sequence[Subject], given: Round, *, say: Say) -> dict[str
 def _subject(name: str, known: Trained | None, pictures: Path, work: Path) -> Subject:
     """The trained bundle itself where it is of that network, else one with random weights behind the trained head."""
     if name == "MobileNetV2" and known is not None:
-        return Subject(name=name, bundle=known.bundle.resolve())
+        return Subject(name=name, bundle=known.bundle.resolve(), is_trained=True)
     model, cut = MODELS[name]
     head = None if known is None else known.bundle
     output = work / f"{name}-{'drawn' if head is None else 'trained'}.isthmus"
@@ -112,16 +111,13 @@ def _photos(folder: Path, data: Path, count: int) -> Path:
 
 
 def rivals(known: Trained | None) -> list[Rival]:
-    """Of each codec and network the smallest picture that is as good as the split."""
-    if known is None:
-        return list(UNTRAINED)
-    found = [(equal(known.answered, codec, network), network) for network in NETWORKS for codec in CODECS]
-    return [_rival(one, network) for one, network in found if one is not None]
+    """Pictures that are as good as the split."""
+    return list(UNTRAINED) if known is None else [_rival(one) for one in stand_ins(known.answered)]
 
 
-def _rival(one: Answered, network: str) -> Rival:
+def _rival(one: Answered) -> Rival:
     side, quality = one.side_and_quality
-    return Rival(codec=one.name, side=side, quality=quality, network=network)
+    return Rival(codec=one.name, side=side, quality=quality, network=one.network)
 
 
 def sizes(subject: Subject) -> dict[str, Any]:

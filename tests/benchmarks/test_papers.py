@@ -120,17 +120,23 @@ def test_a_device_that_cannot_start_says_why(package, tmp_path):
         pass
 
 
-def test_the_picture_as_good_as_the_split_is_the_smallest_of_those(package, answered):
+def test_pictures_stand_in_that_are_as_good_as_the_split_and_quick_or_small(package, answered):
     found = [
         answered("split", "c6", "", 390.0, 89),
         answered("webp", "96px q10", "plain", 500.0, 88),
-        answered("webp", "96px q45", "plain", 900.0, 89),
-        answered("webp", "128px q10", "plain", 800.0, 90),
-        answered("webp", "96px q10", "adapted", 500.0, 95),
+        answered("webp", "96px q45", "plain", 900.0, 90),
+        answered("webp", "128px q10", "plain", 800.0, 89),
+        answered("webp", "160px q1", "adapted", 600.0, 89),
+        answered("webp", "160px q9", "adapted", 650.0, 95),
+        answered("webp", "96px q10", "adapted", 700.0, 90),
+        answered("webp", "64px q10", "adapted", 500.0, 80),
     ]
-    equal = part(package, "answered").equal
-    assert (equal(found, "webp", "plain").bytes_mean, equal(found, "webp", "adapted").bytes_mean) == (800.0, 500.0)
-    assert equal(found, "jpeg", "plain") is None
+    chosen = part(package, "answered").stand_ins(found)
+    assert [(one.setting, one.network) for one in chosen] == [
+        ("160px q1", "adapted"),
+        ("96px q10", "adapted"),
+        ("128px q10", "plain"),
+    ]
 
 
 def test_the_split_is_compared_with_the_quickest_picture_and_without_the_server(package):
@@ -140,6 +146,18 @@ def test_the_split_is_compared_with_the_quickest_picture_and_without_the_server(
     assert found["over_local"] == pytest.approx(0.88)
     assert found["over_picture"] == pytest.approx(1 / 7)
     assert found["without_server"] == pytest.approx(0.0)
+
+
+def test_a_plan_stands_beside_the_quickest_that_loses_no_more(package, answered):
+    told = [answered("unsplit", "whole", "", 0.0, 92), answered("split", "c6", "", 390.0, 89)]
+    told.append(answered("webp", "96px q10", "adapted", 700.0, 91))
+    own = {"network": "ResNet-50", "link": "1mbit/10ms", "placement": "local", "setting": "whole"}
+    found = {"answered": [{name: getattr(one, name) for name in one.__slots__} for one in told]}
+    found["plans"] = [own | {"drop": "1%"}, own | {"drop": "4%"}]
+    rows = [row("local", "", 500.0), row("split", "1mbit/10ms", 60.0, setting="split"), row("offload", "1mbit/10ms", 80.0)]
+    text = part(package, "slow_page")._plans(found, rows, "ResNet-50")
+    assert "| 1% | local whole | webp 96px q10, adapted 80 (79 to 81) |" in text
+    assert "| 4% | local whole | split 60 (59 to 61) |" in text
 
 
 def test_energy_is_modelled_of_what_the_device_computes_on_one_core_of_four(package):
@@ -184,7 +202,9 @@ def test_the_page_tells_whose_figures_are_whose_and_what_is_left_out(package, an
     kept = [{name: getattr(one, name) for name in one.__slots__} for one in told]
     slow = {"rows": ROWS, "plans": [], "answered": kept, "sizes": [sizes], "calibration": calibration, "photos": "3 photos"}
     text = page.write(tmp_path, {"slow": {**slow, "left_out": ["The moon."], "meta": meta}}).read_text()
-    assert "| data less, accuracy lost | 77.1%, up to 0.6 points | 75.0% less than the JPEG as good (390 B), 3.0 points |" in text
+    assert (
+        "| data less, accuracy lost | 77.1%, up to 0.6 points | 75.0% less than jpeg (plain) as good; 390 B, 3.0 points |" in text
+    )
     assert "| split below the best picture, on one of them | >= 30% | 25% | **no** |" in text
     assert "Why not more" in text
     assert "- The moon." in text
@@ -217,3 +237,21 @@ def test_a_sustained_run_tells_its_speed_window_by_window(package):
     assert ends == sorted(ends)
     assert ends[-1] >= 0.05
     assert all(one["tokens_per_s"] > 0 for one in windows)
+
+
+def test_a_program_that_fails_is_told_by_its_last_words(package):
+    asked = ["-m", "isthmus", "plan", "none.isthmus", "--link", "1mbit/10ms", "--json"]
+    with pytest.raises(RuntimeError, match=r"isthmus plan none\.isthmus .*: isthmus: .*none\.isthmus"):
+        part(package, "commands").json_of(asked)
+
+
+def test_a_page_without_an_emulated_device_says_why_and_measures_no_times(package, tmp_path):
+    meta = {"command": "c", "date": "d", "machine": "m", "versions": "v", "busy": "b"}
+    sizes = {"network": "ResNet-50", "files": {"head.onnx": 100, "whole.onnx": 1000}, "head_flops": 1, "whole_flops": 100}
+    sizes |= {"head_parameters": 10, "whole_parameters": 1000}
+    slow = {"rows": [], "plans": [], "answered": [], "sizes": [sizes], "calibration": None, "photos": "3 photos", "meta": meta}
+    why = "The emulated device: there is but one core, and the server needs one that is not slowed."
+    text = part(package, "page").write(tmp_path, {"slow": slow | {"left_out": [why]}}).read_text()
+    assert f"- {why}" in text
+    assert "| latency below local, below offloading | up to 89%, up to 55% | not measured |" in text
+    assert not (tmp_path / "papers-latency.svg").exists()
