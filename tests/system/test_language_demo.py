@@ -1,13 +1,16 @@
 """A language model from its weights to answers over links, small: real processes and sockets, and the model of the package."""
 
 import copy
+import io
 import json
 
 import pytest
+from rich.console import Console
 
 from isthmus.bench.language import publish
 from isthmus.bench.language.demo import demonstrate
 from isthmus.bench.language.settings import DemoSettings
+from isthmus.bench.language.table import conversations_table
 from isthmus.bench.language.yardstick import Yardstick
 from isthmus.bench.results import read_results
 from isthmus.codec.payload import Mode
@@ -84,3 +87,11 @@ def test_both_bundles_passed_what_verify_checks(shown):
     found, _, _ = shown
     assert {gate.name for gate in found.gates} == {"head.onnx", "tail.onnx", "last.onnx", "local.onnx"}
     assert all(gate.value <= gate.limit for gate in found.gates)
+
+
+def test_the_table_fits_100_columns(shown):
+    _, published, _ = shown
+    text = io.StringIO()
+    Console(file=text, width=100).print(conversations_table(published.results.rows))
+    assert "…" not in text.getvalue()
+    assert "split int8, server killed" in text.getvalue()

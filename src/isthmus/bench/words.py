@@ -23,6 +23,15 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
+def rate(per_s: float) -> str:
+    """Three significant digits, and whole numbers from 100 on.
+
+    >>> rate(0.0421), rate(39.72), rate(1736.4)
+    ('0.0421', '39.7', '1,736')
+    """
+    return f"{per_s:.3g}" if per_s < 100 else f"{per_s:,.0f}"
+
+
 def size(count: float) -> str:
     """Bytes, in powers of ten.
 

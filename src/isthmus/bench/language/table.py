@@ -13,7 +13,7 @@ from isthmus.bench.results import Row
 
 def conversations_table(rows: Sequence[Row]) -> Table:
     """One line for each row."""
-    table = Table(header_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("placement", no_wrap=True)
     for name in ("link", "tokens/s", "ms a token", "first ms", "up", "down", "as unsplit"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -25,7 +25,7 @@ def conversations_table(rows: Sequence[Row]) -> Table:
                 (
                     row.label,
                     row.link or words.UNKNOWN,
-                    f"{told['tokens_per_s']:.3g}",
+                    words.rate(told["tokens_per_s"]),
                     words.milliseconds(row.latency_ms.p50),
                     words.milliseconds(told["first_ms"]),
                     words.size(told["bytes_up_mean"]),
