@@ -56,7 +56,7 @@ def test_a_model_that_is_trained_from_scratch_is_cut(tmp_path):
     lines = run_example("train_a_language_model.py", tmp_path / "text.txt", "-o", tmp_path / "folder", "--minutes", "0.01")
     assert "bits a byte on the held-out text" in lines[-1]
     assert (tmp_path / "folder/model.safetensors").stat().st_size < 5_000_000
-    assert len((tmp_path / "folder/written.txt").read_text()) > 10_000
+    assert len((tmp_path / "folder/written.txt").read_text()) > 1_000
     assert (tmp_path / "text.txt").read_text().endswith((tmp_path / "folder/held_out.txt").read_text())
     bundle = export(tmp_path / "folder", tmp_path / "bundle", LanguageSettings(cut="2"))
     assert bundle.manifest.eos == (0,)
