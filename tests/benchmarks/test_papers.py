@@ -220,6 +220,7 @@ def test_a_tiny_language_model_gets_from_its_bundles_to_the_page(package, tmp_pa
     text = melt_page.section(found)
     assert "| sustained run | energy and heat keep continuous execution out of reach | " in text
     assert "| 10mbit/5ms | token ids |" in text
+    assert "{" not in text
 
 
 def test_a_sustained_run_tells_its_speed_window_by_window(package):
