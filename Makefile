@@ -30,7 +30,7 @@ help:
 	@echo "make ghnd         YOLOX-nano split without labels: AP50 against bytes and delay over links: writes docs/ghnd.md (1.5 hours)"
 	@echo "make bench-links  outages of a link: time to the next answer of the server, answers of the device, false alarms (20 minutes)"
 	@echo "make bench-plan   plans beside measurements: placements, links and a small fleet, on two networks (a quarter of an hour)"
-	@echo "make bench-llm    split language models beside unsplit ones: writes docs/llm-benchmark.md (some twenty minutes)"
+	@echo "make bench-llm    split language models beside unsplit ones: writes docs/llm-benchmark.md (about eight minutes)"
 	@echo "make papers       tables of published papers made again, theirs beside ours, some on an emulated slow device (as root): writes"
 	@echo "                  docs/papers.md (about ten minutes, the first time twenty)"
 	@echo "make zoo          docs/zoo.md: what the exporter makes of foreign files and known architectures (about 10 minutes)"

@@ -9,6 +9,16 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 TEXT = "the head is on the device and the tail is on the server, and only what has to cross crosses the narrow strip. "
+SIZES = {
+    "vocab_size": 300,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+}
+"""Entries of a configuration that make a model tiny."""
 FAMILIES = {
     "llama": {"architectures": ["LlamaForCausalLM"]},
     "llama3": {
@@ -92,15 +102,9 @@ def write_folder(
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "model_type": family,
-        "vocab_size": 300,
-        "hidden_size": 64,
-        "intermediate_size": 96,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
+        **SIZES,
         "head_dim": 16,
         "hidden_act": "silu",
-        "max_position_embeddings": 256,
         "rms_norm_eps": 1e-6,
         "bos_token_id": None,
         "eos_token_id": 0,

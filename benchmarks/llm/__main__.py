@@ -3,7 +3,7 @@
     python -m benchmarks.llm [--quick] [--only compute,agreement,...] [--json FILE] [--docs docs] [--work build/bench-llm]
 
 Speed, bytes and memory are measured on a Llama of 77 million parameters with random weights, agreement on trained ones: that of
-`isthmus demo --llm`, and one of 260,000 out of ISTHMUS_DATA. Bundles are exported into `--work` once. Some twenty minutes;
+`isthmus demo --llm`, and one of 260,000 out of ISTHMUS_DATA. Bundles are exported into `--work` once. Some eight minutes;
 `--quick` takes a tiny model and few tokens, shows within a minute or two that everything works, and prints the page instead.
 """
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from isthmus.contract.bundle import AnyBundle
 from isthmus.devices.decoder.cache import Cache
+from isthmus.devices.decoder.caches import Caches, Call
 from isthmus.devices.decoder.grown import GrownCaches
 from isthmus.devices.decoder.shared import SEQUENCE_LENGTHS, SharedCaches
 from isthmus.devices.decoder.slots import KeyValueShape
@@ -54,7 +55,7 @@ class Decoder:
         self._shapes = _shapes(network, ports)
         pasts = [name for layer in range(len(self._shapes)) for name in past_names(layer)]
         presents = [name for layer in range(len(self._shapes)) for name in present_names(layer)]
-        self._caches = (
+        self._caches: Caches = (
             SharedCaches(network, self._shapes, pasts, presents, slots=slots)
             if SEQUENCE_LENGTHS in ports
             else GrownCaches(network, self._shapes, pasts, presents)
@@ -165,7 +166,9 @@ class Decoder:
         if self._keeps:
             feeds[KEEP] = np.array(keep, np.int64)
         shape = (len(caches), keep if self._keeps else count, self._exit.shape[-1] or 0)
-        return self._caches.call(feeds, caches, positions, rows=count, gives=self._exit.name, shape=shape)
+        return self._caches.run(
+            Call(feeds=feeds, caches=caches, positions=positions, rows=count, gives=self._exit.name, shape=shape)
+        )
 
 
 def _one_of(network: Network, ports: dict[str, Port], *names: str) -> Port:

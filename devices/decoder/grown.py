@@ -3,11 +3,12 @@
 Every call copies keys and values of all positions once, and sequences go through one by one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from isthmus.devices.decoder.cache import Cache, GrownCache
+from isthmus.devices.decoder.caches import Call
 from isthmus.devices.decoder.slots import KeyValueShape, position_bytes
 from isthmus.devices.decoder.step import Step
 from isthmus.devices.runtime import Network
@@ -30,31 +31,22 @@ class GrownCaches:
         self._position_bytes = position_bytes(shapes)
 
     def size_bytes(self, positions: int) -> int:
-        """Of a cache that shall hold so many."""
+        """What a cache of so many positions may grow to."""
         return self._position_bytes * positions
 
     def new(self, positions: int) -> Cache:
-        """An empty cache that may hold so many."""
+        """An empty cache that holds so many positions at most."""
         return GrownCache(positions=positions, size_bytes=self.size_bytes(positions))
 
     def batches(self, steps: Sequence[Step]) -> Iterator[list[Step]]:
         """Every step for itself."""
         return ([step] for step in steps)
 
-    def call(
-        self,
-        feeds: Mapping[str, np.ndarray],
-        caches: Sequence[Cache],
-        positions: Sequence[int],
-        *,
-        rows: int,
-        gives: str,
-        shape: tuple[int, ...],
-    ) -> np.ndarray:
-        """Run the network on one cache; arguments as those of `SharedCaches.call`, of which shapes follow by themselves here."""
-        [cache], [pos] = caches, positions
+    def run(self, call: Call) -> np.ndarray:
+        """Run the network on one cache."""
+        [cache], [pos] = call.caches, call.positions
         assert isinstance(cache, GrownCache), "a cache of another network"
         past = cache.held(pos) or self._empty
-        given = self._network.run({**feeds, **dict(zip(self._pasts, past, strict=True))})
+        given = self._network.run({**call.feeds, **dict(zip(self._pasts, past, strict=True))})
         cache.hold([given[name] for name in self._presents])
-        return given[gives]
+        return given[call.gives]

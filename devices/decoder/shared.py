@@ -1,12 +1,13 @@
 """Caches that a network reads and writes where they lie (GroupQueryAttention with past and present in one buffer)."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from isthmus.devices.decoder.cache import Cache, SlotCache
+from isthmus.devices.decoder.caches import Call
 from isthmus.devices.decoder.slots import KeyValueShape, SlotBuffers, position_bytes, spans
 from isthmus.devices.decoder.step import Step
 from isthmus.devices.runtime import Network
@@ -39,11 +40,11 @@ class SharedCaches:
         self._lock = threading.Lock()
 
     def size_bytes(self, positions: int) -> int:
-        """Of a cache that shall hold so many."""
+        """What a cache of so many positions may grow to."""
         return position_bytes(self._shapes) * _rounded(positions)
 
     def new(self, positions: int) -> Cache:
-        """An empty cache that holds so many at least."""
+        """An empty cache that holds so many positions at least."""
         wanted = _rounded(positions)
         with self._lock:
             for buffers in self._buffers:
@@ -66,37 +67,19 @@ class SharedCaches:
             for first, last in spans([cache.lease for _, cache in mine]):
                 yield [step for step, _ in mine[first:last]]
 
-    def call(
-        self,
-        feeds: Mapping[str, np.ndarray],
-        caches: Sequence[Cache],
-        positions: Sequence[int],
-        *,
-        rows: int,
-        gives: str,
-        shape: tuple[int, ...],
-    ) -> np.ndarray:
-        """Run the network on caches that are neighbours in their order.
-
-        Args:
-            feeds: contiguous, by name, with a batch axis where they have any.
-            caches: of the sequences.
-            positions: of the first row of each.
-            rows: of each sequence.
-            gives: name of what the network gives beside its caches.
-            shape: of that.
-        """
-        lengths = np.array(positions, np.int32) + rows
+    def run(self, call: Call) -> np.ndarray:
+        """Run the network on caches that lie side by side."""
+        lengths = np.array(call.positions, np.int32) + call.rows
         with self._lock:
-            binding = self._binding([_slot(cache) for cache in caches])
-        for name, array in feeds.items():
+            binding = self._binding([_slot(cache) for cache in call.caches])
+        for name, array in call.feeds.items():
             binding.feed(name, array)
         binding.feed(SEQUENCE_LENGTHS, lengths - 1)
         binding.feed(TOTAL_LENGTH, np.array(lengths.max(), np.int32))
-        answer = np.empty(shape, np.float32)
-        binding.fill(gives, answer)
+        answer = np.empty(call.shape, np.float32)
+        binding.fill(call.gives, answer)
         binding.run()
-        for cache, length in zip(caches, lengths, strict=True):
+        for cache, length in zip(call.caches, lengths, strict=True):
             cache.length = int(length)
         return answer
 

@@ -1,9 +1,8 @@
 """Principal directions in front of int4, and more bits for those along which hidden states vary more.
 
-Hidden states of a trained model lie near a few directions: of 256 channels behind the first layer of the model that `isthmus demo
---llm` has, 32 directions hold nine tenths of the variance. Turned into them (Karhunen and Loève's transform) and with bits by
-reverse water-filling (Cover and Thomas, "Elements of Information Theory", section 10.3.3), a row of the same size is
-some 7 to 15 dB nearer to what it was than with a rotation that spreads everything and four bits for all.
+Hidden states of a trained model lie near a few directions. Turned into them (Karhunen and Loève's transform) and with bits by
+reverse water-filling (Cover and Thomas, "Elements of Information Theory", section 10.3.3), a row of the same size is nearer to
+what it was than with a rotation that spreads everything and four bits for all (`python -m benchmarks.llm --only agreement`).
 
 A row, little-endian:
 

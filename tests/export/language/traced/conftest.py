@@ -2,21 +2,11 @@
 
 import pytest
 import torch
+from tests.language_models import SIZES
 
 from isthmus.export.doors.tracing import quiet
 
-SIZES = {
-    "vocab_size": 300,
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 256,
-    "bos_token_id": None,
-    "eos_token_id": None,
-    "pad_token_id": None,
-}
+WITHOUT_MARKS = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
 
 
 @pytest.fixture
@@ -28,7 +18,7 @@ def make_folder(tmp_path):
 
         torch.manual_seed(0)
         with quiet():
-            config = AutoConfig.for_model(family, **SIZES | changed)
+            config = AutoConfig.for_model(family, **SIZES | WITHOUT_MARKS | changed)
             model = AutoModelForCausalLM.from_config(config)
             for parameter in model.parameters():
                 if parameter.ndim > 1:
