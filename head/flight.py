@@ -29,6 +29,7 @@ class Flight:
         self._give_up = give_up
         self._on_error = on_error
         self._under_way: dict[Future[Reply], Pending] = {}
+        self._landing = 0
         self._landed = threading.Condition()
 
     def expect(self, future: Future[Reply], pending: Pending, origin: Origin) -> None:
@@ -38,17 +39,22 @@ class Flight:
         future.add_done_callback(lambda done: self._receive(done, origin))
 
     def wait(self, timeout_s: float) -> list[Pending]:
-        """Wait until every frame under way is settled; returns those that are not when the time is over."""
+        """Wait until every frame under way is settled and its record written; give those that are not when the time is over."""
         until = time.monotonic() + timeout_s
         with self._landed:
-            while (left_s := until - time.monotonic()) > 0 and not all(one.settled for one in self._under_way.values()):
+            while (left_s := until - time.monotonic()) > 0 and self._is_awaited():
                 # Nobody tells when the device has answered one.
                 self._landed.wait(min(left_s, _LOOK_S))
             return [pending for pending in self._under_way.values() if not pending.settled]
 
+    def _is_awaited(self) -> bool:
+        """A frame is settled before its record is written."""
+        return self._landing > 0 or not all(one.settled for one in self._under_way.values())
+
     def _receive(self, done: Future[Reply], origin: Origin) -> None:
         with self._landed:
-            pending = self._under_way[done]
+            pending = self._under_way.pop(done)
+            self._landing += 1
         try:
             self._enter(done, pending, origin)
         except Exception as error:
@@ -56,7 +62,7 @@ class Flight:
             self._on_error(error)
         finally:
             with self._landed:
-                del self._under_way[done]
+                self._landing -= 1
                 self._landed.notify_all()
 
     def _enter(self, done: Future[Reply], pending: Pending, origin: Origin) -> None:
