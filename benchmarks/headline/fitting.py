@@ -7,7 +7,7 @@ epochs, not in seconds: on a machine that others use too, who trains at the bett
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from isthmus.contract.prepare import Preparation, prepare
 from isthmus.export.training import checkpoint as checkpoints
 from isthmus.export.training import recipe as recipes
 from isthmus.export.training.pace import Pace, channels_last, fastest
-from isthmus.export.training.views import view
+from isthmus.export.training.views import shown
 
 CHECKPOINT_EVERY_S = 60.0
 TOLD_EVERY_S = 1.0
@@ -32,9 +32,7 @@ GRADIENT_NORM_MAX = 5.0
 TEMPERATURE = 2.0
 """Of distillation, as in the recipe `isthmus`."""
 SMOOTHING = 0.1
-"""Of the labels, as there."""
-LABELS_WEIGHT = 0.3
-"""Beside distillation, as there."""
+"""Of the labels, from which the teacher learns."""
 RATE_END = 0.02
 """What a cosine leaves of the learning rate."""
 
@@ -74,6 +72,7 @@ class Lesson:
         shown: of a view for the network that learns.
         targets: float32[view, n, class], what the teacher says to each view; None: labels alone.
         degrade: see `Degrade`.
+        views: of each photo; those of the recipe `isthmus`, but where labels teach.
     """
 
     pictures: Sequence[np.ndarray]
@@ -82,11 +81,15 @@ class Lesson:
     shown: Preparation
     targets: np.ndarray | None = None
     degrade: Degrade = lambda picture, _photo, _number: picture
+    views: recipes.Views = field(default_factory=lambda: views())
 
     def view(self, photo: int, number: int) -> np.ndarray:
         """float32[1, 3, row, column]: a view as the network that learns gets it."""
-        picture = seen(self.pictures[photo], photo, number, self.preparation)
-        return prepare(self.degrade(picture, photo, number), self.shown)
+        return prepare(self.degrade(self.seen(photo, number), photo, number), self.shown)
+
+    def seen(self, photo: int, number: int) -> np.ndarray:
+        """uint8[row, column, 3]: a view as the teacher gets it; 0 is the photo as it is prepared."""
+        return shown(self.pictures, photo, number, self.views, self.preparation, seed=0)
 
 
 def views() -> recipes.Views:
@@ -94,18 +97,13 @@ def views() -> recipes.Views:
     return recipes.load("isthmus").views
 
 
-def seen(picture: np.ndarray, photo: int, number: int, preparation: Preparation) -> np.ndarray:
-    """View `number` of a photo at the size of `preparation`, uint8[row, column, 3]; 0 is the photo as it is prepared."""
-    return view(picture, number, views(), preparation, seed=(0, photo))
-
-
 def targets(model: Path, lesson: Lesson, tell: Callable[[float], None]) -> np.ndarray:
     """float32[view, n, class]: what the teacher says to each view of each photo."""
-    count = views().count
+    count = lesson.views.count
     said = []
     for number in range(count):
-        shown = [seen(picture, photo, number, lesson.preparation) for photo, picture in enumerate(lesson.pictures)]
-        said.append(ask(model, shown, lesson.preparation, lambda part, number=number: tell((number + part) / count)))  # type: ignore[misc]
+        pictures = [lesson.seen(photo, number) for photo in range(len(lesson.pictures))]
+        said.append(ask(model, pictures, lesson.preparation, lambda part, number=number: tell((number + part) / count)))  # type: ignore[misc]
     return np.stack(said)
 
 
@@ -206,12 +204,11 @@ class _Run:
         with self.pace.autocast():
             scores = self.network(pictures)
         scores = scores.float()
-        by_labels = functional.cross_entropy(scores, torch.from_numpy(self.lesson.labels[photos]), label_smoothing=SMOOTHING)
         if self.lesson.targets is None:
-            return by_labels
+            return functional.cross_entropy(scores, torch.from_numpy(self.lesson.labels[photos]), label_smoothing=SMOOTHING)
         wanted = torch.from_numpy(self.lesson.targets[numbers, photos])
         apart = functional.kl_div((scores / TEMPERATURE).log_softmax(1), (wanted / TEMPERATURE).softmax(1), reduction="batchmean")
-        return apart * TEMPERATURE**2 + LABELS_WEIGHT * by_labels
+        return apart * TEMPERATURE**2
 
     def _batch(self) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
         """A fresh order and other views every epoch, which depend on seed and epoch alone, as in the exporter's training."""
@@ -219,7 +216,7 @@ class _Run:
         epoch, place = divmod(self.step, self.in_epoch)
         random = np.random.default_rng((self.fit.seed, epoch))
         photos = random.permutation(count)[place * self.fit.batch : (place + 1) * self.fit.batch]
-        numbers = random.integers(0, views().count, count)[photos]
+        numbers = random.integers(0, lesson.views.count, count)[photos]
         shown = [lesson.view(int(photo), int(number)) for photo, number in zip(photos, numbers, strict=True)]
         pictures = torch.from_numpy(np.concatenate(shown)).contiguous(memory_format=torch.channels_last)
         return photos, numbers, pictures

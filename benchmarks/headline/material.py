@@ -79,7 +79,7 @@ class Material:
 
         Args:
             shown: preparation of the network that learns.
-            said: by the teacher to each view, see `fitting.Lesson`; None: there are labels alone.
+            said: by the teacher to each view, see `fitting.Lesson`; None: nothing.
             degrade: see `fitting.Degrade`.
         """
         return Lesson(

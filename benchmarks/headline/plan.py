@@ -13,6 +13,10 @@ from isthmus.export.training import recipe as recipes
 
 CUT = "conv2d_20"
 """The last layer of MobileNetV2's seventh block: 64 channels at a sixteenth of the picture."""
+POINT_TIMES = 2
+"""A bottleneck learns from nothing, every rival goes on from trained weights: it sees the photos so many times as often."""
+TEACHER_VIEWS = recipes.Views(count=6, mirror=True, crop_min=0.35, aspect_max=1.25, light=0.2)
+"""Labels teach, so that no view may be mixed."""
 RELEASED_BYTES_MAX = 400
 """What the released point may take for a photo; of those points that do, the one that is best on photos to choose by."""
 

@@ -1,7 +1,7 @@
 """The stages of the headline: for each split of the photos a teacher, then every contender, trained and asked."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from benchmarks.headline import bundles, codecs, fitting, onnx_files, sending
 from benchmarks.headline.fitting import Fit
 from benchmarks.headline.folds import OFFICIAL
 from benchmarks.headline.material import Material
-from benchmarks.headline.plan import CUT, Local, Point
+from benchmarks.headline.plan import CUT, POINT_TIMES, TEACHER_VIEWS, Local, Point
 from benchmarks.headline.predictions import Predictions, ask
 from benchmarks.headline.store import Stage, Work
 from benchmarks.mobilenet import MobileNetV2, reduced
@@ -80,7 +80,8 @@ class Course(Material):
         def work(work: Work) -> Mapping[str, Any]:
             torch.manual_seed(fit.seed)
             network = self.begun()
-            facts = fitting.train(network, self.lesson(self.preparation()), fit, work.folder / "checkpoint", work.tell)
+            lesson = replace(self.lesson(self.preparation()), views=TEACHER_VIEWS)
+            facts = fitting.train(network, lesson, fit, work.folder / "checkpoint", work.tell)
             torch.save(network.state_dict(), work.folder / "weights.pt")
             made = self._asked(work, network, self.preparation(), "teacher", "whole")
             self.photos.write_folder(self.split.given, work.folder / "photos")
@@ -102,11 +103,12 @@ class Course(Material):
 
     def point(self, point: Point) -> Stage:
         """A bottleneck with its shipped heads."""
+        epochs = POINT_TIMES * self.epochs
 
         def work(work: Work) -> Mapping[str, Any]:
             teacher = work.store.folder(self.teacher())
             path = work.folder / bundles.FILE
-            bundle = bundles.make(teacher / "float.onnx", teacher / "photos", point, self.epochs, path, work.tell)
+            bundle = bundles.make(teacher / "float.onnx", teacher / "photos", point, epochs, path, work.tell)
             made = []
             for variant, file in bundles.heads(path):
                 ends = bundles.Ends.of(path, file)
@@ -121,7 +123,7 @@ class Course(Material):
             return {CONTENDERS: made, "shipped": made[0]["variant"], **mmac}
 
         recipe = recipes.load(point.recipe).model_dump(mode="json")
-        settings = {"point": asdict(point), "recipe": recipe, "cut": CUT, "epochs": self.epochs}
+        settings = {"point": asdict(point), "recipe": recipe, "cut": CUT, "epochs": epochs}
         return Stage(split=self.split.name, name=f"point {point.title}", settings=settings, needs=(self.teacher(),), work=work)
 
     def local(self, local: Local) -> Stage:

@@ -237,7 +237,9 @@ def _objective(recipe: Recipe, teacher: Teacher, samples: Samples) -> Objective:
     if not asked:
         return goal
     losses: dict[str, OwnLoss] = {name: function_of(name) for name in asked}  # type: ignore[misc]
-    return WithOwn(objective=goal, labels=known_labels(teacher.seen_answers, samples), losses=losses)
+    # A mixed view has no label.
+    labels = None if recipe.views.mixup else known_labels(teacher.seen_answers, samples)
+    return WithOwn(objective=goal, labels=labels, losses=losses)
 
 
 def _grid(student: Student, site: Site) -> tuple[int, int]:

@@ -49,6 +49,8 @@ class Views(_Part):
     """Largest stretch of a crop's sides against each other."""
     light: float = Field(default=0.0, ge=0, lt=1)
     """Largest change of contrast, and three quarters of it of brightness."""
+    mixup: float = Field(default=0.0, ge=0, le=1)
+    """Part of the other views that are mixed with a view of another photo; what such a picture shows no label tells."""
 
 
 class Optimiser(_Part):
@@ -168,6 +170,9 @@ class Recipe(_Part):
         names = [stage.name for stage in self.stages]
         if len(set(names)) != len(names):
             raise ValueError(f"two stages share a name: {', '.join(names)}")
+        labelled = next((stage.name for stage in self.stages if stage.answers is not None and stage.answers.labels), None)
+        if self.views.mixup and labelled is not None:
+            raise ValueError(f"stage {labelled!r} learns from labels, which mixed views do not have; set labels or mixup to 0")
         return self
 
     @property

@@ -16,7 +16,7 @@ from isthmus.export.graph.session import Session
 from isthmus.export.samples import Samples, prepared
 from isthmus.export.training.recipe import Views
 from isthmus.export.training.store import Store
-from isthmus.export.training.views import view
+from isthmus.export.training.views import shown
 
 SEEN = 512
 """Rows from which variances are taken."""
@@ -109,20 +109,20 @@ class Teacher:
     def batch(self, photos: np.ndarray, views: np.ndarray | None = None) -> Batch:
         """Views of some photos, int[row] each; without `views` the photos as they are prepared on the device."""
         numbers = np.zeros_like(photos) if views is None else views
-        shown = [self._view(photo, number) for photo, number in zip(photos, numbers, strict=True)]
-        pictures = torch.from_numpy(prepared(shown, self.preparation))
+        pictures = [self._view(photo, number) for photo, number in zip(photos, numbers, strict=True)]
+        seen = torch.from_numpy(prepared(pictures, self.preparation))
         if self.preparation.layout == "nchw":
-            pictures = pictures.contiguous(memory_format=torch.channels_last)
+            seen = seen.contiguous(memory_format=torch.channels_last)
         rows = self._store.rows(numbers * len(self.samples) + photos)
         return Batch(
-            pictures=pictures,
+            pictures=seen,
             features=dict(zip(self.matched, rows, strict=False)),
             answers=rows[len(self.matched) :],
             photos=torch.from_numpy(photos),
         )
 
     def _view(self, photo: int, number: int) -> np.ndarray:
-        return view(self.samples.pictures[photo], int(number), self._views, self.preparation, seed=(self.seed, int(photo)))
+        return shown(self.samples.pictures, int(photo), int(number), self._views, self.preparation, seed=self.seed)
 
     def _answer(self, photo: int, number: int) -> list[np.ndarray]:
         """Of each tensor array[1, ...]; one view at a time, so that its answer does not depend on what else is asked."""

@@ -1,10 +1,13 @@
 """Views of a photo: the photo itself, then mirrored crops of it in another light, the same ones each time.
 
 Views are few and fixed, so that what the unsplit network says about each is computed once and kept. Random crops as in the
-training of classifiers (Szegedy et al. 2015, "Going Deeper with Convolutions"), one draw for each view.
+training of classifiers (Szegedy et al. 2015, "Going Deeper with Convolutions"), one draw for each view. Mixing two photos
+(Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization") shows what the unsplit network does where it has not learned the
+answer by heart (Beyer et al. 2022, "Knowledge distillation: A good teacher is patient and consistent").
 """
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -16,6 +19,32 @@ from isthmus.export.training.recipe import Views
 MIDDLE_GREY = 128.0
 DARKEST = 0.75
 """Of the change of contrast: how much the brightness changes."""
+
+MIXED = 1
+"""Apart from the draws that make a view are those that say what it is mixed with."""
+
+
+def shown(pictures: Sequence[Picture], photo: int, number: int, views: Views, preparation: Preparation, *, seed: int) -> Picture:
+    """What is shown of a photo: one of its views, by itself or mixed with the view of another photo.
+
+    Args:
+        pictures: all photos, uint8[row, column, 3] BGR each.
+        photo: place among them.
+        number: of the view; 0 is the photo as it is prepared on the device.
+        views: what views there are.
+        preparation: whose size the view gets.
+        seed: of all views.
+
+    Returns:
+        uint8[row, column, 3] BGR of the prepared size.
+    """
+    own = view(pictures[photo], number, views, preparation, seed=(seed, photo))
+    random = np.random.default_rng((seed, photo, number, MIXED))
+    if number == 0 or random.random() >= views.mixup:
+        return own
+    other, weight = int(random.integers(len(pictures))), random.random()
+    beside = view(pictures[other], number, views, preparation, seed=(seed, other))
+    return np.asarray(cv2.addWeighted(own, weight, beside, 1 - weight, 0.0), dtype=np.uint8)
 
 
 def view(picture: Picture, number: int, views: Views, preparation: Preparation, *, seed: tuple[int, ...]) -> Picture:

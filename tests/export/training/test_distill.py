@@ -198,10 +198,17 @@ def test_a_damaged_checkpoint_is_refused_in_one_line(halves, pictures, tmp_path,
     assert "\n" not in str(refused.value)
 
 
+def with_labels():
+    made = recipe.load()
+    last = made.stages[-1].model_copy(update={"answers": recipe.Answers(labels=0.3)})
+    return made.model_copy(update={"views": recipe.Views(), "stages": (*made.stages[:-1], last)})
+
+
 def test_labels_of_another_number_of_classes_are_not_trained_on(halves):
-    unlabelled = run(halves, gradients(16))
-    foreign = run(halves, gradients(16, labels=np.arange(16) % 8, names=tuple("abcdefgh")))
-    own = run(halves, gradients(16, labels=np.arange(16) % 5, names=tuple("abcde")))
+    settings = replace(SETTINGS, recipe=with_labels())
+    unlabelled = run(halves, gradients(16), settings=settings)
+    foreign = run(halves, gradients(16, labels=np.arange(16) % 8, names=tuple("abcdefgh")), settings=settings)
+    own = run(halves, gradients(16, labels=np.arange(16) % 5, names=tuple("abcde")), settings=settings)
     assert_same_weights(unlabelled, foreign)
     assert not torch.equal(unlabelled.decoder.scale, own.decoder.scale)
 

@@ -14,6 +14,7 @@ share = 1.0
 features = [{ at = "cut" }]
 optimiser = { learning_rate = 1e-3 }
 """
+LABELLED = "answers = { labels = 0.3 }\n"
 
 
 def changed(old, new):
@@ -52,6 +53,7 @@ def test_a_file_is_read(tmp_path):
         (changed("share = 1.0", "share = 7"), "stages.0.share = 7: Input should be less than or equal to 1"),
         (changed('features = [{ at = "cut" }]', ""), "stage 'one' has neither features nor answers to learn from"),
         (changed("share = 1.0", 'share = 1.0\ntrains = ["tail", "tail"]'), "stage 'one' trains .*each once"),
+        (changed("[[stages]]", "views = { mixup = 0.5 }\n[[stages]]") + LABELLED, "stage 'one' learns from labels, which mixed"),
         (changed("name = ", "name "), "is no TOML"),
     ],
 )
