@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 
 from isthmus.contract.bundle import SUFFIX, Bundle, check_target
 from isthmus.contract.manifest import Gate
@@ -24,6 +25,7 @@ from isthmus.export.cutting.split import Halves, split
 from isthmus.export.detectors.detector import Detector
 from isthmus.export.detectors.recognition import recognise
 from isthmus.export.doors.opening import Source, open_model
+from isthmus.export.graph.ports import called_alike
 from isthmus.export.int8 import attempt as int8
 from isthmus.export.int8 import ranges
 from isthmus.export.int8.attempt import Candidate
@@ -169,7 +171,8 @@ def _bottlenecks(
     if settings.bottleneck != "learned":
         on_step(f"calibrating {settings.code_bits}-bit codes on {len(data)} pictures")
         return _untrained(opened.halves, data, opened.preparation, settings), None
-    learned = _learn(opened.halves, data, opened.preparation, settings, output, on_step, on_progress)
+    teachers = [_teacher(reference, opened.source, on_step) for reference in settings.training.teachers]
+    learned = _learn(opened.halves, data, opened.preparation, settings, teachers, output, on_step, on_progress)
     made = from_modules(opened.halves, learned.encoder, learned.decoder, bits=settings.code_bits, replaces_head=True)
     return [replace(made, is_nested=settings.training.resolved.nested)], learned
 
@@ -266,11 +269,17 @@ def _checkpoint(output: Path) -> Path:
     return output.parent / f"{output.name.removesuffix(SUFFIX)}.checkpoint"
 
 
+def _teacher(reference: str, source: Source, on_step: Callable[[str], None]) -> ir.Model:
+    on_step(f"opening {reference} to learn from")
+    return called_alike(open_model(reference).model, source.model, who=f"--teacher {reference}")
+
+
 def _learn(
     halves: Halves,
     data: Samples,
     preparation: Preparation,
     settings: ExportSettings,
+    teachers: Sequence[ir.Model],
     output: Path,
     on_step: Callable[[str], None],
     on_progress: Callable[[Progress], None],
@@ -289,6 +298,7 @@ def _learn(
         channels=settings.code_channels,
         bits=settings.code_bits,
         settings=settings.training,
+        teachers=teachers,
         checkpoint=checkpoint,
         resume=settings.resume,
         on_progress=on_progress,

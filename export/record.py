@@ -123,6 +123,8 @@ def _training(learned: Learned | None, data: Samples, settings: ExportSettings) 
         return None
     recipe = settings.training.resolved.model_dump(mode="json", exclude_defaults=True)
     made: dict[str, Any] = {"steps": learned.steps, "interrupted": learned.interrupted, "recipe": recipe}
+    if settings.training.teachers:
+        made["teachers"] = settings.training.teachers
     if learned.rate_weight is not None:
         made |= {"target_bytes": settings.training.target_bytes, "rate_weight": learned.rate_weight}
     stages: tuple[dict[str, Any], ...] = (made, *learned.losses)

@@ -21,7 +21,7 @@ from isthmus.export.detectors.detector import Detector
 from isthmus.export.detectors.recognition import recognise
 from isthmus.export.doors.opening import Source, open_model
 from isthmus.export.graph.cost import Cost, of_graph
-from isthmus.export.graph.flow import data_inputs, name_of
+from isthmus.export.graph.ports import called_alike
 from isthmus.export.graph.session import Session
 from isthmus.export.int8 import qdq
 from isthmus.export.int8.attempt import CALIBRATION_PICTURES
@@ -123,31 +123,4 @@ def _own(path: Path, source: Source, detector: Detector | None) -> ir.Model:
             classes = 0 if found is None else found.classes
             raise ExportError(f"--local {path} tells {classes} classes apart, the network {detector.classes}; they must agree")
         model, wanted = found.with_boxes(model), detector.with_boxes(wanted)
-    taken, given = data_inputs(model.graph), data_inputs(wanted.graph)
-    for side, ports, others in (("input", taken, given), ("output", model.graph.outputs, wanted.graph.outputs)):
-        spelled = [[_spelled(value) for value in values] for values in (ports, others)]
-        if spelled[0] != spelled[1]:
-            raise ExportError(
-                f"--local {path}: its {side} is {', '.join(spelled[0])}, that of the network {', '.join(spelled[1])}; "
-                "the device prepares one picture for both"
-            )
-    return _renamed(model, wanted)
-
-
-def _spelled(value: ir.Value) -> str:
-    """Type and shape without the batch."""
-    shape = () if value.shape is None else tuple(value.shape)[1:]
-    return f"{value.dtype}[batch, {', '.join(str(size) if isinstance(size, int) else 'any' for size in shape)}]"
-
-
-def _renamed(model: ir.Model, wanted: ir.Model) -> ir.Model:
-    """A copy whose inputs and outputs have the names of another model's; a value inside that has such a name gets another."""
-    clone = model.clone()
-    ports = [*data_inputs(clone.graph), *clone.graph.outputs]
-    names = [name_of(value) for value in (*data_inputs(wanted.graph), *wanted.graph.outputs)]
-    inner = [value for node in clone.graph for value in node.outputs if value.name in names]
-    for value in [*inner, *ports]:
-        value.name = f"{value.name}_own"
-    for value, name in zip(ports, names, strict=True):
-        value.name = name
-    return clone
+    return called_alike(model, wanted, who=f"--local {path}")

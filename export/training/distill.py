@@ -5,10 +5,11 @@ The recipes differ in stages and losses (`recipe`), in the modules (`pairs`), an
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import onnx_ir as ir
 import torch
 from torch import nn
 
@@ -25,6 +26,7 @@ from isthmus.export.samples import Samples
 from isthmus.export.training import checkpoint as checkpoints
 from isthmus.export.training import crew as crews
 from isthmus.export.training import matching, tail_weights
+from isthmus.export.training.ensemble import Ensemble
 from isthmus.export.training.interpreter import OnnxModule
 from isthmus.export.training.loss import Loss
 from isthmus.export.training.objective import Objective, OwnLoss, WithOwn, known_labels, objective
@@ -98,6 +100,7 @@ def learn(
     channels: int,
     bits: int,
     settings: TrainingSettings,
+    teachers: Sequence[ir.Model] = (),
     checkpoint: Path | None = None,
     resume: bool = False,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
@@ -111,6 +114,7 @@ def learn(
         channels: of the codes.
         bits: of a code, 1 to 8.
         settings: the recipe and the time.
+        teachers: the networks that the settings name, inputs and outputs called as those of the halves.
         checkpoint: file that training goes on from, written every 20 s and at an interruption; None: no checkpoints.
         resume: go on from `checkpoint` if it is there, with its number of steps and its pace.
         on_progress: called after every step, and after every view that the unsplit network was asked about.
@@ -158,6 +162,7 @@ def learn(
         views=recipe.views,
         count=None if state is None else state.get("views"),
         seed=settings.seed,
+        ensemble=Ensemble(teachers) if teachers else None,
         budget_s=settings.time_for(pictures),
         on_row=lambda row, rows: on_progress(Progress(stage=ASKING, step=row, steps=rows, loss=None)),
     )

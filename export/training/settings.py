@@ -22,6 +22,7 @@ class TrainingSettings:
         target_bytes: of a picture's payload; the rate weight becomes what meets it, see `steering`. None: the weight stays.
         nested: whether prefixes of the channels are operating points too; None takes the recipe's.
         seed: of weights, order and views.
+        teachers: networks from which the answers are learned in place of the unsplit one's, as `open_model` takes them.
     """
 
     recipe: Recipe = field(default_factory=recipes.load)
@@ -32,6 +33,7 @@ class TrainingSettings:
     target_bytes: int | None = None
     nested: bool | None = None
     seed: int = 0
+    teachers: tuple[str, ...] = ()
 
     @property
     def resolved(self) -> Recipe:

@@ -1,4 +1,4 @@
-"""What the unsplit network says about every view of every training photo, computed once: the targets of distillation."""
+"""What the unsplit network, or a stronger one, says about every view of every training photo, computed once: what is distilled."""
 
 import math
 import time
@@ -14,6 +14,7 @@ from isthmus.export.cutting.split import Halves
 from isthmus.export.graph.flow import name_of
 from isthmus.export.graph.session import Session
 from isthmus.export.samples import Samples, prepared
+from isthmus.export.training.ensemble import Ensemble
 from isthmus.export.training.recipe import Views
 from isthmus.export.training.store import Store
 from isthmus.export.training.views import shown
@@ -65,6 +66,7 @@ class Teacher:
         views: of each photo.
         count: of views, as an interrupted training had it; None: as many as there is time for.
         seed: of the views.
+        ensemble: whose answers are learned in place of the unsplit network's own; features stay its own. None: there is none.
         budget_s: for training, of which a part may go into this; None: take all views whatever it costs.
         on_row: called after every view with the number of those done and of all.
 
@@ -82,6 +84,7 @@ class Teacher:
         views: Views | None = None,
         count: int | None = None,
         seed: int = 0,
+        ensemble: Ensemble | None = None,
         budget_s: float | None = None,
         on_row: Callable[[int, int], None] = lambda _done, _all: None,
     ) -> None:
@@ -92,6 +95,7 @@ class Teacher:
         self._views = views or Views()
         self._head = Session(halves.head, threads=2)
         self._tail = _with_outputs(halves, matched)
+        self._ensemble = ensemble
         self._outputs = tuple(name_of(value) for value in halves.tail.graph.outputs)
         self._names = (*self.matched, *self._outputs)
         self.views = count or self._affordable(budget_s)
@@ -129,6 +133,8 @@ class Teacher:
         feeds = {self._head.inputs[0]: prepare(self._view(photo, number), self.preparation)}
         crossing = self._head.run(feeds)
         found = crossing | self._tail.run(crossing)
+        if self._ensemble is not None:
+            found |= self._ensemble.answer(feeds)
         return [found[name] for name in self._names]
 
     def _affordable(self, budget_s: float | None) -> int:

@@ -110,6 +110,28 @@ def test_points_and_bytes_that_are_asked_for_reach_the_training(make_tiny_bundle
     assert "20 were asked for" in " ".join(done.stderr.split())
 
 
+def test_the_answers_of_another_network_are_learned_and_the_bundle_says_whose(make_tiny_bundle, pictures, tmp_path):
+    whole, output = make_tiny_bundle().folder / "whole.onnx", tmp_path / "b.isthmus"
+    asked = ("--budget", "1s", "--teacher", whole, "--teacher", whole)
+    done = _export(whole, "-o", output, "--data", pictures, "--cut", "folded", *asked)
+    assert done.exit_code == 0, done.stderr
+    assert open_bundle(output).manifest.training.stages[0]["teachers"] == [str(whole)] * 2
+
+
+def test_a_teacher_of_other_outputs_or_of_what_does_not_learn_is_refused_in_one_line(
+    make_tiny_bundle, pictures, tmp_path, tiny_detector
+):
+    whole, output = make_tiny_bundle().folder / "whole.onnx", tmp_path / "b.isthmus"
+    for options, words in (
+        (("--budget", "1s", "--teacher", tiny_detector), f"--teacher {tiny_detector}: its input is FLOAT"),
+        (("--bottleneck", "none", "--teacher", whole), "--bottleneck none trains nothing; leave it out"),
+    ):
+        done = _export(whole, "-o", output, "--data", pictures, "--cut", "folded", *options)
+        assert done.exit_code != 0
+        assert words in " ".join(done.stderr.split())
+        assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_filter_is_made_in_one_go_and_where_it_cannot_be_the_bundle_stays(
     make_tiny_bundle, pictures, tmp_path, monkeypatch, fails

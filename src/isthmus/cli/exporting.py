@@ -94,6 +94,14 @@ def export(
         int | None,
         typer.Option(min=1, help="Payload of a picture that training shall meet: finds the rate weight; --rate-weight begins."),
     ] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Learn the answers of this network in place of those of the one that is cut; same input and outputs. "
+            "Repeatable: their mean.",
+        ),
+    ] = None,
     nested: Annotated[
         bool | None,
         typer.Option("--nested/--no-nested", help="Train points of half and a quarter of the channels; default the recipe's."),
@@ -161,6 +169,8 @@ def export(
     _check_data(bottleneck, data)
     if target_bytes is not None and bottleneck != "learned":
         raise UsageError(f"--target-bytes is met while training, and --bottleneck {bottleneck} trains nothing; leave it out")
+    if teacher and bottleneck != "learned":
+        raise UsageError(f"--teacher is for what learns, and --bottleneck {bottleneck} trains nothing; leave it out")
     chosen = recipes.load(recipe)
     measured = cut_costs.read(cut, costs, device, link)
 
@@ -190,6 +200,7 @@ def export(
             rate_weight=rate_weight,
             target_bytes=target_bytes,
             nested=nested,
+            teachers=tuple(teacher or ()),
         ),
         int8=int8,
         local=_local(local),

@@ -1,4 +1,5 @@
 import numpy as np
+import onnx_ir as ir
 import pytest
 import torch
 
@@ -8,6 +9,7 @@ from isthmus.export.cutting.split import split
 from isthmus.export.graph.session import Session
 from isthmus.export.samples import Samples, prepared
 from isthmus.export.training import matching
+from isthmus.export.training.ensemble import Ensemble
 from isthmus.export.training.recipe import Views
 from isthmus.export.training.teacher import Teacher
 
@@ -50,6 +52,25 @@ def test_a_view_is_answered_as_it_is_shown(teacher, halves):
         wanted = head.run({head.inputs[0]: batch.pictures[row : row + 1].numpy()})["relu"]
         assert torch.allclose(batch.features["relu"][row], torch.from_numpy(wanted[0]), rtol=1e-2, atol=1e-3)
     assert not torch.equal(batch.pictures[0], batch.pictures[1])
+
+
+def test_answers_are_those_of_the_ensemble_and_features_the_networks_own(halves, samples, residual_source):
+    whole = residual_source.model
+    doubled = whole.clone()
+    [output] = doubled.graph.outputs
+    both = ir.node("Add", [output, output])
+    doubled.graph.append(both)
+    output.name, both.outputs[0].name, both.outputs[0].type, both.outputs[0].shape = (
+        "once",
+        output.name,
+        output.type,
+        output.shape,
+    )
+    doubled.graph.outputs[0] = both.outputs[0]
+    own = Teacher(halves, samples, PREPARATION, matched=("relu",)).batch(np.array([2]))
+    learned = Teacher(halves, samples, PREPARATION, matched=("relu",), ensemble=Ensemble([whole, doubled])).batch(np.array([2]))
+    assert torch.equal(own.features["relu"], learned.features["relu"])
+    assert torch.allclose(1.5 * own.answers[0], learned.answers[0], rtol=1e-2, atol=1e-3)
 
 
 def test_every_view_is_asked_about_once(halves, samples):
