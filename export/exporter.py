@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from isthmus.contract.bundle import SUFFIX, Bundle, check_target
+from isthmus.contract.bundle import SUFFIX, Bundle
+from isthmus.contract.bundle_writing import check_target
 from isthmus.contract.manifest import Gate
 from isthmus.contract.prepare import Preparation
 from isthmus.errors import ExportError, UsageError

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from isthmus.codec.tables import FILE_NAME
-from isthmus.contract.bundle import Bundle, write_bundle
+from isthmus.contract.bundle import Bundle
+from isthmus.contract.bundle_writing import write_bundle
 from isthmus.contract.manifest import Manifest
 from isthmus.devices.golden import GOLDEN_NAME, HEAD, INT8_HEAD, LOCAL
 from isthmus.errors import ExportError

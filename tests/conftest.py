@@ -22,7 +22,8 @@ from isthmus.codec.payload import Mode
 from isthmus.codec.tables import FILE_NAME
 from isthmus.codec.training import train_tables
 from isthmus.contract.boundary import Boundary, CodeTensor, OperatingPoint
-from isthmus.contract.bundle import Bundle, LanguageBundle, write_bundle
+from isthmus.contract.bundle import Bundle, LanguageBundle
+from isthmus.contract.bundle_writing import write_bundle
 from isthmus.contract.filter import FILTER, FilterRecord, Presence
 from isthmus.contract.key import PrivateKey
 from isthmus.contract.manifest import Cut, Int8Head, LocalNetwork, Manifest, Port, Side, Task

@@ -16,7 +16,8 @@ import torch
 from isthmus.codec import tables
 from isthmus.codec.codec import Codec
 from isthmus.contract.binomial import misses_allowed
-from isthmus.contract.bundle import UNSIGNED_FILES, Bundle, check_target, write_bundle
+from isthmus.contract.bundle import UNSIGNED_FILES, Bundle
+from isthmus.contract.bundle_writing import check_target, write_bundle
 from isthmus.contract.filter import FILTER, FilterRecord
 from isthmus.contract.manifest import Gate, Manifest
 from isthmus.contract.signature import SIGNATURE_NAME

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from isthmus.codec.hidden.calibration import FILE_NAME, Calibration
-from isthmus.contract.bundle import LanguageBundle, check_target, write_language
+from isthmus.contract.bundle import LanguageBundle
+from isthmus.contract.bundle_writing import check_target, write_language
 from isthmus.contract.language import TEXT_FILES, TOKENIZER, Fidelity
 from isthmus.devices.decoder.golden import GoldenText
 from isthmus.devices.golden import GOLDEN_NAME

@@ -1,7 +1,7 @@
 """Stronger networks than the one that is cut, of whose answers the split learns: their mean.
 
-A server runs what no device could, and a few hundred bytes may carry more than the unsplit network makes of them. Several networks
-together say it better than each alone (Hinton et al. 2015, "Distilling the Knowledge in a Neural Network").
+A server runs what no device could, and a few hundred bytes may carry more than the unsplit network makes of them. Several
+networks together say it better than each alone (Hinton et al. 2015, "Distilling the Knowledge in a Neural Network").
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,8 +26,9 @@ class Ensemble:
         self._sessions = [Session(model, threads=2) for model in models]
 
     def answer(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Mean of every output that is a float, by name; a classifier's scores are logarithms, so that is the geometric mean of
-        its chances. Other outputs have no mean and are left out.
+        """Mean of every output that is a float, by name; others have no mean and are left out.
+
+        A classifier's scores are logarithms, so that this is the geometric mean of its chances.
 
         Args:
             feeds: arrays[1, ...] by name of the input.

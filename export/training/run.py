@@ -259,4 +259,12 @@ def made_for(settings: TrainingSettings, code_range: Sequence[int], pictures: in
     stages_told = {f"stage {stage.name}": stage.model_dump_json() for stage in recipe.stages}
     bytes_told = {} if settings.target_bytes is None else {"target bytes": settings.target_bytes}
     teachers_told = {"teachers": settings.teachers} if settings.teachers else {}
-    return {**told, **stages_told, **bytes_told, **teachers_told, "seed": settings.seed, "code range": tuple(code_range), "pictures": pictures}
+    return {
+        **told,
+        **stages_told,
+        **bytes_told,
+        **teachers_told,
+        "seed": settings.seed,
+        "code range": tuple(code_range),
+        "pictures": pictures,
+    }

@@ -1,4 +1,4 @@
-"""What the unsplit network, or a stronger one, says about every view of every training photo, computed once: what is distilled."""
+"""What the unsplit network, or a stronger one, says about every view of every photo, computed once: what is distilled."""
 
 import math
 import time

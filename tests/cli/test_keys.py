@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from isthmus.bench import programs
 from isthmus.cli import keys
 from isthmus.cli.main import app
-from isthmus.contract.bundle import write_bundle
+from isthmus.contract.bundle_writing import write_bundle
 from isthmus.contract.key_file import private_pem, public_pem
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,7 +14,7 @@ from isthmus.bench import programs
 from isthmus.cli.agent_file import read_agent_file
 from isthmus.cli.main import app
 from isthmus.contract import trust as trusted
-from isthmus.contract.bundle import write_bundle
+from isthmus.contract.bundle_writing import write_bundle
 from isthmus.contract.sealing import sign_bundle
 
 runner = CliRunner()

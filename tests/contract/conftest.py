@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from isthmus.contract.boundary import Boundary, CodeTensor, OperatingPoint
-from isthmus.contract.bundle import Bundle, write_bundle
+from isthmus.contract.bundle import Bundle
+from isthmus.contract.bundle_writing import write_bundle
 from isthmus.contract.manifest import Cut, Manifest, Port, Side
 from isthmus.contract.prepare import Preparation
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.contract.bundle import Bundle, check_target, open_bundle, write_bundle
+from isthmus.contract.bundle import Bundle, open_bundle
+from isthmus.contract.bundle_writing import check_target, write_bundle
 from isthmus.contract.manifest import Manifest
 from isthmus.errors import BundleError, ContractMismatch
 

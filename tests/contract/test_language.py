@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from isthmus.contract.bundle import open_any, open_bundle, open_language, parse_manifest, write_language
+from isthmus.contract.bundle import open_any, open_bundle, open_language, parse_manifest
+from isthmus.contract.bundle_writing import write_language
 from isthmus.contract.language import LanguageManifest
 from isthmus.contract.sealing import sign_bundle
 from isthmus.contract.trust import TrustedKeys

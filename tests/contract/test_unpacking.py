@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isthmus.contract.bundle import Bundle, default_cache, open_bundle, write_bundle
+from isthmus.contract.bundle import Bundle, default_cache, open_bundle
+from isthmus.contract.bundle_writing import write_bundle
 from isthmus.contract.manifest import Manifest
 from isthmus.errors import BundleError, IsthmusError
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isthmus.contract.bundle import write_bundle
+from isthmus.contract.bundle_writing import write_bundle
 from isthmus.devices import external_data
 from isthmus.devices.runtime import Network
 from isthmus.errors import BundleError

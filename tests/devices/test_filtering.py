@@ -2,7 +2,7 @@ import numpy as np
 import onnx
 import pytest
 
-from isthmus.contract.bundle import write_bundle
+from isthmus.contract.bundle_writing import write_bundle
 from isthmus.contract.filter import FILTER
 from isthmus.devices.filtering import FilterNetwork
 from isthmus.errors import BundleError

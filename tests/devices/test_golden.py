@@ -12,7 +12,8 @@ from isthmus.codec import predictive, tables, zstd
 from isthmus.codec.codec import Codec
 from isthmus.codec.payload import Mode, pack
 from isthmus.codec.symbols import from_codes
-from isthmus.contract.bundle import Bundle, write_bundle
+from isthmus.contract.bundle import Bundle
+from isthmus.contract.bundle_writing import write_bundle
 from isthmus.contract.manifest import Boxes, Task
 from isthmus.devices import golden
 from isthmus.devices.filtering import FilterNetwork

@@ -7,7 +7,7 @@ import pytest
 
 from isthmus.codec import codec, predictive, tables
 from isthmus.codec.codec import Codec, offered
-from isthmus.contract.bundle import write_bundle
+from isthmus.contract.bundle_writing import write_bundle
 from isthmus.contract.manifest import Port, Task
 from isthmus.contract.metric import Metric, proportion
 from isthmus.contract.picture import decode_picture, encode_picture

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from isthmus.bench import programs
 from isthmus.cli.main import app
-from isthmus.contract.bundle import open_bundle, write_bundle
+from isthmus.contract.bundle import open_bundle
+from isthmus.contract.bundle_writing import write_bundle
 from isthmus.contract.detection import Found
 from isthmus.contract.overlap import pairs
 from isthmus.devices import golden

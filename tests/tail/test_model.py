@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from isthmus.contract import tensor
-from isthmus.contract.bundle import Bundle, open_bundle, write_bundle
+from isthmus.contract.bundle import Bundle, open_bundle
+from isthmus.contract.bundle_writing import write_bundle
 from isthmus.contract.picture import encode_picture
 from isthmus.devices import provider as providers
 from isthmus.errors import BundleError, DeviceError

@@ -9,10 +9,8 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
@@ -22,9 +20,9 @@ from pydantic import ValidationError
 from isthmus.contract import archive as zipped
 from isthmus.contract import signature, small_file
 from isthmus.contract.language import LanguageManifest
-from isthmus.contract.manifest import MANIFEST_NAME, SCHEMA_VERSION, AnyManifest, FileEntry, Manifest
+from isthmus.contract.manifest import MANIFEST_NAME, SCHEMA_VERSION, AnyManifest, Manifest
 from isthmus.contract.trust import TrustedKeys
-from isthmus.errors import BundleError, ConfigError, ContractMismatch
+from isthmus.errors import BundleError, ContractMismatch
 
 SUFFIX = ".isthmus"
 MANIFEST_MAX_BYTES = 4 << 20
@@ -126,10 +124,11 @@ def open_any(path: Path | str, *, cache: Path | None = None, trusted: TrustedKey
     origin = Path(path)
     if not origin.exists():
         raise BundleError(f"there is no bundle at {origin}")
-    return _check(origin, origin, trusted) if origin.is_dir() else _unpack(origin, cache or default_cache(), trusted)
+    return check_folder(origin, origin, trusted) if origin.is_dir() else _unpack(origin, cache or default_cache(), trusted)
 
 
-def _check(folder: Path, origin: Path, trusted: TrustedKeys | None = None) -> AnyBundle:
+def check_folder(folder: Path, origin: Path, trusted: TrustedKeys | None = None) -> AnyBundle:
+    """A bundle that is a folder, every file of it checked; `origin` names it in messages. Raises as `open_any` does."""
     bundle = _vouched(folder, origin, trusted)
     try:
         _check_files(folder, bundle.manifest, origin)
@@ -197,100 +196,6 @@ def parse_manifest(data: bytes, origin: Path) -> Manifest | LanguageManifest:
         raise BundleError(f"{origin}: {MANIFEST_NAME} field {place[:120]!r}: {first['msg'][:300]}") from error
 
 
-def write_bundle(target: Path, manifest: Manifest, files: Mapping[str, Path]) -> Bundle:
-    """Write the bundle of a network of pictures or tensors; see `write_language`."""
-    _write(target, manifest, files)
-    return open_bundle(target)
-
-
-def write_language(target: Path, manifest: LanguageManifest, files: Mapping[str, Path]) -> LanguageBundle:
-    """Write a bundle: a zip if `target` ends with `.isthmus`, else a folder. Nothing is left behind if it fails.
-
-    Args:
-        target: what to write; an existing bundle is replaced at the end, after the new one was written and checked.
-        manifest: complete but for `files` and `contract_digest`, which are computed here.
-        files: name in the bundle -> file to copy.
-
-    Raises:
-        BundleError: the target cannot be written, is a folder that is not a bundle, or a file's name is not a plain one.
-    """
-    _write(target, manifest, files)
-    return open_language(target)
-
-
-def _write(target: Path, manifest: AnyManifest, files: Mapping[str, Path]) -> None:
-    check_target(target)
-    entries = {name: _entry(path) for name, path in files.items() if name not in UNSIGNED_FILES}
-    try:
-        complete = type(manifest).model_validate(
-            {**manifest.model_dump(), "files": {n: e.model_dump() for n, e in entries.items()}}
-        )
-    except ValidationError as error:
-        raise BundleError(f"cannot write {target}: {error.errors()[0]['msg']}") from error
-    complete = complete.model_copy(update={"contract_digest": complete.computed_digest()})
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".isthmus-", dir=target.parent) as temporary:
-            _write_into(Path(temporary), target, complete, files)
-    except OSError as error:
-        raise BundleError(f"cannot write {target}: {error.strerror or error}") from error
-
-
-def check_target(target: Path) -> None:
-    """Refuse a target that cannot be written or would overwrite what is no bundle; for whoever works long before writing.
-
-    Raises:
-        BundleError: the target is a folder with something else in it, or a file that is no bundle.
-        ConfigError: nothing can be written there.
-    """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=target.parent).close()
-    except OSError as error:
-        raise ConfigError(f"{target} cannot be written: {error.strerror}; name another target") from error
-    if target.exists() and not target.is_dir() and not target.is_file():
-        raise ConfigError(f"{target} is not a file or a folder; name another target")
-    if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST_NAME).exists():
-        raise BundleError(f"{target} is a folder that is not a bundle; name another target")
-    if target.is_file() and not (target.suffix == SUFFIX and zipfile.is_zipfile(target)):
-        raise BundleError(f"{target} is a file that is not a bundle; name another target")
-
-
-def _write_into(temporary: Path, target: Path, manifest: AnyManifest, files: Mapping[str, Path]) -> None:
-    folder = temporary / "bundle"
-    folder.mkdir()
-    for name, path in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, folder / name)
-    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    _check(folder, target)
-    made = folder
-    if target.suffix == SUFFIX:
-        made = temporary / "archive"
-        zipped.pack(made, {name: folder / name for name in [MANIFEST_NAME, *sorted(files)]})
-    _replace(target, made, temporary / "replaced")
-
-
-def _replace(target: Path, made: Path, aside: Path) -> None:
-    """Put `made` at `target`; a folder cannot be replaced in one step, so the old one is set aside and comes back on failure."""
-    if not target.is_dir():
-        os.replace(made, target)
-        return
-    target.rename(aside)
-    try:
-        os.replace(made, target)
-    except OSError:
-        aside.rename(target)
-        raise
-
-
-def _entry(path: Path) -> FileEntry:
-    try:
-        return FileEntry(size_bytes=path.stat().st_size, sha256=file_sha256(path))
-    except OSError as error:
-        raise BundleError(f"cannot read {path}: {error.strerror}") from error
-
-
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file, lower-case hexadecimal."""
     with path.open("rb") as stream:
@@ -324,7 +229,7 @@ def _unpack(archive_path: Path, cache: Path, trusted: TrustedKeys | None) -> Any
         with tempfile.TemporaryDirectory(prefix=".unpack-", dir=folder.parent) as temporary:
             fresh = Path(temporary) / "bundle"
             _extract(archive_path, fresh, trusted)
-            checked = _check(fresh, archive_path, trusted)
+            checked = check_folder(fresh, archive_path, trusted)
             _settle(fresh, folder, Path(temporary) / "spoiled", archive_path, trusted)
     except zipped.ERRORS as error:
         raise BundleError(f"{archive_path} is not a bundle or is truncated ({error})") from error
@@ -338,7 +243,7 @@ def _unpack(archive_path: Path, cache: Path, trusted: TrustedKeys | None) -> Any
 def _held(folder: Path, origin: Path, trusted: TrustedKeys | None) -> AnyBundle | None:
     """The bundle in a folder of the cache, or None where there is no sound one."""
     try:
-        return _check(folder, origin, trusted)
+        return check_folder(folder, origin, trusted)
     except BundleError:
         return None
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from isthmus.contract.bundle import write_language
+from isthmus.contract.bundle_writing import write_language
 from isthmus.devices.decoder import golden
 from isthmus.errors import BundleError
 

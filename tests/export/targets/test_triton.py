@@ -5,7 +5,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from isthmus.contract.bundle import open_bundle, write_bundle
+from isthmus.contract.bundle import open_bundle
+from isthmus.contract.bundle_writing import write_bundle
 from isthmus.errors import BundleError, ConfigError, UsageError
 from isthmus.export.targets.triton import TritonSettings, write_repository
 

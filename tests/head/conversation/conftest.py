@@ -10,7 +10,8 @@ import pytest
 from isthmus.codec.hidden.calibration import of_bundle
 from isthmus.codec.hidden.codec import HiddenCodec
 from isthmus.codec.payload import Mode
-from isthmus.contract.bundle import LanguageBundle, write_language
+from isthmus.contract.bundle import LanguageBundle
+from isthmus.contract.bundle_writing import write_language
 from isthmus.contract.language import LOCAL, Layers
 from isthmus.devices.decoder.decoder import Decoder
 from isthmus.devices.sampler import Sampling, draw

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from isthmus.contract.bundle import write_language
+from isthmus.contract.bundle_writing import write_language
 from isthmus.errors import BundleError
 from isthmus.head.conversation.words import Words
 

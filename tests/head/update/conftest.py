@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contract.bundle import write_bundle
+from isthmus.contract.bundle_writing import write_bundle
 from isthmus.contract.sealing import sign_bundle
 from isthmus.head.update.download import DownloadSettings
 from isthmus.head.update.precedence import Edition

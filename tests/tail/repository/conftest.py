@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.contract.bundle import write_bundle
+from isthmus.contract.bundle_writing import write_bundle
 from isthmus.tail.repository.folder import RepositoryFolder
 
 
