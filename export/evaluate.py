@@ -1,8 +1,8 @@
 """Accuracy and real bytes of a bundle beside its rivals, on the same pictures. What accuracy is, `export.judging` says.
 
-Rivals are what a user has without Isthmus: the whole network on the device (`local`), and the picture itself, compressed, into
-the unsplit network (`jpeg`, `webp`). They go into the network as it is; a network trained on compressed pictures would lose less,
-so this table flatters the split and says so in its meta.
+Rivals (`export.rivals`) are what a user has without Isthmus: the whole network on the device, and the picture itself, compressed,
+into the unsplit network. They go into the network as it is; a network trained on compressed pictures would lose less, so this
+table flatters the split and says so in its meta.
 """
 
 import time
@@ -18,19 +18,16 @@ from isthmus.codec.payload import Mode
 from isthmus.codec.predictive import IS_FAST
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.metric import Metric
-from isthmus.contract.picture import decode_picture, encode_picture
 from isthmus.contract.prepare import Preparation, fit, prepare
 from isthmus.devices.golden import HEAD, INT8_HEAD, LOCAL
 from isthmus.devices.runtime import Network
-from isthmus.errors import ExportError, NotBuiltYet, UsageError
+from isthmus.errors import ExportError
+from isthmus.export import rivals as known
 from isthmus.export.judging import Answer, Judge, judge_of
 from isthmus.export.samples import Samples
 
-QUALITIES = {"jpeg": (10, 20, 35, 50, 75, 90), "webp": (5, 15, 30, 50, 75, 90)}
 HEADS = {INT8_HEAD: "int8 head", HEAD: "float head"}
 """Files of heads and how they are called, in the order in which a device prefers them."""
-LATER = ("avif", "h264", "h265")
-PIXELS_MAX = 1 << 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,22 +69,6 @@ class Row:
         }
 
 
-def parse_rivals(names: str) -> tuple[str, ...]:
-    """Read `jpeg,webp,local`.
-
-    Raises:
-        UsageError: a rival that does not exist.
-        NotBuiltYet: one that a later version brings.
-    """
-    chosen = tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
-    for name in chosen:
-        if name in LATER:
-            raise NotBuiltYet(f"rival {name} is not built yet; this version measures jpeg, webp and local")
-        if name not in (*QUALITIES, "local"):
-            raise UsageError(f"there is no rival {name!r}; known: jpeg, webp, local")
-    return chosen
-
-
 def evaluate(
     bundle: Bundle,
     samples: Samples,
@@ -101,7 +82,7 @@ def evaluate(
         bundle: a vision bundle: a classifier or a detector.
         samples: pictures as they come from the camera. Without labels, and for detectors without true boxes, agreement with the
             unsplit network is measured.
-        rivals: see the head of this module.
+        rivals: of `rivals.KNOWN`.
         on_step: told in words what is being measured.
 
     Raises:
@@ -117,7 +98,7 @@ def evaluate(
         names = ", ".join(point.name for point in manifest.points)
         on_step(f"point {names}{_called(bundle, head_file)}")
         rows.extend(_points(bundle, samples, task, head_file))
-    if "local" in rivals:
+    if known.LOCAL in rivals:
         on_step("rival local")
         mmac = manifest.whole.flops / 2e6
         rows.append(_row("rival", "local", "whole", 0.0, task.score(task.whole_answers), mmac, task.whole_ms))
@@ -127,7 +108,7 @@ def evaluate(
             mmac = manifest.local.flops / 2e6
             rows.append(_row("rival", "local", LOCAL, 0.0, task.score(own.whole_answers), mmac, own.whole_ms))
     for name in rivals:
-        for quality in QUALITIES.get(name, ()):
+        for quality in known.QUALITIES.get(name, ()):
             on_step(f"rival {name} {quality}")
             rows.extend(_pictures(samples, task, name, quality))
     return rows
@@ -250,9 +231,9 @@ def _picture(pictures: Sequence[np.ndarray], task: _Task[Answer], format_name: s
     sizes = []
     answers: list[Answer] = []
     for picture in pictures:
-        data = encode_picture(picture, format_name, quality)
-        sizes.append(len(data))
-        answers.append(task.answer(decode_picture(data, format_name, pixels_max=PIXELS_MAX)))
+        size, arrived = known.sent(format_name, picture, quality)
+        sizes.append(size)
+        answers.append(task.answer(arrived))
     return _row("rival", format_name, setting, float(np.mean(sizes)), task.score(answers), 0.0, None)
 
 

@@ -13,12 +13,13 @@ from isthmus.contract.metric import Metric, proportion
 from isthmus.contract.picture import decode_picture, encode_picture
 from isthmus.contract.prepare import Preparation, prepare
 from isthmus.devices.runtime import Network
-from isthmus.errors import ExportError, NotBuiltYet, UsageError
+from isthmus.errors import ExportError
 from isthmus.export import evaluate as evaluation
 from isthmus.export import judging
-from isthmus.export.evaluate import QUALITIES, evaluate, parse_rivals
+from isthmus.export.evaluate import evaluate
 from isthmus.export.exporter import ExportSettings, export
 from isthmus.export.graph.session import Session
+from isthmus.export.rivals import QUALITIES
 from isthmus.export.samples import Samples, prepared
 
 CLASSES = ("boot", "dress", "hat", "scarf", "shoe")
@@ -133,6 +134,13 @@ def test_the_local_rival_is_the_whole_network(bundle, samples):
     assert row.device_mmac == bundle.manifest.whole.flops / 2e6
 
 
+def test_avif_takes_fewer_bytes_than_jpeg_of_the_same_quality(bundle, samples):
+    rows = evaluate(bundle, samples, rivals=("jpeg", "avif"))[1:]
+    sizes = {(row.name, row.setting): row.bytes_mean for row in rows}
+    assert all(f"q{quality}" in {setting for name, setting in sizes if name == "avif"} for quality in QUALITIES["avif"])
+    assert sizes["avif", "q35"] < sizes["jpeg", "q35"]
+
+
 @pytest.mark.parametrize("name", ["jpeg", "webp"])
 def test_a_picture_rival_sends_real_bytes_and_answers_on_what_arrives(bundle, samples, name):
     everything = evaluate(bundle, samples, rivals=(name,))[1:]
@@ -193,24 +201,6 @@ def test_a_bundle_without_class_names_takes_as_many_classes_as_it_has_scores(bun
 @pytest.mark.parametrize(("shape", "count"), [((None, 7), 7), ((None, None), 0), ((None, 4, 4), 0), ((7,), 0)])
 def test_class_scores_are_told_by_their_shape(shape, count):
     assert judging.class_count(Port(name="y", datatype="FP32", shape=shape)) == count
-
-
-@pytest.mark.parametrize(
-    ("names", "rivals"), [("jpeg,webp,local", ("jpeg", "webp", "local")), (" local , local,", ("local",)), ("", ())]
-)
-def test_rivals_are_read_once_each(names, rivals):
-    assert parse_rivals(names) == rivals
-
-
-def test_an_unknown_rival_is_refused():
-    with pytest.raises(UsageError, match="there is no rival 'png'; known: jpeg, webp, local"):
-        parse_rivals("jpeg,png")
-
-
-@pytest.mark.parametrize("name", ["avif", "h264", "h265"])
-def test_a_later_rival_is_named_as_such(name):
-    with pytest.raises(NotBuiltYet, match=f"rival {name} is not built yet"):
-        parse_rivals(f"local,{name}")
 
 
 def test_head_and_whole_network_are_timed_alike_without_the_preparation(bundle, samples, monkeypatch):

@@ -1,4 +1,4 @@
-"""`isthmus export` and `isthmus evaluate`."""
+"""`isthmus export`."""
 
 import json
 import sys
@@ -11,16 +11,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from isthmus.bench.words import size
 from isthmus.cli import cut_costs, filtering, guard, language
-from isthmus.cli.bundles import BundleArgument, JsonOption, RuntimeOption
+from isthmus.cli.bundles import JsonOption, RuntimeOption
 from isthmus.cli.keys import open_private
 from isthmus.cli.quantity import seconds
-from isthmus.cli.results import print_json, print_table
+from isthmus.cli.results import print_json
 from isthmus.errors import IsthmusError, UsageError
 from isthmus.export.doors import architectures
 from isthmus.export.training import recipe as recipes
 
 if TYPE_CHECKING:
-    from isthmus.contract.metric import Metric
     from isthmus.export.exporter import Exported
 
 ModelArgument = Annotated[
@@ -313,53 +312,3 @@ def _check_data(bottleneck: str, data: Path | None) -> None:
     if data is None:
         raise UsageError(f"--bottleneck {bottleneck} needs pictures to work on; give --data FOLDER or --data FILE.npz")
     samples.check_place(data)
-
-
-def evaluate(
-    bundle: BundleArgument,
-    data: Annotated[
-        Path,
-        typer.Option(
-            help="Pictures: FOLDER/<class>/<picture>, an npz with images, labels; for a detector also a .json of true boxes as "
-            "COCO's, with the pictures beside it."
-        ),
-    ],
-    rivals: Annotated[str, typer.Option(help="Of jpeg, webp, local; avif, h264 and h265 come later.")] = "jpeg,webp,local",
-    as_json: JsonOption = False,
-) -> None:
-    """Measure accuracy, or a detector's average precision, and real bytes beside pictures and the unsplit network."""
-    from isthmus.contract.bundle import open_bundle
-    from isthmus.export import evaluate as evaluation
-    from isthmus.export import samples
-
-    opened = open_bundle(bundle)
-    chosen = evaluation.parse_rivals(rivals)
-    pictures = samples.read(data)
-    rows = evaluation.evaluate(
-        opened, pictures, chosen, on_step=lambda words: guard.err.print(f"measuring {words}", highlight=False)
-    )
-    results = evaluation.as_results(opened, pictures, rows, f"isthmus evaluate {bundle} --data {data} --rivals {rivals}")
-    if as_json:
-        print_json(results["meta"], results["rows"])
-        return
-    figures = [name for metric in (rows[0].metric, *rows[0].further) for name in (metric.name, "interval")]
-    print_table(
-        f"{results['meta']['metric']} on {pictures.origin}, 95% intervals",
-        ["placement", "setting", "payload, mean", *figures, "device MMAC", "device ms"],
-        [
-            [
-                f"split, {row.name}" if row.kind == "point" else row.name,
-                row.setting,
-                size(row.bytes_mean),
-                *(words for metric in (row.metric, *row.further) for words in _told(metric)),
-                f"{row.device_mmac:.2f}",
-                "-" if row.device_ms is None else f"{row.device_ms:.2f}",
-            ]
-            for row in rows
-        ],
-    )
-    guard.out.print(f"[dim]{results['meta']['rivals']}[/dim]")
-
-
-def _told(metric: "Metric") -> tuple[str, str]:
-    return f"{metric.value:.1%}", f"{metric.low:.1%} to {metric.high:.1%}"

@@ -15,6 +15,7 @@ from isthmus.cli import (
     chat,
     cutting,
     device,
+    evaluating,
     evidence,
     exporting,
     filtering,
@@ -59,7 +60,7 @@ def _options(
 
 app.command("cuts", rich_help_panel=MAKE)(guarded(cutting.cuts))
 app.command("export", rich_help_panel=MAKE)(guarded(exporting.export))
-app.command("evaluate", rich_help_panel=MAKE)(guarded(exporting.evaluate))
+app.command("evaluate", rich_help_panel=MAKE)(guarded(evaluating.evaluate))
 app.command("filter", rich_help_panel=MAKE)(guarded(filtering.filter_))
 app.add_typer(keys.app, name="keys", rich_help_panel=MAKE)
 app.command("inspect", rich_help_panel=USE)(guarded(bundles.inspect))

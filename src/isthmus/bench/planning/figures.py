@@ -6,6 +6,7 @@ from pathlib import Path
 
 from isthmus.bench import evaluation
 from isthmus.bench.evaluation import Evaluation, Rated
+from isthmus.bench.stages import PICTURE_QUALITIES
 from isthmus.contract.bundle import Bundle
 from isthmus.contract.metric import Metric
 from isthmus.errors import ConfigError
@@ -56,7 +57,8 @@ def read(bundle: Bundle, file: Path | None = None) -> Figures:
 
 def _sorted(found: Evaluation) -> Figures:
     rows = found.rows
-    pictures = [row for row in rows if row.rival is not None and row.rival != "local"]
+    # What the agent does not send, as AVIF, is no placement.
+    pictures = [row for row in rows if row.rival in PICTURE_QUALITIES]
     return Figures(
         data=f"{found.meta.get('data', 'pictures not named')}, {found.meta.get('samples', '?')} pictures",
         # The first row of a point is of the head that the device prefers.
