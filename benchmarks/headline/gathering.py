@@ -127,7 +127,7 @@ class Found:
         epochs: of each training.
         photos: where they are from.
         folds: number of them.
-        results: over the folds.
+        results: over the folds; while there are none, on the collection's own split.
         official: on the collection's own split.
         times: device times by name.
         stages: (done, all) by name of the split.
@@ -152,6 +152,11 @@ class Found:
             and (name not in RECIPES or one.is_shipped)
             and (seeds or one.seed == 0)
         ]
+
+    @property
+    def is_of_folds(self) -> bool:
+        """Whether the results are of folds."""
+        return any(name != OFFICIAL for one in self.results for name in one.folds)
 
     @property
     def teacher(self) -> Result | None:
@@ -201,7 +206,7 @@ def gather(store: Store, courses: Sequence[Course], *, time_anew: bool) -> Found
         epochs=first.epochs,
         photos=first.photos.origin,
         folds=len(courses) - 1,
-        results=list(on_folds.values()),
+        results=list((on_folds or on_official).values()),
         official=list(on_official.values()),
         times=times,
         stages=stages,

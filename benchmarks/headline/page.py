@@ -11,6 +11,7 @@ from benchmarks.headline.bjontegaard import delta_rate
 from benchmarks.headline.codecs import CODECS
 from benchmarks.headline.folds import OFFICIAL
 from benchmarks.headline.gathering import RECIPES, Found, Result
+from benchmarks.headline.plan import POINT_TIMES
 from benchmarks.headline.statistics import Interval
 from benchmarks.headline.targets import EQUAL_TIME, curve, rivals_of_equal_time, targets
 from benchmarks.markdown import table
@@ -44,9 +45,7 @@ def _opening(found: Found) -> str:
     begun = [f"{name} {done} of {every} stages" for name, (done, every) in found.stages.items() if 0 < done < every]
     state = f"{len(complete)} of {len(folds)} folds are complete"
     state += f"; begun: {', '.join(begun)}" if begun else ""
-    warning = (
-        "" if len(complete) == len(folds) else " **The figures below are of the folds that are there, each with its count.**"
-    )
+    warning = "" if len(complete) == len(folds) else f" **{_warning(found)}**"
     trifle = (
         "" if found.scale.name == "full" else "Tiny networks on drawn pictures: this page shows the harness, not a result.\n\n"
     )
@@ -54,7 +53,17 @@ def _opening(found: Found) -> str:
         "# The headline, measured\n\n"
         f"{trifle}Written by `{COMMAND}` on {datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores that other "
         f"programs share, Python {platform.python_version()}. Photos: {found.photos}; MobileNetV2 at {found.scale.side} px, "
-        f"{found.folds} folds, {found.epochs:g} epochs for each training. {state}.{warning}"
+        f"{found.folds} folds, {found.epochs:g} epochs for each training of a network, {POINT_TIMES * found.epochs:g} for one of "
+        f"a bottleneck. {state}.{warning}"
+    )
+
+
+def _warning(found: Found) -> str:
+    if found.is_of_folds:
+        return "The figures below are of the folds that are there, each with its count."
+    return (
+        "No fold has been begun: the figures below are of the collection's own split, whose validation part nothing has learned "
+        "from and nothing was chosen by. So few photos leave a point and a half of doubt either way."
     )
 
 
@@ -199,6 +208,8 @@ def _recipes(found: Found) -> str:
 
 
 def _official(found: Found) -> str:
+    if not found.is_of_folds:
+        return "## Other splits\n\nThe folds have not been begun."
     if not found.official:
         return "## The collection's own split\n\nNot measured yet."
     shown = [one for one in found.official if one.family in ("teacher", *RECIPES) and one.is_shipped]
@@ -210,6 +221,7 @@ def _how(found: Found) -> str:
     told = Path(__file__).with_name("how.md").read_text().strip()
     return told.format(
         epochs=found.epochs,
+        point_epochs=POINT_TIMES * found.epochs,
         teacher_epochs=found.scale.teacher.epochs,
         bands=", ".join(map(str, found.scale.bounds)),
         avif_speed=codecs.AVIF_SPEED,

@@ -37,7 +37,7 @@ def make(package):
             results=results,
             official=[],
             times={name.replace("_", " "): timing.Times(median=ms, low=ms, high=ms, least=ms) for name, ms in times.items()},
-            stages={},
+            stages={"fold0": (0, 9), "official": (2, 9)},
         )
 
     return result, found
@@ -118,3 +118,14 @@ def test_pictures_of_which_smaller_ones_were_not_measured_prove_nothing(targets,
     results = [result("isthmus", "c6", "float", 0.90, size=400), result("webp", "q", "adapted", 0.91, size=size)]
     row = by_what(targets, found(results))["bytes of webp at the same top-1, network adapted, over the point's"]
     assert (row.met, row.measured.startswith("at most")) == (met, True)
+
+
+def test_the_collections_own_split_stands_where_no_fold_was_begun_and_the_page_says_so(make, package, tmp_path) -> None:
+    result, found = make
+    alone = result("isthmus", "c6", "float", 0.92, size=390)
+    assert found([alone]).is_of_folds
+    alone.folds["official"] = alone.folds.pop("fold0")
+    assert not found([alone]).is_of_folds
+    page = package("benchmarks.headline.page").write(tmp_path, found([alone])).read_text()
+    assert "the figures below are of the collection's own split" in page
+    assert "The folds have not been begun." in page
