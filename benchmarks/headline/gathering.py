@@ -49,6 +49,7 @@ class Result:
         seed: of its training.
         is_shipped: of a point, whether a device runs this head.
         mmac: million multiply-adds of a point's head, else None.
+        recalled: nats from the teacher on photos that a point has learned from, one for each fold that has been asked.
         folds: what it did, by name of the split.
     """
 
@@ -58,6 +59,7 @@ class Result:
     seed: int = 0
     is_shipped: bool = True
     mmac: float | None = None
+    recalled: list[float] = field(default_factory=list)
     folds: dict[str, Fold] = field(default_factory=dict)
 
     @property
@@ -74,6 +76,7 @@ class Result:
             seed=self.seed,
             is_shipped=self.is_shipped,
             mmac=self.mmac,
+            recalled=self.recalled,
             folds={name: self.folds[name] for name in names if name in self.folds},
         )
 
@@ -199,6 +202,7 @@ def gather(store: Store, courses: Sequence[Course], *, time_anew: bool) -> Found
         own += list(course.seeded()) if name in ("fold0", OFFICIAL) else []
         stages[name] = sum(map(store.is_done, own)), len(own)
         _collect(store, course, own, on_official if name == OFFICIAL else on_folds)
+        _recall(store, course, on_official if name == OFFICIAL else on_folds)
     times = timing.of(store, courses, anew=time_anew)
     first = courses[0]
     return Found(
@@ -224,6 +228,14 @@ def _collect(store: Store, course: Course, stages: Sequence[Stage], into: dict[s
             name = f"{told['family']} {told['setting']} {told['variant']}"
             result = into.setdefault(name, _result(told, facts or {}))
             result.folds[course.split.name] = _fold(course, wanted, store.folder(stage) / told["file"], told.get("bare"))
+
+
+def _recall(store: Store, course: Course, into: dict[str, Result]) -> None:
+    for point in course.scale.points:
+        facts = store.facts(course.recalled(point))
+        for one in into.values() if facts else ():
+            if (one.family, one.setting, one.seed) == (point.recipe, point.name, point.seed):
+                one.recalled.append(facts["divergence"])
 
 
 def _result(told: Mapping[str, Any], facts: Mapping[str, Any]) -> Result:

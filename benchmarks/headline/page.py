@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 from benchmarks.headline import charts, codecs
 from benchmarks.headline.bjontegaard import delta_rate
 from benchmarks.headline.codecs import CODECS
@@ -98,15 +99,18 @@ def _points(found: Found) -> str:
     rows = []
     for one in found.family("isthmus", seeds=True):
         chosen = " **released**" if one is found.released else ""
-        rows.append([f"{one.setting}{chosen}", f"{one.bytes_mean:.0f}", one.variant, *_measured(one)])
-    teacher = [[f"unsplit, {one.variant}", None, None, *_measured(one)] for one in found.family("teacher")]
+        recalled = f"{np.mean(one.recalled):.3f}" if one.recalled else None
+        rows.append([f"{one.setting}{chosen}", f"{one.bytes_mean:.0f}", one.variant, *_measured(one), recalled])
+    teacher = [[f"unsplit, {one.variant}", None, None, *_measured(one), None] for one in found.family("teacher")]
     if not rows and not teacher:
         return "## The split\n\nNot measured yet."
     return (
         "## The split\n\n![Top-1 against bytes and device time](headline.svg)\n\n"
-        + _table(["point", "bytes", "head", *_MEASURED], [*teacher, *rows])
+        + _table(["point", "bytes", "head", *_MEASURED, "KL on learned photos"], [*teacher, *rows])
         + "\n\nBytes are those of the payload, mode and checksum included, by the shipped codec and its tables. The released "
-        "point is chosen on photos that are not reported on. *Seed* rows are its training again."
+        "point is chosen on photos that are not reported on. *Seed* rows are its training again. *KL on learned photos* is the "
+        "same distance from the teacher on some 300 photos that the bottleneck has learned from: what lies between both columns "
+        "is not lost in the bytes, but for want of photos."
     )
 
 

@@ -1,6 +1,6 @@
 """The stages of the headline: for each split of the photos a teacher, then every contender, trained and asked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from benchmarks.headline.folds import OFFICIAL
 from benchmarks.headline.material import Material
 from benchmarks.headline.plan import CUT, POINT_TIMES, TEACHER_VIEWS, Local, Point
 from benchmarks.headline.predictions import Predictions, ask
+from benchmarks.headline.statistics import divergence
 from benchmarks.headline.store import Stage, Work
 from benchmarks.mobilenet import MobileNetV2, reduced
 
@@ -28,6 +29,8 @@ deep wants more than one that only sees less."""
 PICTURES_RATE = 2e-4
 """Learning rate of networks for compressed pictures, which know the task already."""
 PICTURES_FROZEN = 1
+RECALLED = 300
+"""About so many photos say how much of what was learned is known by heart."""
 
 
 def contender(family: str, setting: str, variant: str, file: str, **facts: Any) -> dict[str, Any]:
@@ -52,15 +55,20 @@ class Course(Material):
         yield teacher
         yield said
         sent = {codec: self.sent(codec) for codec in codecs.CODECS if self.pictures_by(codec)}
-        yield from (self.point(point) for point in self.scale.points[:2])
+        yield from self._points(self.scale.points[:2])
         yield self.local(self.scale.locals[0])
         for codec, stage in sent.items():
             yield stage
             yield self.adapted(codec, self.scale.bounds[-1])
-        yield from (self.point(point) for point in self.scale.points[2:])
+        yield from self._points(self.scale.points[2:])
         yield from (self.local(local) for local in self.scale.locals[1:])
         for codec in sent:
             yield from (self.adapted(codec, bound) for bound in self.scale.bounds[:-1])
+
+    def _points(self, points: Sequence[Point]) -> Iterator[Stage]:
+        for point in points:
+            yield self.point(point)
+            yield self.recalled(point)
 
     def seeded(self) -> Iterator[Stage]:
         """The released point with other seeds."""
@@ -125,6 +133,20 @@ class Course(Material):
         recipe = recipes.load(point.recipe).model_dump(mode="json")
         settings = {"point": asdict(point), "recipe": recipe, "cut": CUT, "epochs": epochs}
         return Stage(split=self.split.name, name=f"point {point.title}", settings=settings, needs=(self.teacher(),), work=work)
+
+    def recalled(self, point: Point) -> Stage:
+        """How far a bottleneck is from the teacher on photos that it has learned from: what it knows by heart."""
+        made = self.point(point)
+
+        def work(work: Work) -> Mapping[str, Any]:
+            photos = self.photos.pictures(self.split.learning[:: max(1, len(self.split.learning) // RECALLED)])
+            wanted = ask(work.store.folder(self.teacher()) / "float.onnx", photos, self.preparation())
+            path = work.store.folder(made) / bundles.FILE
+            ends = bundles.Ends.of(path, bundles.heads(path)[0][1])
+            said, _sizes = bundles.ask(ends, photos, 0, lambda part: work.tell(part, "asking"))
+            return {"photos": len(photos), "divergence": float(divergence(wanted, said).mean())}
+
+        return Stage(split=self.split.name, name=f"recalled {point.title}", settings={}, needs=(made,), work=work)
 
     def local(self, local: Local) -> Stage:
         """A smaller network for the device alone, distilled from the teacher."""

@@ -35,7 +35,7 @@ class DemoSettings:
     """How much is done, in steps and not in seconds: a slow machine takes longer and gets the same networks."""
 
     teacher_steps: int = 500
-    bottleneck_steps: int = 400
+    bottleneck_steps: int = 800
     cut: str = "stage3"
     channels: int = 4
     bits: int = 4
