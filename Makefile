@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 600
 # The oldest protoc whose output every supported protobuf runtime takes.
 PROTOC := grpcio-tools==1.76.0
 
-.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-agent bench-noise bench-server bench-codec bench-controller bench-links bench-plan bench-llm headline papers ghnd zoo proto proto-check slim clean help
+.PHONY: demo test test-arm64 test-tritonclient fuzz lint types imports bench bench-agent bench-noise bench-server bench-codec bench-controller bench-links bench-plan bench-llm headline papers ghnd imagenet recipes zoo proto proto-check slim clean help
 
 help:
 	@echo "make demo         train, cut, export, serve, stream and measure a small network (about 5 minutes)"
@@ -27,6 +27,9 @@ help:
 	@echo "make bench-controller  the controller on recorded links beside fixed placements and an oracle: writes docs/controller.md"
 	@echo "make headline     accuracy against bytes and device time by cross-validation, beside every rival: writes docs/headline.md;"
 	@echo "                  an evening for each of five folds: Ctrl-C ends it, and the next time it goes on where it was"
+	@echo "make imagenet     MobileNetV2 on ImageNet's sample: agreement and top-1 against bytes at every depth of the cut: writes"
+	@echo "                  docs/imagenet.md (half an hour)"
+	@echo "make recipes      the recipes, and your own, on one task in one plot: writes docs/recipes-compared.md (a quarter of an hour)"
 	@echo "make ghnd         YOLOX-nano split without labels: AP50 against bytes and delay over links: writes docs/ghnd.md (1.5 hours)"
 	@echo "make bench-links  outages of a link: time to the next answer of the server, answers of the device, false alarms (20 minutes)"
 	@echo "make bench-plan   plans beside measurements: placements, links and a small fleet, on two networks (a quarter of an hour)"
@@ -114,6 +117,14 @@ headline: $(READY)
 # Photos and the trained language model are found by ISTHMUS_DATA, trained networks in build/headline; without them that is left out.
 papers: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.papers
+
+# Weights and photos are found by ISTHMUS_DATA; what was measured is kept in build/imagenet.
+imagenet: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.imagenet
+
+# Weights and photos are found by ISTHMUS_DATA; what was trained is kept in build/recipes.
+recipes: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.recipes
 
 # Detectors and photographs are found by ISTHMUS_DATA; bundles and figures are kept in build/ghnd.
 ghnd: $(READY)

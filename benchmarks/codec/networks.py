@@ -104,7 +104,9 @@ class _Basic(nn.Module):
         return functional.relu(value + made)
 
 
-class _ResNet(nn.Module):
+class ResNet(nn.Module):
+    """Of He et al. 2015 for CIFAR-10, with so many blocks in each of three stages; shortcuts without weights."""
+
     def __init__(self, blocks: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
@@ -115,6 +117,7 @@ class _ResNet(nn.Module):
         self.linear = nn.Linear(64, 10)
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        """float32[batch, 10] scores of float32[batch, 3, 32, 32]."""
         value = functional.relu(self.bn1(self.conv1(picture)))
         value = self.layer3(self.layer2(self.layer1(value)))
         scores: torch.Tensor = self.linear(value.mean((2, 3)))
@@ -123,7 +126,7 @@ class _ResNet(nn.Module):
 
 def resnet_56() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """ResNet-56 for CIFAR-10."""
-    network = _ResNet(9)
+    network = ResNet(9)
     (path,) = (DATA / "cifar10_resnet_weights").glob("resnet56-*.th")
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     network.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})

@@ -86,7 +86,11 @@ class Ends:
         """float32[class] and the bytes of the payload at an operating point; it is decoded again as the server does."""
         preparation = self.bundle.manifest.preparation
         assert preparation is not None
-        payload = self.codec.encode(self.codes(prepare(picture, preparation)), point=point)
+        return self.answer_codes(self.codes(prepare(picture, preparation)), point)
+
+    def answer_codes(self, codes: Sequence[np.ndarray], point: int) -> tuple[np.ndarray, int]:
+        """The same from the codes of a photo, array[channel, row, column] each, of all channels."""
+        payload = self.codec.encode(codes, point=point)
         tensors = self.bundle.manifest.boundary.tensors
         feeds = {one.name: codes[None] for one, codes in zip(tensors, self.codec.decode(payload, point=point), strict=True)}
         return self.tail.run(feeds)[self.bundle.manifest.outputs[0].name][0], len(payload)

@@ -4,7 +4,7 @@ OpenCV's encoders: libjpeg-turbo with tables made for the picture, libwebp, liba
 agree on beforehand: a hard-nosed engineer would.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -43,6 +43,11 @@ class Setting:
         suffix, fixed, quality = _OPTIONS[self.codec]
         small = resized(picture, self.side)
         return cv2.imencode(suffix, small, [*fixed, quality, self.quality])[1].tobytes()
+
+
+def settings(codec: str, qualities: Mapping[int, Sequence[int]]) -> list[Setting]:
+    """Every quality of every side."""
+    return [Setting(codec, side, quality) for side, some in qualities.items() for quality in some]
 
 
 def resized(picture: np.ndarray, side: int) -> np.ndarray:

@@ -6,7 +6,7 @@ All of it was written down before anything was measured, in the order in which i
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.headline.codecs import Setting
+from benchmarks.headline.codecs import Setting, settings
 from benchmarks.headline.fitting import Fit
 
 from isthmus.export.training import recipe as recipes
@@ -101,10 +101,6 @@ class Scale:
     bounds: Sequence[int]
 
 
-def _settings(codec: str, grid: dict[int, Sequence[int]]) -> list[Setting]:
-    return [Setting(codec, side, quality) for side, qualities in grid.items() for quality in qualities]
-
-
 FULL = Scale(
     name="full",
     side=224,
@@ -144,9 +140,9 @@ FULL = Scale(
         Local(side=128, blocks=7),
     ],
     pictures=[
-        *_settings("webp", {96: (1, 10, 25, 45), 128: (1, 10, 25, 45), 160: (1, 10, 25, 45), 224: (1, 10, 25)}),
-        *_settings("avif", {96: (20, 45), 128: (10, 20, 30, 45), 160: (10, 20, 30, 45), 224: (10, 20, 30, 45)}),
-        *_settings("jpeg", {64: (20, 40), 96: (10, 20, 35), 128: (10, 20, 35, 50), 160: (10, 20, 35), 224: (10, 20)}),
+        *settings("webp", {96: (1, 10, 25, 45), 128: (1, 10, 25, 45), 160: (1, 10, 25, 45), 224: (1, 10, 25)}),
+        *settings("avif", {96: (20, 45), 128: (10, 20, 30, 45), 160: (10, 20, 30, 45), 224: (10, 20, 30, 45)}),
+        *settings("jpeg", {64: (20, 40), 96: (10, 20, 35), 128: (10, 20, 35, 50), 160: (10, 20, 35), 224: (10, 20)}),
     ],
     bounds=(1600, 5000),
 )
@@ -161,9 +157,9 @@ QUICK = Scale(
     recipes=[Point(name="3x8", recipe="hnd")],
     locals=[Local(side=32), Local(side=48, width=0.5), Local(side=48, blocks=7)],
     pictures=[
-        *_settings("webp", {32: (10, 50), 64: (10, 50)}),
-        *_settings("avif", {32: (20, 50), 64: (20, 50)}),
-        *_settings("jpeg", {32: (10, 50), 64: (10, 50)}),
+        *settings("webp", {32: (10, 50), 64: (10, 50)}),
+        *settings("avif", {32: (20, 50), 64: (20, 50)}),
+        *settings("jpeg", {32: (10, 50), 64: (10, 50)}),
     ],
     bounds=(600, 3000),
 )

@@ -28,7 +28,7 @@ LOCAL_RATES = (2e-4, 8e-4)
 deep wants more than one that only sees less."""
 PICTURES_RATE = 2e-4
 """Learning rate of networks for compressed pictures, which know the task already."""
-PICTURES_FROZEN = 1
+PICTURES_FROZEN = 4
 RECALLED = 300
 """About so many photos say how much of what was learned is known by heart."""
 

@@ -35,7 +35,7 @@ class DemoSettings:
     """How much is done, in steps and not in seconds: a slow machine takes longer and gets the same networks."""
 
     teacher_steps: int = 500
-    bottleneck_steps: int = 800
+    bottleneck_steps: int = 400
     cut: str = "stage3"
     channels: int = 4
     bits: int = 4
@@ -117,8 +117,11 @@ def _export(folder: Path, material: Material, settings: DemoSettings, on_progres
     from isthmus.export.training.distill import Progress as Trained
     from isthmus.export.training.distill import TrainingSettings
 
-    # The pictures are many, and a mirrored digit is another sign.
-    recipe = recipes.load().model_copy(update={"views": recipes.Views()})
+    # The pictures are many, a mirrored digit is another sign, and the network has not learned its answers by heart: labels help.
+    made = recipes.load()
+    answers = recipes.Answers(temperature=2.0, labels=0.3, smoothing=0.1)
+    stages = (*made.stages[:-1], made.stages[-1].model_copy(update={"answers": answers}))
+    recipe = made.model_copy(update={"views": recipes.Views(), "batch": 32, "stages": stages})
 
     def show(progress: Trained) -> None:
         loss = "" if progress.loss is None else f", loss {progress.loss:.3f}"

@@ -1,0 +1,189 @@
+"""Writes docs/imagenet.md and its plot."""
+
+import datetime
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.contender import Contender
+from benchmarks.headline.bjontegaard import bytes_at, envelope
+from benchmarks.headline.codecs import AVIF_SPEED, CODECS
+from benchmarks.headline.plots import Dot, Panel, Series, draw
+from benchmarks.imagenet.gathering import Released, released
+from benchmarks.imagenet.plan import BYTES_MAX, DROP_MAX
+from benchmarks.imagenet.stages import Sample
+from benchmarks.markdown import table
+
+from isthmus.bench.look import BLUE, GREEN, GREY, ORANGE, PURPLE
+
+COMMAND = "make imagenet"
+PAGE, PLOT = "imagenet.md", "imagenet.svg"
+SPAN = 0.2
+"""Points of top-1 below the best that the plot shows."""
+DEPTHS = ((0.0, 0.45, GREEN, "up to 45% on the device"), (0.45, 0.72, ORANGE, "45 to 72%"), (0.72, 1.0, BLUE, "above 72%"))
+"""Bands of the head's share of the multiply-adds."""
+
+
+def write(docs: Path, sample: Sample, found: Sequence[Contender]) -> Path:
+    """Write page and plot; returns the page."""
+    (docs / PLOT).write_text(_plot(found))
+    path = docs / PAGE
+    parts = [_opening(sample), _verdict(sample, found), _split(found), _pictures(found), _device(found), _how(sample)]
+    path.write_text("\n\n".join(parts) + "\n")
+    return path
+
+
+def _of(found: Sequence[Contender], *families: str) -> list[Contender]:
+    return [one for one in found if one.family in families]
+
+
+def _opening(sample: Sample) -> str:
+    is_full = sample.scale.name == "full"
+    trifle = "" if is_full else "A network that knows nothing, on drawn pictures: this page shows the harness.\n\n"
+    return (
+        f"# MobileNetV2 on ImageNet's sample\n\n{trifle}Written by `{COMMAND}` on {datetime.date.today()}, {platform.machine()}, "
+        f"{os.cpu_count()} cores. {sample.photos.origin}: photos that ImageNet's networks were trained on, so that all top-1 "
+        "here is higher than on the validation set, of every contender alike. Nothing is trained: the split quantises what "
+        "crosses, or its principal components."
+    )
+
+
+def _verdict(sample: Sample, found: Sequence[Contender]) -> str:
+    points = _of(found, "split")
+    chosen = released(points, sample.splits()) if points else None
+    if chosen is None:
+        return "## Target\n\nNo point keeps to the bytes, or none has been measured."
+    result = chosen.result
+    is_met = result.drop.value <= DROP_MAX and result.bytes_mean <= BYTES_MAX
+    agreement = result.agreement
+    rows = [
+        ["bytes of a photo, mean", f"<= {BYTES_MAX}", f"{result.bytes_mean:.0f}", _yes(result.bytes_mean <= BYTES_MAX)],
+        ["points of top-1 lost", f"<= {100 * DROP_MAX:g}", _drop(result), _yes(result.drop.value <= DROP_MAX)],
+        [
+            "agreement with the unsplit network",
+            "-",
+            _told(agreement.value, agreement.low, agreement.high),
+            "-",
+        ],
+    ]
+    return (
+        "## Target\n\n"
+        + table(["what", "wanted", "measured", "met"], rows, str)
+        + f"\n\nThe point is chosen for each fold on the others: {' and '.join(dict.fromkeys(chosen.choices))}. "
+        + _words(found, chosen, is_met=is_met)
+    )
+
+
+def _words(found: Sequence[Contender], chosen: Released, *, is_met: bool) -> str:
+    """What a user should do."""
+    result = chosen.result
+    told = [f"Its head does {100 * result.share:.0f}% of the network's multiply-adds."] if len(set(chosen.choices)) == 1 else []
+    for codec in CODECS:
+        size = bytes_at([(one.bytes_mean, one.accuracy.value) for one in _of(found, codec)], result.accuracy.value)
+        if size is not None:
+            times = size / result.bytes_mean
+            told.append(
+                f"{codec} into the network as it is needs {size:.0f} bytes for the same top-1, {times:.1f} times as many."
+            )
+    local = max(_of(found, "local"), key=lambda one: one.accuracy.value, default=None)
+    if local is not None:
+        told.append(
+            f"The device alone has {100 * local.accuracy.value:.1f}% with {100 * local.share:.0f}% of the multiply-adds "
+            f"({local.setting} {local.variant}) and sends nothing."
+        )
+    if is_met:
+        told.append(
+            "A head that does most of the network saves the device little: whoever can run that head can run the whole network. "
+            "The late cut is worth its link where the answer must be the server's, as when its tail is to be changed there."
+        )
+    return " ".join(told)
+
+
+def _split(found: Sequence[Contender]) -> str:
+    rows = [
+        [one.setting, f"{100 * one.share:.0f}%", f"{one.bytes_mean:.0f}", *_measured(one)]
+        for one in sorted(_of(found, "split"), key=lambda one: (one.share, -one.bytes_mean))
+    ]
+    whole = [["unsplit", "100%", "-", *_measured(one)] for one in _of(found, "unsplit")]
+    return (
+        f"## The split at every depth\n\n![Top-1 against bytes]({PLOT})\n\n"
+        + table(["point", "head's share", "bytes", "top-1 (95%)", "points lost (95%)", "agreement"], [*whole, *rows], str)
+        + "\n\nBytes are those of the payload by the shipped codec, with tables learned at export. Each photo is answered by a "
+        "split that was fitted on other folds. Intervals of points lost are in pairs, by a bootstrap over photos."
+    )
+
+
+def _pictures(found: Sequence[Contender]) -> str:
+    rows = [
+        [f"{one.family} {one.setting}", f"{one.bytes_mean:.0f}", f"{one.bare:.0f}", *_measured(one)]
+        for one in sorted(_of(found, *CODECS), key=lambda one: one.bytes_mean)
+    ]
+    return "## Pictures into the network as it is\n\n" + table(
+        ["picture", "bytes", "bare", "top-1 (95%)", "points lost (95%)", "agreement"], rows, str
+    )
+
+
+def _device(found: Sequence[Contender]) -> str:
+    rows = [[f"{one.setting} {one.variant}", f"{100 * one.share:.0f}%", *_measured(one)] for one in _of(found, "local")]
+    return "## The device alone\n\n" + table(
+        ["network", "multiply-adds", "top-1 (95%)", "points lost (95%)", "agreement"], rows, str
+    )
+
+
+def _how(sample: Sample) -> str:
+    return (
+        "## How it was measured\n\n"
+        f"{sample.scale.folds} disjoint folds of the photos: scales, principal components and codec tables come from the others, "
+        "by `isthmus export` as anyone would call it. The network's layers, the codec and the tail run photo by photo, one "
+        "thread. Pictures: fitted to the input, shrunk, OpenCV's libwebp, libavif "
+        f"(speed {AVIF_SPEED}), libjpeg-turbo, enlarged again; "
+        "the network is not adapted to them, which favours the split. *Bare* is without container and tables. 8-bit networks: "
+        "onnxruntime's quantiser, scales by channel, ranges of 100 photos of the other folds; they have not learned for it. A "
+        "smaller input is the photo shrunk to it, the same weights."
+    )
+
+
+def _plot(found: Sequence[Contender]) -> str:
+    series = []
+    for codec, colour, marker in (("jpeg", GREY, 3), ("webp", PURPLE, 1), ("avif", PURPLE, 2)):
+        series.append(
+            Series(name=f"{codec}, plain network", dots=_dots(_of(found, codec)), colour=colour, marker=marker, dash="2 3")
+        )
+    for low, high, colour, name in DEPTHS:
+        points = [one for one in _of(found, "split") if low < one.share <= high]
+        series.append(Series(name=f"split, {name}", dots=_dots(points), colour=colour, marker=0, strong=True))
+    lines = [("unsplit network", one.accuracy.value) for one in _of(found, "unsplit")]
+    panel = Panel(title="Top-1 against bytes", axis="bytes of a photo", series=series, lines=lines, span=SPAN)
+    return draw([panel], description="Top-1 on ImageNet's sample against bytes for a photo, by depth of the cut.")
+
+
+def _dots(found: Sequence[Contender]) -> list[Dot]:
+    best = set(envelope([(one.bytes_mean, one.accuracy.value) for one in found]))
+    return [
+        Dot(
+            x=one.bytes_mean,
+            y=one.accuracy.value,
+            tip=f"{one.family} {one.setting}: {one.accuracy.value:.1%}, {one.bytes_mean:.0f} bytes, {one.share:.0%} of it here",
+            on_line=(one.bytes_mean, one.accuracy.value) in best,
+        )
+        for one in found
+    ]
+
+
+def _measured(one: Contender) -> list[str]:
+    top = one.accuracy
+    return [_told(top.value, top.low, top.high), _drop(one), f"{100 * one.agreement.value:.1f}%"]
+
+
+def _told(value: float, low: float, high: float) -> str:
+    return f"{100 * value:.1f}% ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _drop(one: Contender) -> str:
+    lost = one.drop
+    return f"{100 * lost.value:.1f} ({100 * lost.low:.1f} to {100 * lost.high:.1f})"
+
+
+def _yes(is_met: bool) -> str:
+    return "yes" if is_met else "**no**"

@@ -1,0 +1,68 @@
+"""The recipes of the package, and those of a user, on one task in one plot.
+
+make recipes                                         all of it; Ctrl-C ends it, the same command goes on
+python -m benchmarks.recipes --recipe mine.toml      a recipe of your own too
+python -m benchmarks.recipes --quick                 tiny, on noise: does it work?
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.codec.networks import DATA
+from benchmarks.contender import Contender, contender_of
+from benchmarks.headline import predictions
+from benchmarks.headline.__main__ import perform
+from benchmarks.headline.stages import CONTENDERS
+from benchmarks.headline.store import Store
+from benchmarks.recipes import page, plan
+from benchmarks.recipes.stages import Trial
+
+from isthmus.errors import IsthmusError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    if not options.quick and not DATA.is_dir():
+        raise SystemExit(f"there is no folder {DATA}; set ISTHMUS_DATA to where photos and weights are, or give --quick")
+    try:
+        trial = Trial.of(plan.QUICK if options.quick else plan.FULL, options.recipe)
+        store = Store(options.folder / trial.scale.name)
+        code = 0 if options.page else perform(store, trial.stages())
+    except IsthmusError as error:
+        raise SystemExit(str(error)) from None
+    docs = options.docs or (store.root if options.quick or options.recipe else Path("docs"))
+    docs.mkdir(parents=True, exist_ok=True)
+    print(f"written: {page.write(docs, trial, gather(store, trial))}")
+    return code
+
+
+def gather(store: Store, trial: Trial) -> list[tuple[Contender, int]]:
+    """Contenders that there are, with the steps of their training."""
+    found = []
+    unsplit: predictions.Predictions | None = None
+    labels = trial.reporting.labels
+    assert labels is not None
+    for stage in trial.stages():
+        for told in (store.facts(stage) or {}).get(CONTENDERS, []):
+            said = predictions.load(store.folder(stage) / told["file"])
+            unsplit = unsplit or said
+            found.append((contender_of(told, said, unsplit, labels, told["share"]), told.get("steps", 0)))
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.recipes", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, default=Path("build/recipes"), help="where results are kept")
+    parser.add_argument("--docs", type=Path, help="where page and plot are written; docs, with --quick or --recipe the folder")
+    parser.add_argument("--recipe", action="append", default=[], metavar="FILE", help="a recipe of your own, repeatable")
+    parser.add_argument("--quick", action="store_true", help="an untrained network on noise")
+    parser.add_argument("--page", action="store_true", help="train nothing")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
