@@ -118,10 +118,10 @@ def _export(folder: Path, material: Material, settings: DemoSettings, on_progres
     from isthmus.export.training.distill import TrainingSettings
 
     # The pictures are many, a mirrored digit is another sign, and the network has not learned its answers by heart: labels help.
-    made = recipes.load()
+    base = recipes.load()
     answers = recipes.Answers(temperature=2.0, labels=0.3, smoothing=0.1)
-    stages = (*made.stages[:-1], made.stages[-1].model_copy(update={"answers": answers}))
-    recipe = made.model_copy(update={"views": recipes.Views(), "batch": 32, "stages": stages})
+    stages = (*base.stages[:-1], base.stages[-1].model_copy(update={"answers": answers}))
+    recipe = base.model_copy(update={"views": recipes.Views(), "batch": 32, "stages": stages})
 
     def show(progress: Trained) -> None:
         loss = "" if progress.loss is None else f", loss {progress.loss:.3f}"
