@@ -20,6 +20,19 @@ from isthmus.export.graph.flow import BATCH, name_of
 
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE)
 BYTES = (ir.DataType.INT8, ir.DataType.UINT8)
+CHANNELS_SECOND = frozenset(
+    {
+        "AveragePool",
+        "BatchNormalization",
+        "Conv",
+        "ConvTranspose",
+        "GlobalAveragePool",
+        "InstanceNormalization",
+        "MaxPool",
+        "QLinearConv",
+    }
+)
+"""Operators whose first input and output are [batch, channel, ...] by the ONNX standard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +46,7 @@ class Layout:
         sizes: the tensor's axes with the batch on one of its own; -1 there if it is free, else 1.
         batch: place of the batch in `sizes`.
         channel: place of the channel in `sizes`.
+        is_certain: whether an operator says where the channel is.
         affine: scale and zero point of 8-bit values; None for floats, or where they are not known.
     """
 
@@ -42,6 +56,7 @@ class Layout:
     sizes: tuple[int, ...]
     batch: int
     channel: int
+    is_certain: bool = False
     affine: Affine | None = None
 
     @property
@@ -70,7 +85,9 @@ class Layout:
         return replace(self, channel=place)
 
     def channel_places(self) -> tuple[int, ...]:
-        """Where the channel may be: the first axis beside the batch, and the last."""
+        """Where the channel may be: the first axis beside the batch and, where nothing says that it is there, the last."""
+        if self.is_certain:
+            return (self.channel,)
         axes = [axis for axis in range(len(self.sizes)) if axis != self.batch]
         return tuple(dict.fromkeys((axes[0], axes[-1])))
 
@@ -151,8 +168,16 @@ def of(output: ir.Value, given: ir.Value) -> Layout:
         sizes=tuple(sizes),
         batch=place,
         channel=next(axis for axis in range(len(sizes)) if axis != place),
+        is_certain=place == 0 and len(sizes) == len(dimensions) and _has_channels_second(output, given),
         affine=known,
     )
+
+
+def _has_channels_second(output: ir.Value, given: ir.Value) -> bool:
+    """Whether the operator that makes the tensor, or one that reads it, keeps channels in second place."""
+    maker = output.producer()
+    readers = [use.node for use in given.uses() if use.idx == 0]
+    return any(node.op_type in CHANNELS_SECOND for node in [*readers, *([] if maker is None else [maker])])
 
 
 def _factor(value: ir.Value, size: str) -> int:

@@ -24,6 +24,15 @@ n (float[batch, 3, 8, 8] x) => (float[batch, 64, 3] y) {
 }
 """
 
+MAPS = """
+m (float[batch, 3, 8, 8] x) => (float[batch, 2, 8, 8] y)
+    <float[2, 3, 1, 1] weights = {1, 2, 3, 4, 5, 6}> {
+    gain = Constant <value_floats = [1.0, 30.0, 900.0, 1.0, 30.0, 900.0, 1.0, 30.0]> ()
+    t = Mul (x, gain)
+    y = Conv (t, weights)
+}
+"""
+
 
 def noise(count):
     pictures = list(np.random.default_rng(2).integers(0, 256, (count, 8, 8, 3), np.uint8))
@@ -42,6 +51,11 @@ def test_tokens_have_their_channels_last(model_of):
 def test_maps_keep_their_channels_first(handmade):
     (seen,) = see(at(handmade["skip"], "active"), noise(6), SMALL, bits=4)
     assert seen.layout.shape == (4, 8, 8)
+
+
+def test_what_a_convolution_reads_has_its_channels_first_whatever_the_columns_look_like(model_of):
+    (seen,) = see(at(model_of(MAPS), "t"), noise(6), SMALL, bits=4)
+    assert seen.layout.shape == (3, 8, 8)
 
 
 def test_extremes_are_of_all_values_and_the_sample_is_bounded(handmade, monkeypatch):
