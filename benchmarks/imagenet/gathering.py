@@ -1,7 +1,7 @@
 """From the folder of results to one record for each contender, over all photos."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.contender import Contender, contender_of, joined
 from benchmarks.headline import predictions
@@ -35,7 +35,7 @@ class Released:
 
     Attributes:
         choices: for each fold the point's setting.
-        result: what those points did on the folds that they were not chosen on.
+        result: what those points did on the folds that they were not chosen on; the share is of the deepest.
     """
 
     choices: Sequence[str]
@@ -60,4 +60,5 @@ def released(points: Sequence[Contender], splits: Sequence[Split]) -> Released |
             else max(small, key=lambda one: seen[id(one)].accuracy.value)
         )
         picked.append(best.on(split.reporting))
-    return Released(choices=[one.setting for one in picked], result=joined(picked))
+    result = replace(joined(picked), share=max(one.share for one in picked))
+    return Released(choices=[one.setting for one in picked], result=result)

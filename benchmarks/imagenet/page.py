@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.contender import Contender
-from benchmarks.headline.bjontegaard import bytes_at, envelope
+from benchmarks.headline.bjontegaard import envelope
 from benchmarks.headline.codecs import AVIF_SPEED, CODECS
 from benchmarks.headline.plots import Dot, Panel, Series, draw
 from benchmarks.imagenet.gathering import Released, released
-from benchmarks.imagenet.plan import BYTES_MAX, DROP_MAX
+from benchmarks.imagenet.plan import BYTES_MAX, DROP_MAX, EARLY
 from benchmarks.imagenet.stages import Sample
+from benchmarks.imagenet.verdict import advice, bytes_for
 from benchmarks.markdown import table
 
 from isthmus.bench.look import BLUE, GREEN, GREY, ORANGE, PURPLE
@@ -29,7 +30,15 @@ def write(docs: Path, sample: Sample, found: Sequence[Contender]) -> Path:
     """Write page and plot; returns the page."""
     (docs / PLOT).write_text(_plot(found))
     path = docs / PAGE
-    parts = [_opening(sample), _verdict(sample, found), _split(found), _pictures(found), _device(found), _how(sample)]
+    parts = [
+        _opening(sample),
+        _verdict(sample, found),
+        _depths(found),
+        _split(found),
+        _pictures(found),
+        _device(found),
+        _how(sample),
+    ]
     path.write_text("\n\n".join(parts) + "\n")
     return path
 
@@ -50,65 +59,80 @@ def _opening(sample: Sample) -> str:
 
 
 def _verdict(sample: Sample, found: Sequence[Contender]) -> str:
-    points = _of(found, "split")
-    chosen = released(points, sample.splits()) if points else None
+    early = f"A head of at most {100 * EARLY:.0f}% of the network"
+    parts = [_target(sample, found, name, share) for name, share in (("Any head", 1.0), (early, EARLY))]
+    return "\n\n".join(["## Target", *parts])
+
+
+def _target(sample: Sample, found: Sequence[Contender], name: str, share: float) -> str:
+    """Of the points whose head computes no more than that share."""
+    points = [one for one in _of(found, "split") if one.share <= share]
+    chosen = released(points, sample.splits())
     if chosen is None:
-        return "## Target\n\nNo point keeps to the bytes, or none has been measured."
-    result = chosen.result
-    is_met = result.drop.value <= DROP_MAX and result.bytes_mean <= BYTES_MAX
-    agreement = result.agreement
+        return f"**{name}**: no point keeps to the bytes, or none has been measured."
+    result, agreement = chosen.result, chosen.result.agreement
     rows = [
         ["bytes of a photo, mean", f"<= {BYTES_MAX}", f"{result.bytes_mean:.0f}", _yes(result.bytes_mean <= BYTES_MAX)],
         ["points of top-1 lost", f"<= {100 * DROP_MAX:g}", _drop(result), _yes(result.drop.value <= DROP_MAX)],
-        [
-            "agreement with the unsplit network",
-            "-",
-            _told(agreement.value, agreement.low, agreement.high),
-            "-",
-        ],
+        ["agreement with the unsplit network", "-", _told(agreement.value, agreement.low, agreement.high), "-"],
+        ["multiply-adds of the head", f"<= {100 * share:.0f}%", f"{100 * result.share:.0f}%", "yes"],
     ]
     return (
-        "## Target\n\n"
+        f"**{name}**; the point is chosen for each fold on the others: {' and '.join(dict.fromkeys(chosen.choices))}.\n\n"
         + table(["what", "wanted", "measured", "met"], rows, str)
-        + f"\n\nThe point is chosen for each fold on the others: {' and '.join(dict.fromkeys(chosen.choices))}. "
-        + _words(found, chosen, is_met=is_met)
+        + f"\n\n{_words(found, chosen)}"
     )
 
 
-def _words(found: Sequence[Contender], chosen: Released, *, is_met: bool) -> str:
-    """What a user should do."""
+def _words(found: Sequence[Contender], chosen: Released) -> str:
+    """The point beside its rivals, and what to do."""
     result = chosen.result
-    told = [f"Its head does {100 * result.share:.0f}% of the network's multiply-adds."] if len(set(chosen.choices)) == 1 else []
+    told = []
     for codec in CODECS:
-        size = bytes_at([(one.bytes_mean, one.accuracy.value) for one in _of(found, codec)], result.accuracy.value)
+        size = bytes_for(found, codec, result.accuracy.value)
         if size is not None:
             times = size / result.bytes_mean
             told.append(
                 f"{codec} into the network as it is needs {size:.0f} bytes for the same top-1, {times:.1f} times as many."
             )
-    local = max(_of(found, "local"), key=lambda one: one.accuracy.value, default=None)
-    if local is not None:
-        told.append(
-            f"The device alone has {100 * local.accuracy.value:.1f}% with {100 * local.share:.0f}% of the multiply-adds "
-            f"({local.setting} {local.variant}) and sends nothing."
-        )
-    if is_met:
-        told.append(
-            "A head that does most of the network saves the device little: whoever can run that head can run the whole network. "
-            "The late cut is worth its link where the answer must be the server's, as when its tail is to be changed there."
-        )
-    return " ".join(told)
+    return " ".join([*told, advice(found, result)])
+
+
+def _depths(found: Sequence[Contender]) -> str:
+    """At every cut the best point of few bytes, and the point of fewest bytes that loses little."""
+    points = _of(found, "split")
+    small = sorted((one for one in points if one.bytes_mean <= BYTES_MAX), key=lambda one: one.accuracy.value)
+    good = sorted((one for one in points if one.drop.value <= DROP_MAX), key=lambda one: -one.bytes_mean)
+    heads = ["head's share", "point", "bytes", "top-1 (95%)", "points lost (95%)"]
+    return (
+        f"## How deep the cut must be\n\nAt every cut the best point of at most {BYTES_MAX} bytes, picked on the photos that "
+        "it is reported on, which flatters it a little:\n\n"
+        + table([*heads, "agreement"], [[*_named(one), *_measured(one)] for one in _by_cut(small)], str)
+        + f"\n\nAnd the fewest bytes that lose at most {100 * DROP_MAX:g} points, beside the smallest picture that "
+        "answers as well:\n\n"
+        + table([*heads, "picture"], [[*_named(one), *_measured(one)[:2], _picture(found, one)] for one in _by_cut(good)], str)
+    )
+
+
+def _by_cut(points: Sequence[Contender]) -> list[Contender]:
+    """The last point of every cut, by depth."""
+    last = {one.share: one for one in points}
+    return [last[share] for share in sorted(last)]
+
+
+def _picture(found: Sequence[Contender], split: Contender) -> str:
+    sizes = {codec: bytes_for(found, codec, split.accuracy.value) for codec in CODECS}
+    known = sorted((size, codec) for codec, size in sizes.items() if size is not None)
+    return f"{known[0][1]}, {known[0][0]:.0f} bytes" if known else "none measured"
 
 
 def _split(found: Sequence[Contender]) -> str:
-    rows = [
-        [one.setting, f"{100 * one.share:.0f}%", f"{one.bytes_mean:.0f}", *_measured(one)]
-        for one in sorted(_of(found, "split"), key=lambda one: (one.share, -one.bytes_mean))
-    ]
-    whole = [["unsplit", "100%", "-", *_measured(one)] for one in _of(found, "unsplit")]
+    points = sorted(_of(found, "split"), key=lambda one: (one.share, -one.bytes_mean))
+    rows = [[*_named(one), *_measured(one)] for one in points]
+    whole = [["100%", "unsplit", "-", *_measured(one)] for one in _of(found, "unsplit")]
     return (
         f"## The split at every depth\n\n![Top-1 against bytes]({PLOT})\n\n"
-        + table(["point", "head's share", "bytes", "top-1 (95%)", "points lost (95%)", "agreement"], [*whole, *rows], str)
+        + table(["head's share", "point", "bytes", "top-1 (95%)", "points lost (95%)", "agreement"], [*whole, *rows], str)
         + "\n\nBytes are those of the payload by the shipped codec, with tables learned at export. Each photo is answered by a "
         "split that was fitted on other folds. Intervals of points lost are in pairs, by a bootstrap over photos."
     )
@@ -135,9 +159,9 @@ def _how(sample: Sample) -> str:
     return (
         "## How it was measured\n\n"
         f"{sample.scale.folds} disjoint folds of the photos: scales, principal components and codec tables come from the others, "
-        "by `isthmus export` as anyone would call it. The network's layers, the codec and the tail run photo by photo, one "
-        "thread. Pictures: fitted to the input, shrunk, OpenCV's libwebp, libavif "
-        f"(speed {AVIF_SPEED}), libjpeg-turbo, enlarged again; "
+        "by `isthmus export` as anyone would call it. The released point of a fold is chosen by answers to the photos of the "
+        "others. The network's layers, the codec and the tail run photo by photo, one thread. Pictures: fitted to the input, "
+        f"shrunk, OpenCV's libwebp, libavif (speed {AVIF_SPEED}), libjpeg-turbo, enlarged again; "
         "the network is not adapted to them, which favours the split. *Bare* is without container and tables. 8-bit networks: "
         "onnxruntime's quantiser, scales by channel, ranges of 100 photos of the other folds; they have not learned for it. A "
         "smaller input is the photo shrunk to it, the same weights."
@@ -169,6 +193,10 @@ def _dots(found: Sequence[Contender]) -> list[Dot]:
         )
         for one in found
     ]
+
+
+def _named(one: Contender) -> list[str]:
+    return [f"{100 * one.share:.0f}%", one.setting, f"{one.bytes_mean:.0f}"]
 
 
 def _measured(one: Contender) -> list[str]:
