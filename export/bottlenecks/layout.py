@@ -177,7 +177,9 @@ def _has_channels_second(output: ir.Value, given: ir.Value) -> bool:
     """Whether the operator that makes the tensor, or one that reads it, keeps channels in second place."""
     maker = output.producer()
     readers = [use.node for use in given.uses() if use.idx == 0]
-    return any(node.op_type in CHANNELS_SECOND for node in [*readers, *([] if maker is None else [maker])])
+    # Operators of other domains, as onnxruntime's own QLinearConv, may have their channels last.
+    standard = [node for node in [*readers, *([] if maker is None else [maker])] if node.domain in ("", "ai.onnx")]
+    return any(node.op_type in CHANNELS_SECOND for node in standard)
 
 
 def _factor(value: ir.Value, size: str) -> int:

@@ -58,6 +58,14 @@ def test_what_a_convolution_reads_has_its_channels_first_whatever_the_columns_lo
     assert seen.layout.shape == (3, 8, 8)
 
 
+@pytest.mark.parametrize(("domain", "places"), [("", (1,)), ("com.microsoft", (1, 3))])
+def test_an_operator_of_another_domain_does_not_say_where_channels_are(model_of, domain, places):
+    halves = at(model_of(MAPS), "t")
+    next(node for node in halves.tail.graph if node.op_type == "Conv").domain = domain
+    (found,) = activations.layouts(halves)
+    assert found.channel_places() == places
+
+
 def test_extremes_are_of_all_values_and_the_sample_is_bounded(handmade, monkeypatch):
     halves, samples = at(handmade["skip"], "second"), noise(9)
     monkeypatch.setattr(activations, "POSITIONS_MAX", 90)
