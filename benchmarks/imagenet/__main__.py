@@ -1,6 +1,6 @@
 """ImageNet's MobileNetV2 on 500 sample photos: agreement and top-1 against bytes, at every depth of the cut.
 
-make imagenet                                        all of it: up to three quarters of an hour; Ctrl-C ends it, the same command goes on
+make imagenet                                        all of it: up to 45 minutes; Ctrl-C ends it, goes on next time
 python -m benchmarks.imagenet --page                 nothing is measured; page and plot from what there is
 python -m benchmarks.imagenet --quick                tiny, on drawn pictures: does it work?
 """
