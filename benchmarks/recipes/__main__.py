@@ -18,7 +18,7 @@ from benchmarks.headline.stages import CONTENDERS
 from benchmarks.headline.store import Store
 from benchmarks.recipes import page, plan
 from benchmarks.recipes.page import Outcome
-from benchmarks.recipes.stages import Trial
+from benchmarks.recipes.stages import DIVERGED, Trial
 
 from isthmus.errors import IsthmusError
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise SystemExit(str(error)) from None
     docs = options.docs or (store.root if options.quick or options.recipe else Path("docs"))
     docs.mkdir(parents=True, exist_ok=True)
-    print(f"written: {page.write(docs, trial, gather(store, trial))}")
+    print(f"written: {page.write(docs, trial, gather(store, trial), diverged(store, trial))}")
     return code
 
 
@@ -53,6 +53,12 @@ def gather(store: Store, trial: Trial) -> list[Outcome]:
             one = contender_of(told, said, unsplit, labels, told["share"])
             found.append(Outcome(contender=one, mmac=told["mmac"], steps=told.get("steps", 0), seconds=facts["seconds"]))
     return found
+
+
+def diverged(store: Store, trial: Trial) -> list[str]:
+    """Trainings that went nowhere."""
+    told = [(store.facts(stage) or {}).get(DIVERGED) for stage in trial.stages()]
+    return [words for words in told if words]
 
 
 def _parser() -> argparse.ArgumentParser:

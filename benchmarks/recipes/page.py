@@ -47,17 +47,19 @@ class Outcome:
         return self.contender.family != "unsplit"
 
 
-def write(docs: Path, trial: Trial, found: Sequence[Outcome]) -> Path:
+def write(docs: Path, trial: Trial, found: Sequence[Outcome], diverged: Sequence[str]) -> Path:
     """Write page and plot; returns the page.
 
     Args:
         docs: folder.
         trial: what was to be measured.
         found: what has been measured.
+        diverged: trainings without a figure, and what was said of each.
     """
     (docs / PLOT).write_text(_plot([one.contender for one in found]))
     path = docs / PAGE
-    path.write_text("\n\n".join([_opening(trial), _table(found), _how(trial), _recipes(trial), _own(trial)]) + "\n")
+    failed = ["Without a figure:\n\n" + "\n".join(f"- {one}" for one in diverged)] if diverged else []
+    path.write_text("\n\n".join([_opening(trial), _table(found), *failed, _how(trial), _recipes(trial), _own(trial)]) + "\n")
     return path
 
 
@@ -126,7 +128,9 @@ def _how(trial: Trial) -> str:
         "a recipe with a small batch takes more steps. The published ones were meant for 20 epochs of ImageNet or COCO, "
         f"for pictures of 224 pixels and more, and for networks cut earlier: {scale.epochs:g} epochs of some thousand "
         "pictures of 32 pixels, minutes and not days, say which of them learns quickly from little, not which is best in "
-        "the end; `ghnd` warms up for 1000 steps however few there are. `isthmus` was made on photos of clothes, not on "
+        "the end. Where *gradients to 2* stands, the recipe is not as published: its steps are bounded as those of `isthmus` "
+        "are, for where a tail is trained along it keeps the statistics of its batch norms here, which the papers' did not, "
+        "and large steps then run away. `isthmus` was made on photos of clothes, not on "
         "these, but for trainings as short as this one. One seed: intervals say how far other photos would move a figure, "
         "not how far another training would. The photos are JPEG files of CIFAR-10, on which the network, trained on "
         "lossless ones, is ten points worse than published. What differs from the papers stands in [recipes](recipes.md)."

@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from benchmarks.recipes.plan import Point, Scale
 
 from isthmus.contract.bundle import open_bundle
 from isthmus.devices.golden import HEAD
-from isthmus.errors import ConfigError
+from isthmus.errors import ConfigError, Diverged
 from isthmus.export import preprocessing
 from isthmus.export.cutting import cuts
 from isthmus.export.doors.factory import function_of
@@ -32,6 +32,8 @@ from isthmus.export.training.recipe import Recipe
 ALL = "all"
 NETWORK, DATA = "network.onnx", "photos.npz"
 PRESET = "imagenet"
+DIVERGED = "diverged"
+"""Fact of a stage whose training went nowhere: which one it was, and what was said."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,7 +86,7 @@ class Trial:
 
     def trained(self, point: Point) -> Stage:
         """A bottleneck by one recipe."""
-        recipe = recipes.load(point.recipe)
+        recipe = point.resolved
 
         def work(work: Work) -> Mapping[str, Any]:
             before, path = work.store.folder(self.unsplit()), work.folder / bundles.FILE
@@ -105,7 +107,12 @@ class Trial:
             def show(progress: Progress) -> None:
                 work.tell(progress.step / max(1, progress.steps), f"{progress.stage} {progress.step} of {progress.steps}")
 
-            made = export(str(before / NETWORK), path, settings, on_step=lambda words: work.tell(0.0, words), on_progress=show)
+            try:
+                made = export(
+                    str(before / NETWORK), path, settings, on_step=lambda words: work.tell(0.0, words), on_progress=show
+                )
+            except Diverged as error:
+                return {DIVERGED: f"{recipe.name}, {point.setting}: {error}"}
             if made.learned is None or made.learned.interrupted:
                 path.unlink(missing_ok=True)
                 raise KeyboardInterrupt
@@ -117,7 +124,8 @@ class Trial:
             told = {"share": head / manifest.whole.flops, "mmac": head / 2e6, "steps": made.learned.steps}
             return {CONTENDERS: [contender(recipe.name, point.setting, "float", "said.npz", **told)]}
 
-        settings = {**asdict(point), "recipe": recipe.model_dump(mode="json"), "epochs": self.scale.epochs, **_code(recipe)}
+        asked = {"channels": point.channels, "rate_weight": point.rate_weight, "epochs": self.scale.epochs}
+        settings = {**asked, "recipe": recipe.model_dump(mode="json"), **_code(recipe)}
         mark = hashlib.sha256(point.recipe.encode()).hexdigest()[:4] if point.recipe not in recipes.names() else ""
         name = " ".join(filter(None, (recipe.name, mark, point.setting)))
         return Stage(split=ALL, name=name, settings=settings, needs=(self.unsplit(),), work=work)

@@ -62,3 +62,15 @@ def test_what_is_edited_in_the_module_of_a_recipe_is_trained_anew(package, tmp_p
 def test_a_page_is_written_before_anything_is_trained(package, tmp_path) -> None:
     assert package("benchmarks.recipes.__main__").main(["--quick", "--page", "--folder", str(tmp_path)]) == 0
     assert "not measured yet" in (tmp_path / "quick" / "recipes-compared.svg").read_text()
+
+
+@pytest.mark.slow
+def test_a_training_that_diverges_is_told_of_and_ends_nothing(package, tmp_path) -> None:
+    (tmp_path / "wild.toml").write_text(OWN.replace('"mine"', '"wild"\nbatch = 4').replace("1e-3", "1e30"))
+    stages, plan = package("benchmarks.recipes.stages"), package("benchmarks.recipes.plan")
+    trial = stages.Trial.of(plan.QUICK, [str(tmp_path / "wild.toml")])
+    store = package("benchmarks.headline.store").Store(tmp_path / "quick")
+    assert package("benchmarks.headline.__main__").perform(store, trial.stages()[:2]) == 0
+    asked = ["--quick", "--page", "--folder", str(tmp_path), "--recipe", str(tmp_path / "wild.toml")]
+    assert package("benchmarks.recipes.__main__").main(asked) == 0
+    assert "- wild, its channels: training diverged" in (tmp_path / "quick" / "recipes-compared.md").read_text()
