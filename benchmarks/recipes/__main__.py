@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.codec.networks import DATA
-from benchmarks.contender import Contender, contender_of
+from benchmarks.contender import contender_of
 from benchmarks.headline import predictions
 from benchmarks.headline.__main__ import perform
 from benchmarks.headline.stages import CONTENDERS
 from benchmarks.headline.store import Store
 from benchmarks.recipes import page, plan
-from benchmarks.recipes.stages import Trial
+from benchmarks.recipes.page import Outcome
+from benchmarks.recipes.stages import DIVERGED, Trial
 
 from isthmus.errors import IsthmusError
 
@@ -34,22 +35,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise SystemExit(str(error)) from None
     docs = options.docs or (store.root if options.quick or options.recipe else Path("docs"))
     docs.mkdir(parents=True, exist_ok=True)
-    print(f"written: {page.write(docs, trial, gather(store, trial))}")
+    print(f"written: {page.write(docs, trial, gather(store, trial), diverged(store, trial))}")
     return code
 
 
-def gather(store: Store, trial: Trial) -> list[tuple[Contender, int]]:
-    """Contenders that there are, with the steps of their training."""
-    found = []
+def gather(store: Store, trial: Trial) -> list[Outcome]:
+    """Of what has been asked so far; nothing before the unsplit network has."""
+    found: list[Outcome] = []
     unsplit: predictions.Predictions | None = None
     labels = trial.reporting.labels
     assert labels is not None
     for stage in trial.stages():
-        for told in (store.facts(stage) or {}).get(CONTENDERS, []):
+        facts = store.facts(stage) or {}
+        for told in facts.get(CONTENDERS, []):
             said = predictions.load(store.folder(stage) / told["file"])
             unsplit = unsplit or said
-            found.append((contender_of(told, said, unsplit, labels, told["share"]), told.get("steps", 0)))
+            one = contender_of(told, said, unsplit, labels, told["share"])
+            found.append(Outcome(contender=one, mmac=told["mmac"], steps=told.get("steps", 0), seconds=facts["seconds"]))
     return found
+
+
+def diverged(store: Store, trial: Trial) -> list[str]:
+    """Trainings that went nowhere."""
+    told = [(store.facts(stage) or {}).get(DIVERGED) for stage in trial.stages()]
+    return [words for words in told if words]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from isthmus.errors import ExportError
+from isthmus.errors import Diverged
 from isthmus.export.training import checkpoint as checkpoints
 from isthmus.export.training import stages
 from isthmus.export.training.crew import Crew
@@ -170,7 +170,7 @@ class Run:
         moving.step()
         value = self.crew.mean(float(loss.detach()))
         if not math.isfinite(value):
-            raise ExportError(f"training diverged at step {self.step} (loss {value}); lower the learning rate")
+            raise Diverged(f"training diverged at step {self.step} (loss {value}); lower the learning rate")
         if self.step % max(1, self.steps // 50) == 0:
             self.losses.append({"step": self.step, "loss": round(value, 5)})
         self.step += 1

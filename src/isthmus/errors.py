@@ -25,7 +25,8 @@
     ├── DeviceError            this machine lacks or refuses something
     ├── SourceError            frames cannot be read
     ├── ExportError            the model cannot be taken, cut, trained or written
-    │   └── NoEnd              a loop of the model goes on and on
+    │   ├── NoEnd              a loop of the model goes on and on
+    │   └── Diverged           the loss of a training is no number any more
     └── NotBuiltYet            a later part of Isthmus
 
 Each class carries the exit code of the command line and the name of the gRPC status, so that there is one table and it is here.
@@ -179,6 +180,10 @@ class SourceError(IsthmusError):
 
 class ExportError(IsthmusError):
     """The model cannot be taken, cut, trained or written; a gate failed."""
+
+
+class Diverged(ExportError):
+    """The loss of a training is no number any more: its steps are too large."""
 
 
 class NoEnd(ExportError):

@@ -7,7 +7,7 @@ import torch
 
 from isthmus.contract.boundary import CodeTensor
 from isthmus.contract.prepare import Preparation
-from isthmus.errors import ExportError, UsageError
+from isthmus.errors import Diverged, ExportError, UsageError
 from isthmus.export.cutting import cuts
 from isthmus.export.cutting.split import split
 from isthmus.export.samples import Samples, prepared
@@ -240,7 +240,7 @@ def test_one_picture_is_too_few(halves):
 
 
 def test_a_loss_that_leaves_the_numbers_is_named(halves, pictures):
-    with pytest.raises(ExportError, match=r"training diverged at step \d+ \(loss (nan|inf)\); lower the learning rate"):
+    with pytest.raises(Diverged, match=r"training diverged at step \d+ \(loss (nan|inf)\); lower the learning rate"):
         run(halves, pictures, settings=replace(SETTINGS, recipe=with_rate(1e30)))
 
 
