@@ -29,7 +29,7 @@ help:
 	@echo "                  an evening for each of five folds: Ctrl-C ends it, and the next time it goes on where it was"
 	@echo "make imagenet     MobileNetV2 on ImageNet's sample: agreement and top-1 against bytes at every depth of the cut: writes"
 	@echo "                  docs/imagenet.md (up to three quarters of an hour)"
-	@echo "make recipes      the recipes, and your own, on one task in one plot (about an hour)"
+	@echo "make recipes      the recipes, and your own, on one task in one plot: writes docs/recipes-compared.md (40 minutes)"
 	@echo "make ghnd         YOLOX-nano split without labels: AP50 against bytes and delay over links: writes docs/ghnd.md (1.5 hours)"
 	@echo "make bench-links  outages of a link: time to the next answer of the server, answers of the device, false alarms (20 minutes)"
 	@echo "make bench-plan   plans beside measurements: placements, links and a small fleet, on two networks (a quarter of an hour)"
