@@ -1,14 +1,18 @@
 """What one contender said to every photo, beside what the unsplit network said: accuracy, agreement, what was lost, bytes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from benchmarks.headline import predictions, statistics
+from benchmarks.headline.plots import Dot, marked
 from benchmarks.headline.statistics import Interval
 
 from isthmus.contract.metric import Metric, proportion
+
+BY_PHOTO = ("photos", "correct", "unsplit", "agrees", "sizes")
+"""Attributes of a contender with one entry for each photo."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,10 +44,7 @@ class Contender:
     def on(self, photos: np.ndarray) -> "Contender":
         """The same on some of its photos."""
         kept = np.isin(self.photos, photos)
-        parts = (self.photos, self.correct, self.unsplit, self.agrees, self.sizes)
-        picked = dict(zip(("photos", "correct", "unsplit", "agrees", "sizes"), (part[kept] for part in parts), strict=True))
-        told = {"family": self.family, "setting": self.setting, "variant": self.variant, "share": self.share, "bare": self.bare}
-        return Contender(**told, **picked)  # type: ignore[arg-type]
+        return replace(self, **{name: getattr(self, name)[kept] for name in BY_PHOTO})
 
     @property
     def accuracy(self) -> Metric:
@@ -61,9 +62,40 @@ class Contender:
         return statistics.paired([self.unsplit - self.correct])
 
     @property
+    def measured(self) -> list[str]:
+        """Cells of a table: top-1 and points lost with their intervals, agreement."""
+        top, lost = self.accuracy, self.drop
+        return [
+            percent(top),
+            f"{100 * lost.value:.1f} ({100 * lost.low:.1f} to {100 * lost.high:.1f})",
+            f"{self.agreement.value:.1%}",
+        ]
+
+    @property
     def bytes_mean(self) -> float:
         """Of a photo."""
         return float(self.sizes.mean())
+
+
+def percent(metric: Metric) -> str:
+    """A share with its interval, in words."""
+    return f"{metric.value:.1%} ({100 * metric.low:.1f} to {100 * metric.high:.1f})"
+
+
+def dots(found: Sequence[Contender], *, with_interval: bool = False) -> list[Dot]:
+    """Top-1 against bytes."""
+    return marked(
+        [
+            Dot(
+                x=one.bytes_mean,
+                y=one.accuracy.value,
+                tip=f"{one.family}, {one.setting}: {one.accuracy.value:.1%}, {one.bytes_mean:.0f} bytes, head {one.share:.1%}",
+                low=one.accuracy.low if with_interval else None,
+                high=one.accuracy.high if with_interval else None,
+            )
+            for one in found
+        ]
+    )
 
 
 def contender_of(
@@ -102,6 +134,4 @@ def joined(parts: Sequence[Contender]) -> Contender:
         found: np.ndarray = np.concatenate([getattr(one, name) for one in parts])[order]
         return found
 
-    named = {name: together(name) for name in ("photos", "correct", "unsplit", "agrees", "sizes")}
-    told = {"family": first.family, "setting": first.setting, "variant": first.variant, "share": first.share, "bare": first.bare}
-    return Contender(**told, **named)  # type: ignore[arg-type]
+    return replace(first, **{name: together(name) for name in BY_PHOTO})

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from benchmarks.headline.bjontegaard import envelope
 from benchmarks.headline.codecs import CODECS
 from benchmarks.headline.gathering import RECIPES, Found, Result
-from benchmarks.headline.plots import Dot, Panel, Series, draw
+from benchmarks.headline.plots import Dot, Panel, Series, draw, marked
 
 from isthmus.bench.look import BLUE, GREEN, GREY, ORANGE, PURPLE, RED
 
@@ -36,7 +35,7 @@ def by_recipe(found: Found) -> str:
     for recipe in RECIPES:
         colour, marker = _OF_RECIPE[recipe]
         dots = [_dot(one, one.bytes_mean) for one in found.family(recipe)]
-        series.append(Series(name=recipe, dots=_marked(dots), colour=colour, marker=marker, strong=recipe == "isthmus"))
+        series.append(Series(name=recipe, dots=marked(dots), colour=colour, marker=marker, strong=recipe == "isthmus"))
     panel = Panel(
         title="The recipes", axis="bytes of a photo, codec and all", series=series[::-1], lines=_teacher(found), span=0.3
     )
@@ -49,10 +48,10 @@ def bytes_panel(found: Found, *, plain: bool) -> Panel:
     for codec in CODECS[::-1]:
         colour, marker = _OF_CODEC[codec]
         for variant, dash in (("plain", "2 3"), ("adapted", "")) if plain else (("adapted", ""),):
-            dots = _marked([_dot(one, one.bytes_mean) for one in found.family(codec, variant)])
+            dots = marked([_dot(one, one.bytes_mean) for one in found.family(codec, variant)])
             name = _CALLED[codec] if not plain else f"{_CALLED[codec]}, {variant} network"
             series.append(Series(name=name, dots=dots, colour=colour, marker=marker, dash=dash))
-    points = _marked([_dot(one, one.bytes_mean, with_interval=True) for one in found.family("isthmus")])
+    points = marked([_dot(one, one.bytes_mean, with_interval=True) for one in found.family("isthmus")])
     series.append(Series(name="Isthmus, split", dots=points, colour=BLUE, marker=0, strong=True))
     title = "Top-1 against bytes" if plain else "Top-1 against bytes (pictures into adapted networks)"
     return Panel(title=title, axis="bytes of a photo", series=series, lines=_teacher(found))
@@ -75,7 +74,7 @@ def _teacher(found: Found) -> list[tuple[str, float]]:
 
 def _timed(found: Found, results: Sequence[Result], *, with_interval: bool = False) -> list[Dot]:
     timed = [(one, found.device_ms(one)) for one in results]
-    return _marked([_dot(one, spent, with_interval=with_interval) for one, spent in timed if spent is not None])
+    return marked([_dot(one, spent, with_interval=with_interval) for one, spent in timed if spent is not None])
 
 
 def _dot(result: Result, x: float, *, with_interval: bool = False) -> Dot:
@@ -83,9 +82,3 @@ def _dot(result: Result, x: float, *, with_interval: bool = False) -> Dot:
     tip = f"{result.family} {result.setting} {result.variant}: {found.value:.1%}, {x:.4g}"
     limits = (found.low, found.high) if with_interval else (None, None)
     return Dot(x=x, y=found.value, tip=tip, low=limits[0], high=limits[1])
-
-
-def _marked(dots: Sequence[Dot]) -> list[Dot]:
-    """The same; the line goes through those that no other dot beats."""
-    best = set(envelope([(dot.x, dot.y) for dot in dots]))
-    return [Dot(x=dot.x, y=dot.y, tip=dot.tip, low=dot.low, high=dot.high, on_line=(dot.x, dot.y) in best) for dot in dots]

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-AVIF_SPEED = 6
-"""Of 0 to 10; slower ones save a few percent and no device would wait for them."""
+from isthmus.export.rivals import AVIF_SPEED
 
 CODECS = ("webp", "avif", "jpeg")
 _OPTIONS = {

@@ -110,7 +110,7 @@ def _points(found: Found) -> str:
         + "\n\nBytes are those of the payload, mode and checksum included, by the shipped codec and its tables. The released "
         "point is chosen on photos that are not reported on. *Seed* rows are its training again. *KL on learned photos* is the "
         "same distance from the teacher on some 300 photos that the bottleneck has learned from: what lies between both columns "
-        "is not lost in the bytes, but for want of photos."
+        "is what it does worse for photos that are new to it."
     )
 
 

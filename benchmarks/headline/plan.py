@@ -1,6 +1,7 @@
 """What is measured, as data: the points of the split, the networks that run on the device alone, and the pictures.
 
-All of it was written down before anything was measured, in the order in which it is made.
+Points, networks and pictures were written down before any of them was measured, in the order in which they are made. How often
+photos are seen and where bands of pictures end was changed later, to fit an evening and not by what was found.
 """
 
 from collections.abc import Sequence

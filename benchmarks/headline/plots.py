@@ -1,7 +1,9 @@
 """Top-1 against bytes and against device time, as self-contained SVG that follows the reader's light or dark theme."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from benchmarks.headline.bjontegaard import envelope
 
 from isthmus.bench import drawing
 from isthmus.bench.cut_chart import STYLE
@@ -73,6 +75,12 @@ class Panel:
     series: Sequence[Series]
     lines: Sequence[tuple[str, float]] = ()
     span: float = 0.15
+
+
+def marked(dots: Sequence[Dot]) -> list[Dot]:
+    """The same; the line goes through those that no other dot beats."""
+    best = set(envelope([(dot.x, dot.y) for dot in dots]))
+    return [replace(dot, on_line=(dot.x, dot.y) in best) for dot in dots]
 
 
 def draw(panels: Sequence[Panel], *, description: str, width: float = WIDTH) -> str:

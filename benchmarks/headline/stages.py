@@ -29,6 +29,7 @@ deep wants more than one that only sees less."""
 PICTURES_RATE = 2e-4
 """Learning rate of networks for compressed pictures, which know the task already."""
 PICTURES_FROZEN = 4
+"""Blocks that keep their weights: gradients of the first ones, on the largest maps, take the most time."""
 RECALLED = 300
 """About so many photos say how much of what was learned is known by heart."""
 

@@ -6,10 +6,9 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.contender import Contender
-from benchmarks.headline.bjontegaard import envelope
+from benchmarks.contender import Contender, dots, percent
 from benchmarks.headline.codecs import AVIF_SPEED, CODECS
-from benchmarks.headline.plots import Dot, Panel, Series, draw
+from benchmarks.headline.plots import Panel, Series, draw
 from benchmarks.imagenet.gathering import Released, released
 from benchmarks.imagenet.plan import BYTES_MAX, DROP_MAX, EARLY
 from benchmarks.imagenet.stages import Sample
@@ -61,7 +60,15 @@ def _opening(sample: Sample) -> str:
 def _verdict(sample: Sample, found: Sequence[Contender]) -> str:
     early = f"A head of at most {100 * EARLY:.0f}% of the network"
     parts = [_target(sample, found, name, share) for name, share in (("Any head", 1.0), (early, EARLY))]
-    return "\n\n".join(["## Target", *parts])
+    return "\n\n".join(["## Target", *parts, _depth_of_target(found)])
+
+
+def _depth_of_target(found: Sequence[Contender]) -> str:
+    """How much of the network must be on the device for the target, in words."""
+    good = [one.share for one in _of(found, "split") if one.bytes_mean <= BYTES_MAX and one.drop.value <= DROP_MAX]
+    if not good:
+        return "No point of the list keeps to both limits."
+    return f"No point of the list whose head computes less than {100 * min(good):.0f}% of the network keeps to both limits."
 
 
 def _target(sample: Sample, found: Sequence[Contender], name: str, share: float) -> str:
@@ -73,9 +80,9 @@ def _target(sample: Sample, found: Sequence[Contender], name: str, share: float)
     result, agreement = chosen.result, chosen.result.agreement
     rows = [
         ["bytes of a photo, mean", f"<= {BYTES_MAX}", f"{result.bytes_mean:.0f}", _yes(result.bytes_mean <= BYTES_MAX)],
-        ["points of top-1 lost", f"<= {100 * DROP_MAX:g}", _drop(result), _yes(result.drop.value <= DROP_MAX)],
-        ["agreement with the unsplit network", "-", _told(agreement.value, agreement.low, agreement.high), "-"],
-        ["multiply-adds of the head", f"<= {100 * share:.0f}%", f"{100 * result.share:.0f}%", "yes"],
+        ["points of top-1 lost", f"<= {100 * DROP_MAX:g}", result.measured[1], _yes(result.drop.value <= DROP_MAX)],
+        ["agreement with the unsplit network", "-", percent(agreement), "-"],
+        ["multiply-adds of the head", f"<= {100 * share:.0f}%" if share < 1 else "-", f"{100 * result.share:.0f}%", "-"],
     ]
     return (
         f"**{name}**; the point is chosen for each fold on the others: {' and '.join(dict.fromkeys(chosen.choices))}.\n\n"
@@ -107,17 +114,17 @@ def _depths(found: Sequence[Contender]) -> str:
     return (
         f"## How deep the cut must be\n\nAt every cut the best point of at most {BYTES_MAX} bytes, picked on the photos that "
         "it is reported on, which flatters it a little:\n\n"
-        + table([*heads, "agreement"], [[*_named(one), *_measured(one)] for one in _by_cut(small)], str)
+        + table([*heads, "agreement"], [[*_named(one), *one.measured] for one in _by_cut(small)], str)
         + f"\n\nAnd the fewest bytes that lose at most {100 * DROP_MAX:g} points, beside the smallest picture that "
         "answers as well:\n\n"
-        + table([*heads, "picture"], [[*_named(one), *_measured(one)[:2], _picture(found, one)] for one in _by_cut(good)], str)
+        + table([*heads, "picture"], [[*_named(one), *one.measured[:2], _picture(found, one)] for one in _by_cut(good)], str)
     )
 
 
 def _by_cut(points: Sequence[Contender]) -> list[Contender]:
     """The last point of every cut, by depth."""
-    last = {one.share: one for one in points}
-    return [last[share] for share in sorted(last)]
+    last = {one.setting.partition(" ")[0]: one for one in points}
+    return sorted(last.values(), key=lambda one: one.share)
 
 
 def _picture(found: Sequence[Contender], split: Contender) -> str:
@@ -128,8 +135,8 @@ def _picture(found: Sequence[Contender], split: Contender) -> str:
 
 def _split(found: Sequence[Contender]) -> str:
     points = sorted(_of(found, "split"), key=lambda one: (one.share, -one.bytes_mean))
-    rows = [[*_named(one), *_measured(one)] for one in points]
-    whole = [["100%", "unsplit", "-", *_measured(one)] for one in _of(found, "unsplit")]
+    rows = [[*_named(one), *one.measured] for one in points]
+    whole = [["100%", "unsplit", "-", *one.measured] for one in _of(found, "unsplit")]
     return (
         f"## The split at every depth\n\n![Top-1 against bytes]({PLOT})\n\n"
         + table(["head's share", "point", "bytes", "top-1 (95%)", "points lost (95%)", "agreement"], [*whole, *rows], str)
@@ -140,7 +147,7 @@ def _split(found: Sequence[Contender]) -> str:
 
 def _pictures(found: Sequence[Contender]) -> str:
     rows = [
-        [f"{one.family} {one.setting}", f"{one.bytes_mean:.0f}", f"{one.bare:.0f}", *_measured(one)]
+        [f"{one.family} {one.setting}", f"{one.bytes_mean:.0f}", f"{one.bare:.0f}", *one.measured]
         for one in sorted(_of(found, *CODECS), key=lambda one: one.bytes_mean)
     ]
     return "## Pictures into the network as it is\n\n" + table(
@@ -149,7 +156,7 @@ def _pictures(found: Sequence[Contender]) -> str:
 
 
 def _device(found: Sequence[Contender]) -> str:
-    rows = [[f"{one.setting} {one.variant}", f"{100 * one.share:.0f}%", *_measured(one)] for one in _of(found, "local")]
+    rows = [[f"{one.setting} {one.variant}", f"{100 * one.share:.0f}%", *one.measured] for one in _of(found, "local")]
     return "## The device alone\n\n" + table(
         ["network", "multiply-adds", "top-1 (95%)", "points lost (95%)", "agreement"], rows, str
     )
@@ -168,10 +175,9 @@ def _how(sample: Sample) -> str:
         "**What flatters the figures.** Cuts, channels and bits of the list were looked at on these very photos while "
         "the benchmark was written, and the points that a choice is made among were fitted on the fold that is then "
         "reported on: the choice between folds is no proof against luck. A gain over the unsplit network of a few "
-        "photos is none. With any head the target is met behind the global pooling alone, where the head is the whole "
-        "network; every earlier cut in the list misses it. Multiply-adds of 8-bit networks are counted like those of "
-        "floats, although a device often computes them faster. A photo's shorter side is brought to the input at once, "
-        "where the network's own recipe shrinks to 256 and then crops."
+        "photos is none. Multiply-adds of 8-bit networks are counted like those of floats, although a device often "
+        "computes them faster. A photo's shorter side is brought to the input at once, where the network's own recipe "
+        "shrinks to 256 and then crops."
     )
 
 
@@ -179,45 +185,18 @@ def _plot(found: Sequence[Contender]) -> str:
     series = []
     for codec, colour, marker in (("jpeg", GREY, 3), ("webp", PURPLE, 1), ("avif", PURPLE, 2)):
         series.append(
-            Series(name=f"{codec}, plain network", dots=_dots(_of(found, codec)), colour=colour, marker=marker, dash="2 3")
+            Series(name=f"{codec}, plain network", dots=dots(_of(found, codec)), colour=colour, marker=marker, dash="2 3")
         )
     for low, high, colour, name in DEPTHS:
         points = [one for one in _of(found, "split") if low < one.share <= high]
-        series.append(Series(name=f"split, {name}", dots=_dots(points), colour=colour, marker=0, strong=True))
+        series.append(Series(name=f"split, {name}", dots=dots(points), colour=colour, marker=0, strong=True))
     lines = [("unsplit network", one.accuracy.value) for one in _of(found, "unsplit")]
     panel = Panel(title="Top-1 against bytes", axis="bytes of a photo", series=series, lines=lines, span=SPAN)
     return draw([panel], description="Top-1 on ImageNet's sample against bytes for a photo, by depth of the cut.")
 
 
-def _dots(found: Sequence[Contender]) -> list[Dot]:
-    best = set(envelope([(one.bytes_mean, one.accuracy.value) for one in found]))
-    return [
-        Dot(
-            x=one.bytes_mean,
-            y=one.accuracy.value,
-            tip=f"{one.family} {one.setting}: {one.accuracy.value:.1%}, {one.bytes_mean:.0f} bytes, {one.share:.0%} of it here",
-            on_line=(one.bytes_mean, one.accuracy.value) in best,
-        )
-        for one in found
-    ]
-
-
 def _named(one: Contender) -> list[str]:
     return [f"{100 * one.share:.0f}%", one.setting, f"{one.bytes_mean:.0f}"]
-
-
-def _measured(one: Contender) -> list[str]:
-    top = one.accuracy
-    return [_told(top.value, top.low, top.high), _drop(one), f"{100 * one.agreement.value:.1f}%"]
-
-
-def _told(value: float, low: float, high: float) -> str:
-    return f"{100 * value:.1f}% ({100 * low:.1f} to {100 * high:.1f})"
-
-
-def _drop(one: Contender) -> str:
-    lost = one.drop
-    return f"{100 * lost.value:.1f} ({100 * lost.low:.1f} to {100 * lost.high:.1f})"
 
 
 def _yes(is_met: bool) -> str:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.contender import Contender
-from benchmarks.headline.bjontegaard import envelope
-from benchmarks.headline.plots import Dot, Panel, Series, draw
+from benchmarks.contender import Contender, dots
+from benchmarks.headline.plots import Panel, Series, draw
 from benchmarks.markdown import table
 from benchmarks.recipes.stages import Trial
 
@@ -90,17 +89,11 @@ def _table(found: Sequence[Outcome]) -> str:
 
 
 def _row(outcome: Outcome) -> list[object]:
-    one, top, lost = outcome.contender, outcome.contender.accuracy, outcome.contender.drop
-    first: list[object] = ["unsplit", "-", f"{outcome.mmac:.1f}", "-", "-"]
-    if outcome.is_split:
-        effort = (f"{outcome.mmac:.1f} ({100 * one.share:.1f}%)", outcome.steps, f"{outcome.seconds / 60:.1f}")
-        first = [f"{one.family}, {one.setting}", f"{one.bytes_mean:.0f}", *effort]
-    return [
-        *first,
-        f"{100 * top.value:.1f}% ({100 * top.low:.1f} to {100 * top.high:.1f})",
-        f"{100 * lost.value:.1f} ({100 * lost.low:.1f} to {100 * lost.high:.1f})" if outcome.is_split else "-",
-        f"{100 * one.agreement.value:.1f}%" if outcome.is_split else "-",
-    ]
+    one = outcome.contender
+    if not outcome.is_split:
+        return ["unsplit", "-", f"{outcome.mmac:.1f}", "-", "-", one.measured[0], "-", "-"]
+    effort = (f"{outcome.mmac:.1f} ({100 * one.share:.1f}%)", outcome.steps, f"{outcome.seconds / 60:.1f}")
+    return [f"{one.family}, {one.setting}", f"{one.bytes_mean:.0f}", *effort, *one.measured]
 
 
 def _recipes(trial: Trial) -> str:
@@ -153,25 +146,10 @@ def _plot(found: Sequence[Contender]) -> str:
     series = []
     for place, family in enumerate(families):
         colour, marker = LOOKS.get(family, (GREY, place))
-        dots = _dots([one for one in found if one.family == family])
-        series.append(Series(name=family, dots=dots, colour=colour, marker=marker, strong=family == "isthmus"))
+        drawn = dots([one for one in found if one.family == family], with_interval=True)
+        series.append(Series(name=family, dots=drawn, colour=colour, marker=marker, strong=family == "isthmus"))
     lines = [("unsplit network", one.accuracy.value) for one in found if one.family == "unsplit"]
     tops = [one.accuracy.value for one in found] or [0.0]
     span = max(tops) - min(tops) + MARGIN
     panel = Panel(title="The recipes", axis="bytes of a photo", series=series[::-1], lines=lines, span=span)
     return draw([panel], description="Top-1 against bytes for a photo, by recipe.")
-
-
-def _dots(found: Sequence[Contender]) -> list[Dot]:
-    best = set(envelope([(one.bytes_mean, one.accuracy.value) for one in found]))
-    return [
-        Dot(
-            x=one.bytes_mean,
-            y=one.accuracy.value,
-            tip=f"{one.family}, {one.setting}: {one.accuracy.value:.1%} at {one.bytes_mean:.0f} bytes",
-            low=one.accuracy.low,
-            high=one.accuracy.high,
-            on_line=(one.bytes_mean, one.accuracy.value) in best,
-        )
-        for one in found
-    ]

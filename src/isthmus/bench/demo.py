@@ -117,7 +117,7 @@ def _export(folder: Path, material: Material, settings: DemoSettings, on_progres
     from isthmus.export.training.distill import Progress as Trained
     from isthmus.export.training.distill import TrainingSettings
 
-    # The pictures are many, a mirrored digit is another sign, and the network has not learned its answers by heart: labels help.
+    # The pictures are many, so that each is shown as it is: a mirrored digit is another sign. So few steps learn from labels too.
     base = recipes.load()
     answers = recipes.Answers(temperature=2.0, labels=0.3, smoothing=0.1)
     stages = (*base.stages[:-1], base.stages[-1].model_copy(update={"answers": answers}))
